@@ -1,0 +1,10 @@
+//! Models, pipelines and the engine thread of Atelier.
+//!
+//! The crate knows nothing of windows. A front end makes a [`protocol::Request`], hands it to
+//! a [`service::Engine`] and reads [`protocol::Event`]s; all model work happens on the engine's
+//! own thread. Modules stand in storeys: each names only what stands below it in this list.
+
+pub mod error;
+pub mod protocol;
+
+pub use error::EngineError;
