@@ -1,1 +1,3 @@
-//! Tests.
+//! What several tests share.
+
+pub mod source;

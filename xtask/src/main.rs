@@ -10,6 +10,7 @@ mod packages;
 mod plan;
 mod task;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use facts::Facts;
@@ -25,7 +26,8 @@ fn main() -> ExitCode {
         }
     };
     if task == Task::Help {
-        println!("{}", task::USAGE);
+        // A reader that closed the pipe, as `head` does, has read enough.
+        let _ = writeln!(std::io::stdout(), "{}", task::USAGE);
         return ExitCode::SUCCESS;
     }
     carry_out::carry_out(&task, &Facts::look())
