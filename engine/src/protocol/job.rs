@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Event, Partial, Pixels};
 use crate::error::EngineError;
 
-/// Names a job; never reused within a process.
+/// Names a job; never reused by its engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(pub(crate) u64);
 

@@ -6,6 +6,7 @@ mod media;
 mod request;
 
 pub use event::{Event, Notice, Output, Partial, Picture, PictureOutput};
+pub(crate) use job::JobShared;
 pub use job::{JobContext, JobHandle, JobId, Live, Stage};
 pub use media::{Latents, Pixels};
 pub use request::{

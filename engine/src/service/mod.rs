@@ -1,0 +1,14 @@
+//! The engine thread: takes requests, runs them one after the other, tells what became of them.
+
+mod engine;
+mod queue;
+mod wakes;
+
+pub use engine::{Engine, Runner};
+
+#[cfg(test)]
+mod engine_tests;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod random_tests;
