@@ -5,6 +5,7 @@
 //! own thread. Modules stand in storeys: each names only what stands below it in this list.
 
 pub mod error;
+pub mod library;
 pub mod protocol;
 pub mod service;
 

@@ -1,0 +1,65 @@
+//! Puts the house model into the program when its files are there at build time.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+/// The files of a house model, in the order of the fields of `Embedded`; only the card may be absent.
+const FILES: [&str; 4] = ["model.safetensors", "config.json", "lexicon.json", "card.md"];
+
+fn main() -> io::Result<()> {
+    println!("cargo:rerun-if-changed=build.rs");
+    let engine = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    let models = engine.join("../assets/models");
+    let house = models.join("house-picture");
+    watch(&models, &house);
+
+    let here = FILES.map(|name| house.join(name)).map(|file| file.is_file().then_some(file));
+    let code = match here {
+        [Some(weights), Some(config), Some(lexicon), card] => {
+            embed(&weights, &config, &lexicon, card)?
+        }
+        _ => "None".to_owned(),
+    };
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    fs::write(out.join("house_picture.rs"), code)
+}
+
+/// Has cargo run this again when a file changes or appears. A path that is missing would make
+/// every build a new one, so a missing file is watched through the nearest folder there is.
+fn watch(models: &Path, house: &Path) {
+    let files = FILES.map(|name| house.join(name));
+    if files.iter().all(|file| file.is_file()) {
+        for file in &files {
+            println!("cargo:rerun-if-changed={}", file.display());
+        }
+    } else {
+        let folder = if house.is_dir() { house } else { models };
+        if folder.is_dir() {
+            println!("cargo:rerun-if-changed={}", folder.display());
+        }
+    }
+}
+
+/// Writes the expression for the embedded model.
+fn embed(
+    weights: &Path,
+    config: &Path,
+    lexicon: &Path,
+    card: Option<PathBuf>,
+) -> io::Result<String> {
+    let mut code = String::from("Some(Embedded {\n");
+    let mut field = |name: &str, how: &str, file: &Path| -> io::Result<()> {
+        let file = file.canonicalize()?;
+        writeln!(code, "    {name}: {how}!({file:?}),").map_err(io::Error::other)
+    };
+    field("weights", "include_bytes", weights)?;
+    field("config_json", "include_str", config)?;
+    field("lexicon_json", "include_str", lexicon)?;
+    match card {
+        Some(card) => field("card", "include_str", &card)?,
+        None => code.push_str("    card: \"\",\n"),
+    }
+    code.push_str("})\n");
+    Ok(code)
+}

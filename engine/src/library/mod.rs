@@ -1,0 +1,16 @@
+//! Models on this machine, the devices that can run them, and what a run will cost.
+
+mod devices;
+mod estimate;
+mod files;
+mod memory;
+mod models;
+
+pub use devices::{DeviceInfo, devices};
+pub use estimate::{Estimate, estimate};
+pub use files::{Located, ModelFiles, Weights};
+pub use memory::peak_memory_bytes;
+pub use models::{HOUSE_PICTURE, Models};
+
+#[cfg(test)]
+mod model_tests;
