@@ -287,16 +287,16 @@ fn check_whole(weights: &[u8], path: &Path) -> Result<(), EngineError> {
     }
 }
 
-/// Reads the licence from the configuration, or from the lines between `---` that begin the card.
+/// Reads the licence from the configuration, or from the first line of the card that says
+/// `licence: …`, with or without Markdown around it.
 fn licence_of(config_json: &str, card: &str) -> String {
     let config: serde_json::Value = serde_json::from_str(config_json).unwrap_or_default();
     let of_config = ["licence", "license"].iter().find_map(|key| config.get(key)?.as_str());
-    let of_card = || {
-        let (front, _) = card.strip_prefix("---")?.split_once("\n---")?;
-        let line = front.lines().find_map(|line| {
-            line.strip_prefix("licence:").or_else(|| line.strip_prefix("license:"))
-        })?;
-        Some(line.trim().trim_matches('"'))
-    };
-    of_config.or_else(of_card).filter(|text| !text.is_empty()).unwrap_or(UNKNOWN_LICENCE).to_owned()
+    let of_card = card.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        let key = key.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+        matches!(key.as_str(), "licence" | "license")
+            .then(|| value.trim_matches(|c: char| c.is_whitespace() || "*\"".contains(c)))
+    });
+    of_config.or(of_card).filter(|text| !text.is_empty()).unwrap_or(UNKNOWN_LICENCE).to_owned()
 }

@@ -9,7 +9,7 @@ mod models;
 pub use devices::{DeviceInfo, devices};
 pub use estimate::{Estimate, estimate};
 pub use files::{Located, ModelFiles, Weights};
-pub use memory::peak_memory_bytes;
+pub use memory::{peak_memory_bytes, total_memory_bytes};
 pub use models::{HOUSE_PICTURE, Models};
 
 #[cfg(test)]

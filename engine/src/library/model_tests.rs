@@ -153,6 +153,8 @@ fn the_licence_comes_from_the_configuration_or_the_card() {
     fs::write(folder.join("card.md"), "---\nname: Small\nlicense: \"MIT\"\n---\n# Small\n")
         .unwrap();
     assert_eq!(licence(), "MIT");
+    fs::write(folder.join("card.md"), "# Small\n\n- **Licence:** MIT OR Apache-2.0\n").unwrap();
+    assert_eq!(licence(), "MIT OR Apache-2.0");
     fs::write(folder.join("config.json"), r#"{"licence": "Apache-2.0"}"#).unwrap();
     assert_eq!(licence(), "Apache-2.0");
 }
