@@ -6,6 +6,7 @@
 
 pub mod error;
 pub mod library;
+pub mod math;
 pub mod protocol;
 pub mod service;
 
