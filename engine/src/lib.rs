@@ -8,6 +8,7 @@ pub mod error;
 pub mod library;
 pub mod math;
 pub mod protocol;
+pub mod sampling;
 pub mod service;
 
 pub use error::EngineError;

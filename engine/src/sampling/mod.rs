@@ -1,0 +1,127 @@
+//! Samplers: how noise becomes latents, one level after the other.
+//!
+//! A sampler knows no model. It sees a function from noisy latents `x` and a level σ to the model's
+//! estimate of the clean latents, `x0`; [`Prediction`] makes that estimate from what a model says.
+//! Flow and diffusion models differ only in how much of the picture remains at a level
+//! ([`Form::alpha`]), so each sampler is written once for both.
+
+mod combine;
+mod dpm;
+mod guidance;
+mod prediction;
+mod single_step;
+mod unipc;
+
+use candle_core::{DType, Tensor};
+
+use crate::error::EngineError;
+pub use crate::math::schedule::{Form, Schedule};
+use crate::protocol::SamplerKind;
+
+use combine::is_finite;
+pub use guidance::guide;
+pub use prediction::Prediction;
+
+/// Estimates the clean latents from noisy ones at a level: `(x, σ) → x0`, all of one shape.
+///
+/// A sampler asks only about levels of its schedule, never about the last if that is 0, so
+/// [`Schedule::timestep`] always has an answer.
+pub type Denoise<'a> = dyn FnMut(&Tensor, f64) -> Result<Tensor, EngineError> + 'a;
+
+/// Hears of each step that is done; its error ends the sampling and is passed on.
+pub type OnStep<'a> = dyn FnMut(Step<'_>) -> Result<(), EngineError> + 'a;
+
+/// Shows a step that is done.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// Which step, counted from 0.
+    pub index: usize,
+    /// How many steps there are.
+    pub total: usize,
+    /// The model's last estimate of the clean latents: what a preview shows.
+    pub x0: &'a Tensor,
+    /// The latents after the step.
+    pub x: &'a Tensor,
+}
+
+/// Holds what one step of a sampler yields.
+#[derive(Debug, Clone)]
+pub struct Advanced {
+    /// The latents at the next level.
+    pub x: Tensor,
+    /// The model's last estimate of the clean latents.
+    pub x0: Tensor,
+}
+
+/// Leads latents from each level of a schedule to the next. It may remember earlier steps, so each run
+/// needs a sampler of its own, and steps come in order.
+pub trait Sampler {
+    /// Takes step `index` of the schedule: `x` at level `index` becomes `x` at level `index + 1`.
+    ///
+    /// # Errors
+    /// Passes on the error of `denoise` or of a tensor operation.
+    fn advance(
+        &mut self,
+        schedule: &Schedule,
+        index: usize,
+        x: &Tensor,
+        denoise: &mut Denoise<'_>,
+    ) -> Result<Advanced, EngineError>;
+}
+
+/// Makes a sampler at the start of a run.
+pub fn sampler(kind: SamplerKind) -> Box<dyn Sampler> {
+    match kind {
+        SamplerKind::Euler => Box::new(single_step::Euler),
+        SamplerKind::Heun => Box::new(single_step::Heun),
+        SamplerKind::DpmPp2m => Box::new(dpm::DpmPp2m::default()),
+        SamplerKind::UniPc => Box::new(unipc::UniPc::default()),
+    }
+}
+
+/// Returns how often a sampler calls the model in a schedule that ends at 0.
+pub fn model_calls(kind: SamplerKind, steps: usize) -> usize {
+    match kind {
+        SamplerKind::Euler | SamplerKind::DpmPp2m | SamplerKind::UniPc => steps,
+        SamplerKind::Heun => (2 * steps).saturating_sub(1),
+    }
+}
+
+/// Samples latents of any shape, from `start` (noise times [`Schedule::noise_scale`]) to the last
+/// level. The result is f32 on the device of `start`.
+///
+/// `on_step` is called after each step: it shows previews, and cancels by its error.
+///
+/// # Errors
+/// Passes on errors of `denoise`, `on_step` and tensor operations, and gives
+/// [`EngineError::NotANumber`], naming the step (counted from 1), when an estimate or a step's result
+/// is not finite.
+pub fn sample(
+    kind: SamplerKind,
+    schedule: &Schedule,
+    start: Tensor,
+    denoise: &mut Denoise<'_>,
+    on_step: &mut OnStep<'_>,
+) -> Result<Tensor, EngineError> {
+    let mut sampler = sampler(kind);
+    let total = schedule.steps();
+    let mut x = start.to_dtype(DType::F32)?;
+    for index in 0..total {
+        let not_a_number =
+            || EngineError::NotANumber { stage: format!("sampler at step {}", index + 1) };
+        let mut checked = |x: &Tensor, sigma: f64| {
+            let x0 = denoise(x, sigma)?;
+            if is_finite(&x0)? { Ok(x0) } else { Err(not_a_number()) }
+        };
+        let advanced = sampler.advance(schedule, index, &x, &mut checked)?;
+        x = advanced.x;
+        if !is_finite(&x)? {
+            return Err(not_a_number());
+        }
+        on_step(Step { index, total, x0: &advanced.x0, x: &x })?;
+    }
+    Ok(x)
+}
+
+#[cfg(test)]
+mod tests;
