@@ -10,5 +10,6 @@ pub mod math;
 pub mod protocol;
 pub mod sampling;
 pub mod service;
+pub mod store;
 
 pub use error::EngineError;
