@@ -1,1 +1,3 @@
 //! The studio.
+
+pub mod cli;

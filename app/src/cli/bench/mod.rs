@@ -1,0 +1,44 @@
+//! `atelier bench`: how fast it is on this machine.
+
+mod picture;
+mod timeline;
+
+use atelier_engine::EngineError;
+use clap::{Args, Subcommand};
+
+use super::{Console, Interrupt, Voice};
+
+/// Holds the arguments of `atelier bench`.
+#[derive(Debug, Clone, Args)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+enum What {
+    /// Measures loading, sampling and decoding a picture, cold and warm
+    Picture(picture::PictureArgs),
+}
+
+impl BenchArgs {
+    /// Returns how much is told.
+    pub fn voice(&self) -> Voice {
+        let What::Picture(arguments) = &self.what;
+        if arguments.json { Voice::Json } else { Voice::Plain }
+    }
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// Whatever kept the measured work from being done.
+pub fn bench(
+    arguments: &BenchArgs,
+    console: &mut Console,
+    interrupt: &Interrupt,
+) -> Result<(), EngineError> {
+    match &arguments.what {
+        What::Picture(arguments) => picture::bench(arguments, console, interrupt),
+    }
+}

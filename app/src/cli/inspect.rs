@@ -1,0 +1,179 @@
+//! `atelier inspect`: the recipe in a picture.
+
+use std::path::PathBuf;
+
+use atelier_engine::EngineError;
+use atelier_engine::protocol::PictureRequest;
+use atelier_engine::store::png::{self, ForeignRecipe, FoundRecipe, RecipeSource};
+use clap::Args;
+use serde_json::json;
+
+use super::{Console, Voice};
+
+/// Holds the arguments of `atelier inspect`.
+#[derive(Debug, Clone, Args)]
+pub struct InspectArgs {
+    /// Picture to read: a PNG file made by Atelier or with AUTOMATIC1111's `parameters`
+    pub file: PathBuf,
+    /// Prints the recipe as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl InspectArgs {
+    /// Returns how much is told.
+    pub fn voice(&self) -> Voice {
+        if self.json { Voice::Json } else { Voice::Plain }
+    }
+}
+
+/// Prints what a picture says about its making; a picture that says nothing is no error.
+///
+/// # Errors
+/// [`EngineError::Io`] or [`EngineError::Damaged`] when the file cannot be read as a picture.
+pub fn inspect(arguments: &InspectArgs, console: &mut Console) -> Result<(), EngineError> {
+    let found = png::read_recipe_file(&arguments.file)?;
+    if arguments.json {
+        console.event(&json!(found));
+        return Ok(());
+    }
+    for (name, value) in describe(&found) {
+        // A value from a stranger's file must not steer the terminal.
+        let value: String = value
+            .chars()
+            .map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c })
+            .collect();
+        let value = value.replace('\n', &format!("\n{:13}", ""));
+        console.line(&format!("{name:<12} {value}"));
+    }
+    Ok(())
+}
+
+/// Lists what is known as pairs of a name and a value.
+fn describe(found: &FoundRecipe) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("Picture", format!("{}×{}", found.size.width_px, found.size.height_px))];
+    match found.source {
+        RecipeSource::None => rows.push(("Recipe", "none".to_owned())),
+        source => rows.push(("Recipe by", source.label().to_owned())),
+    }
+    if let Some(request) = &found.request {
+        rows.extend(describe_own(request));
+    } else if let Some(foreign) = &found.foreign {
+        rows.extend(describe_foreign(foreign));
+    } else if !found.text.is_empty() {
+        rows.push(("Text", found.text.clone()));
+    }
+    if let Some(licence) = &found.licence {
+        rows.push(("Licence", licence.clone()));
+    }
+    rows
+}
+
+fn describe_own(request: &PictureRequest) -> Vec<(&'static str, String)> {
+    let sampling = &request.sampling;
+    let mut rows = vec![("Prompt", request.prompt.with_styles())];
+    if !request.prompt.negative.is_empty() {
+        rows.push(("Negative", request.prompt.negative.clone()));
+    }
+    rows.extend([
+        ("Seed", request.seed.to_string()),
+        ("Size", format!("{}×{}", request.size.width_px, request.size.height_px)),
+        ("Steps", sampling.steps.to_string()),
+        ("Guidance", sampling.guidance.to_string()),
+        ("Sampler", sampling.sampler.label().to_owned()),
+        ("Model", request.model.name.clone()),
+    ]);
+    if !request.model.sha256.is_empty() {
+        rows.push(("Model hash", request.model.sha256.clone()));
+    }
+    rows
+}
+
+fn describe_foreign(recipe: &ForeignRecipe) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("Prompt", recipe.prompt.clone())];
+    if !recipe.negative.is_empty() {
+        rows.push(("Negative", recipe.negative.clone()));
+    }
+    let size = recipe.size.map(|size| format!("{}×{}", size.width_px, size.height_px));
+    let optional = [
+        ("Seed", recipe.seed.map(|seed| seed.to_string())),
+        ("Size", size),
+        ("Steps", recipe.steps.map(|steps| steps.to_string())),
+        ("Guidance", recipe.guidance.map(|guidance| guidance.to_string())),
+        ("Sampler", recipe.sampler.clone()),
+        ("Model", recipe.model.clone()),
+        ("Model hash", recipe.model_hash.clone()),
+    ];
+    rows.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    rows.extend(recipe.unparsed.iter().map(|(key, value)| ("Also", format!("{key}: {value}"))));
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use atelier_engine::protocol::{Pixels, Size};
+
+    use super::super::console::tests::taped;
+    use super::super::paint::example_request;
+    use super::*;
+
+    fn written(request: &PictureRequest) -> tempfile::NamedTempFile {
+        let pixels = Pixels::new(1, 1, vec![0; 4]).unwrap();
+        let bytes = png::encode(&pixels, request, "CC0-1.0").unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        file
+    }
+
+    fn inspected(file: &std::path::Path, json: bool) -> String {
+        let arguments = InspectArgs { file: file.to_owned(), json };
+        let (mut console, out, _) = taped(arguments.voice(), false);
+        inspect(&arguments, &mut console).unwrap();
+        out.text()
+    }
+
+    #[test]
+    fn every_setting_of_our_own_recipe_is_printed() {
+        let request = example_request("a red fox");
+        let text = inspected(written(&request).path(), false);
+        for expected in
+            ["a red fox", "Seed         5", "256×256", "Euler", "house-picture", "CC0-1.0"]
+        {
+            assert!(text.contains(expected), "{expected} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn json_holds_the_request_as_it_was() {
+        let request = example_request("雪地里的红狐狸");
+        let text = inspected(written(&request).path(), true);
+        let found: FoundRecipe = serde_json::from_str(&text).unwrap();
+        assert_eq!(found.request, Some(request));
+        assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_recipe_cannot_steer_the_terminal() {
+        let request = example_request("a \u{1b}[2Jfox\u{7}\nin two lines");
+        let text = inspected(written(&request).path(), false);
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
+        assert!(text.contains("\n             in two lines"), "{text}");
+    }
+
+    #[test]
+    fn a_foreign_recipe_shows_what_was_understood_and_the_rest() {
+        let recipe = ForeignRecipe {
+            prompt: "castle".to_owned(),
+            steps: Some(30),
+            size: Some(Size { width_px: 512, height_px: 768 }),
+            unparsed: vec![("Clip skip".to_owned(), "2".to_owned())],
+            ..ForeignRecipe::default()
+        };
+        let rows = describe_foreign(&recipe);
+        assert!(rows.contains(&("Size", "512×768".to_owned())));
+        assert!(rows.contains(&("Also", "Clip skip: 2".to_owned())));
+        assert!(!rows.iter().any(|(name, _)| *name == "Seed"));
+    }
+}

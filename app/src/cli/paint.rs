@@ -1,0 +1,318 @@
+//! `atelier paint`: a prompt becomes a picture.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use atelier_engine::EngineError;
+use atelier_engine::library::{HOUSE_PICTURE, peak_memory_bytes};
+use atelier_engine::protocol::{
+    DeviceChoice, ModelRef, NoiseSource, Notice, Output, Picture, PictureRequest, PreviewMode,
+    Prompt, Request, SamplerKind, Sampling, Size,
+};
+use atelier_engine::service::Engine;
+use atelier_engine::store::{files, png};
+use clap::Args;
+use serde_json::json;
+
+use super::job::{self, Report};
+use super::output::{self, Place};
+use super::{Console, Interrupt, Voice, latents, machine, progress, studio};
+
+/// How long the calling thread sleeps at most between two looks at the job.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Holds the arguments of `atelier paint`.
+#[derive(Debug, Clone, Args)]
+pub struct PaintArgs {
+    /// What the picture shows, for instance "a red fox in the snow"
+    pub prompt: String,
+    /// File to write; `-` is standard output. Without it, a new file in the current folder
+    #[arg(short, long, value_name = "FILE.png")]
+    pub output: Option<PathBuf>,
+    /// Model to paint with: its name, or the path of its folder
+    #[arg(long, value_name = "NAME|PATH", default_value = HOUSE_PICTURE)]
+    pub model: String,
+    /// What the picture does not show
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub negative: String,
+    /// Width in pixels, a multiple of 32
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub width: u32,
+    /// Height in pixels, a multiple of 32
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub height: u32,
+    /// Sampling steps, 1 to 150
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub steps: u32,
+    /// Strength of the prompt, 0 to 30; 1 is off
+    #[arg(long, value_name = "F", default_value_t = 3.0, allow_negative_numbers = true)]
+    pub guidance: f32,
+    /// Sampler: euler, heun, dpmpp_2m or unipc
+    #[arg(long, value_name = "NAME", default_value = "euler", value_parser = parse_sampler)]
+    pub sampler: SamplerKind,
+    /// Seed of the first picture; the n-th of a batch has the seed plus n. Random when not given
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Number of pictures
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub batch: u32,
+    /// Starting noise: tensor `noise`, `[batch, c, h, w]` f32, of a safetensors file
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub init_noise: Option<PathBuf>,
+    /// Writes the latents before decoding: tensor `latents`, `[batch, c, h, w]` f32
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub save_latents: Option<PathBuf>,
+    /// Device to compute on: auto, cpu, cuda:N or metal:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
+    pub device: DeviceChoice,
+    /// Prints one JSON object per event
+    #[arg(long, conflicts_with = "quiet")]
+    pub json: bool,
+    /// Prints nothing but the file's path and errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+fn parse_sampler(name: &str) -> Result<SamplerKind, String> {
+    let name = name.to_lowercase();
+    SamplerKind::ALL.into_iter().find(|kind| kind.id() == name).ok_or_else(|| {
+        let names: Vec<_> = SamplerKind::ALL.iter().map(|kind| kind.id()).collect();
+        format!("the samplers are {}", names.join(", "))
+    })
+}
+
+/// Reads a device's name.
+pub(super) fn parse_device(name: &str) -> Result<DeviceChoice, String> {
+    let name = name.to_lowercase();
+    let (kind, number) = name.split_once(':').unwrap_or((&name, "0"));
+    match (kind, number.parse::<usize>(), name.contains(':')) {
+        ("auto", _, false) => Ok(DeviceChoice::Auto),
+        ("cpu", _, false) => Ok(DeviceChoice::Cpu),
+        ("cuda", Ok(number), _) => Ok(DeviceChoice::Cuda(number)),
+        ("metal", Ok(number), _) => Ok(DeviceChoice::Metal(number)),
+        _ => Err("the devices are auto, cpu, cuda:N and metal:N".to_owned()),
+    }
+}
+
+impl PaintArgs {
+    /// Returns how much is told.
+    pub fn voice(&self) -> Voice {
+        match (self.json, self.quiet) {
+            (true, _) => Voice::Json,
+            (_, true) => Voice::Quiet,
+            _ => Voice::Plain,
+        }
+    }
+
+    /// Makes the request that the arguments describe.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidSetting`] when the seeds of the batch go past the largest number.
+    pub fn request(&self) -> Result<PictureRequest, EngineError> {
+        let seed = self.seed.unwrap_or_else(machine::random_seed);
+        if seed.checked_add(u64::from(self.batch)).is_none() {
+            return Err(EngineError::invalid("seed", "is too large for the batch"));
+        }
+        Ok(PictureRequest {
+            model: ModelRef::named(&self.model),
+            prompt: Prompt {
+                text: self.prompt.clone(),
+                negative: self.negative.clone(),
+                styles: Vec::new(),
+            },
+            size: Size { width_px: self.width, height_px: self.height },
+            sampling: Sampling {
+                sampler: self.sampler,
+                steps: self.steps,
+                guidance: self.guidance,
+            },
+            seed,
+            count: self.batch,
+            noise: self.init_noise.clone().map_or(NoiseSource::Seed, NoiseSource::File),
+            preview: PreviewMode::Off,
+            device: self.device,
+            keep_latents: self.save_latents.is_some(),
+        })
+    }
+}
+
+/// Paints what the arguments describe with the models of this machine.
+///
+/// # Errors
+/// Whatever kept it from being painted or written.
+pub fn paint(
+    arguments: &PaintArgs,
+    console: &mut Console,
+    interrupt: &Interrupt,
+) -> Result<(), EngineError> {
+    let order = Order::new(arguments)?;
+    let licence = studio::licence(&order.request.model.name)?;
+    order.carry_out(&studio::engine()?, &licence, console, interrupt)
+}
+
+/// What is to be painted and where it goes, both checked as far as can be without a model.
+struct Order {
+    request: PictureRequest,
+    place: Place,
+    latents: Option<PathBuf>,
+}
+
+impl Order {
+    fn new(arguments: &PaintArgs) -> Result<Self, EngineError> {
+        let request = arguments.request()?;
+        let place = Place::resolve(arguments.output.as_deref(), request.count)?;
+        if place == Place::Standard && arguments.json {
+            return Err(EngineError::invalid("output", "cannot be `-` together with --json"));
+        }
+        if let Some(path) = &arguments.save_latents {
+            output::check_file("save-latents", path)?;
+        }
+        Ok(Self { request, place, latents: arguments.save_latents.clone() })
+    }
+
+    /// Paints on an engine that wakes the calling thread, writes the pictures and tells about them.
+    fn carry_out(
+        self,
+        engine: &Engine,
+        licence: &str,
+        console: &mut Console,
+        interrupt: &Interrupt,
+    ) -> Result<(), EngineError> {
+        let Self { request, place, latents } = self;
+        let start = Instant::now();
+        let seed = request.seed;
+        let mut desk = Desk { console, place, licence, written: 0, start };
+        let asked = json!(request);
+        let outcome = job::run(
+            engine,
+            Request::Picture(Box::new(request)),
+            interrupt,
+            PAUSE,
+            &mut |report| desk.take(report, &asked),
+        )?;
+        let Output::Picture(made) = outcome else {
+            return Err(EngineError::Model { reason: "no picture came out".to_owned() });
+        };
+        for picture in made.pictures.iter().skip(desk.written) {
+            desk.write(picture)?;
+        }
+        if let Some(path) = latents {
+            let Some(latents) = &made.latents else {
+                return Err(EngineError::Model { reason: "no latents came out".to_owned() });
+            };
+            files::write_atomic(&path, &latents::encode(latents)?)?;
+        }
+        for notice in &made.notices {
+            desk.tell_notice(notice);
+        }
+        desk.tell_end(seed);
+        Ok(())
+    }
+}
+
+/// Writes pictures as they come and tells about them.
+struct Desk<'a> {
+    console: &'a mut Console,
+    place: Place,
+    licence: &'a str,
+    written: usize,
+    start: Instant,
+}
+
+impl Desk<'_> {
+    fn take(&mut self, report: Report<'_>, asked: &serde_json::Value) -> Result<(), EngineError> {
+        match report {
+            Report::Started(id) => {
+                let event = json!({ "event": "started", "job": id, "request": asked });
+                self.console.event(&event);
+            }
+            Report::Progress(live) => {
+                self.console.bar(&progress::draw(live));
+                self.console.event(&json!({
+                    "event": "progress",
+                    "stage": live.stage,
+                    "steps": live.steps,
+                    "seconds": self.start.elapsed().as_secs_f64(),
+                }));
+            }
+            Report::Picture(picture) => self.write(picture)?,
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, picture: &Picture) -> Result<(), EngineError> {
+        let bytes = png::encode(&picture.pixels, &picture.recipe, self.licence)?;
+        let file = self.place.write(self.written + 1, &picture.recipe, &bytes)?;
+        self.written += 1;
+        match file {
+            Some(file) => {
+                self.console.event(&json!({
+                    "event": "picture",
+                    "file": file.to_string_lossy(),
+                    "seed": picture.recipe.seed,
+                    "recipe": picture.recipe,
+                }));
+                if self.console.voice() != Voice::Json {
+                    self.console.line(&file.display().to_string());
+                }
+            }
+            None => self.console.bytes(&bytes),
+        }
+        Ok(())
+    }
+
+    fn tell_notice(&mut self, notice: &Notice) {
+        let mut event = json!(notice);
+        event["event"] = json!("notice");
+        self.console.event(&event);
+        let sentence = match notice {
+            Notice::UnknownWords { words } => {
+                format!(
+                    "The model does not know these words, so they had no influence: {}",
+                    words.join(", ")
+                )
+            }
+            Notice::PromptClipped { kept, dropped } => format!(
+                "The prompt is longer than the model reads: {kept} tokens were read, {dropped} were not"
+            ),
+            Notice::ModelDiffers { .. } => {
+                "The recipe names another version of the model, so the picture may differ"
+                    .to_owned()
+            }
+            _ => return,
+        };
+        self.console.note(&sentence);
+    }
+
+    fn tell_end(&mut self, seed: u64) {
+        let seconds = self.start.elapsed().as_secs_f64();
+        self.console.note(&format!("Seed {seed}, {seconds:.1} s"));
+        self.console.event(&json!({
+            "event": "finished",
+            "pictures": self.written,
+            "seed": seed,
+            "seconds": seconds,
+            "peak_memory_bytes": peak_memory_bytes(),
+        }));
+    }
+}
+
+/// Makes a request with the usual settings and seed 5, for benchmarks and tests.
+pub(super) fn example_request(prompt: &str) -> PictureRequest {
+    PictureRequest {
+        model: ModelRef::named(HOUSE_PICTURE),
+        prompt: Prompt { text: prompt.to_owned(), ..Prompt::default() },
+        size: Size { width_px: 256, height_px: 256 },
+        sampling: Sampling { sampler: SamplerKind::Euler, steps: 20, guidance: 3.0 },
+        seed: 5,
+        count: 1,
+        noise: NoiseSource::Seed,
+        preview: PreviewMode::Off,
+        device: DeviceChoice::Auto,
+        keep_latents: false,
+    }
+}
+
+#[cfg(test)]
+#[path = "paint_tests.rs"]
+mod tests;
