@@ -5,11 +5,14 @@
 //! own thread. Modules stand in storeys: each names only what stands below it in this list.
 
 pub mod error;
+pub mod kernels;
 pub mod library;
 pub mod math;
+pub mod models;
 pub mod protocol;
 pub mod sampling;
 pub mod service;
 pub mod store;
+pub mod weights;
 
 pub use error::EngineError;

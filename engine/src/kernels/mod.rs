@@ -1,0 +1,29 @@
+//! The fast CPU path: matrix products, 3×3 convolutions, norms and attention on plain slices.
+//!
+//! candle's CPU convolution, norms and attention make several passes over memory that these do
+//! without (see ARCHITECTURE.md). Weights are packed once, at load, into [`Panels`]; one family of
+//! micro-kernels reads them for linear layers, convolutions and attention alike.
+//!
+//! Every output number is one chain of multiply-adds in an order that depends on the layer only:
+//! not on the number of rows, threads or pictures. So a picture of a batch has the same bits as the
+//! same picture alone.
+
+mod attention;
+mod conv;
+mod elementwise;
+mod level;
+mod micro;
+mod norm;
+mod panels;
+mod product;
+
+pub use attention::{AttentionShape, HeadNorms, Rotation, attention};
+pub use conv::{ConvOutput, ConvShape, Prologue, conv3x3};
+pub use elementwise::{silu, silu_in_place};
+pub use level::Level;
+pub use norm::{Affine, GroupNormWeights, Modulation, group_norm_affine, modulate, rms_norm};
+pub use panels::Panels;
+pub use product::{Epilogue, linear, swiglu_row};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! The networks, one folder per family: sizes, loading, and a forward pass each; no loops over steps.
+
+pub mod house_picture;
