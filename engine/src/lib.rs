@@ -9,6 +9,7 @@ pub mod kernels;
 pub mod library;
 pub mod math;
 pub mod models;
+pub mod nn;
 pub mod protocol;
 pub mod sampling;
 pub mod service;

@@ -1,0 +1,54 @@
+//! Gives layers their weights by name.
+
+use candle_core::Tensor;
+
+use super::compute::Compute;
+use crate::error::EngineError;
+use crate::weights::Weights;
+
+/// Names a place in a file of weights, and says for which way of computing layers are loaded.
+#[derive(Clone)]
+pub struct Load<'a> {
+    weights: &'a Weights<'a>,
+    compute: Compute,
+    prefix: String,
+}
+
+impl<'a> Load<'a> {
+    /// Begins at the root of a file.
+    pub fn new(weights: &'a Weights<'a>, compute: Compute) -> Self {
+        Self { weights, compute, prefix: String::new() }
+    }
+
+    /// Goes one name deeper.
+    #[must_use]
+    pub fn pp(&self, name: impl std::fmt::Display) -> Self {
+        Self {
+            weights: self.weights,
+            compute: self.compute.clone(),
+            prefix: format!("{}{name}.", self.prefix),
+        }
+    }
+
+    /// Returns the way of computing.
+    pub fn compute(&self) -> &Compute {
+        &self.compute
+    }
+
+    /// Reads the numbers of a tensor.
+    ///
+    /// # Errors
+    /// As [`Weights::read`].
+    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
+        self.weights.read(&format!("{}{name}", self.prefix), shape)
+    }
+
+    /// Reads a tensor onto the device.
+    ///
+    /// # Errors
+    /// As [`Weights::read`], and errors of the device.
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, EngineError> {
+        let values = self.values(name, shape)?;
+        Ok(Tensor::from_vec(values, shape, self.compute.device())?)
+    }
+}

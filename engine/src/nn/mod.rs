@@ -1,0 +1,20 @@
+//! Layers that two or more networks use.
+//!
+//! A layer is loaded for a [`Compute`]: on the processor it keeps its weights packed and runs the
+//! kernels of [`crate::kernels`]; elsewhere it keeps tensors and runs candle's own operations. Both
+//! are held to agree by tests.
+
+mod attention;
+mod compute;
+mod conv;
+mod linear;
+mod load;
+mod map;
+mod norm;
+
+pub use attention::{HeadScales, Rotary, attention};
+pub use compute::Compute;
+pub use conv::{Before, Conv3x3, pixel_unshuffle};
+pub use linear::{Gate, Linear, SwiGlu};
+pub use load::Load;
+pub use norm::{GroupNorm, Scale, Spans, modulate};
