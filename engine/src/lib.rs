@@ -10,6 +10,8 @@ pub mod library;
 pub mod math;
 pub mod models;
 pub mod nn;
+pub mod pipelines;
+pub mod preview;
 pub mod protocol;
 pub mod sampling;
 pub mod service;

@@ -4,19 +4,16 @@ use rayon::prelude::*;
 
 use super::elementwise::silu;
 use super::level::per_level;
-use super::norm::Affine;
 use super::panels::Panels;
 use super::product::{Source, Sums, product};
 
 /// Says what is done to a picture before it is convolved.
 #[derive(Debug, Clone, Copy)]
-pub enum Prologue<'a> {
+pub enum Prologue {
     /// Nothing.
     Nothing,
     /// SiLU.
     Silu,
-    /// An affine map per image and channel (a group norm), then SiLU.
-    AffineSilu(&'a [Affine]),
 }
 
 /// Holds the sizes of a convolution's input, `[images, height, width, channels]`.
@@ -57,7 +54,7 @@ pub enum ConvOutput<'a> {
 pub fn conv3x3(
     x: &[f32],
     shape: ConvShape,
-    before: Prologue<'_>,
+    before: Prologue,
     panels: &Panels,
     bias: &[f32],
     output: ConvOutput<'_>,
@@ -131,12 +128,9 @@ fn deal_out(sums: &Sums<'_>, bias: &[f32], width: usize, depth: usize, out: &mut
 }
 
 /// Copies a picture into a border of zeros, one wide, doing what stands before the convolution.
-fn pad(x: &[f32], shape: ConvShape, before: Prologue<'_>) -> Vec<f32> {
+fn pad(x: &[f32], shape: ConvShape, before: Prologue) -> Vec<f32> {
     let ConvShape { images, height, width, channels } = shape;
     assert_eq!(x.len(), shape.len(), "the picture is as long as its shape says");
-    if let Prologue::AffineSilu(affine) = before {
-        assert_eq!(affine.len(), images * channels, "there is one map per image and channel");
-    }
     let line = (width + 2) * channels;
     let mut padded = vec![0f32; images * (height + 2) * line];
     padded.par_chunks_mut(line).enumerate().for_each(|(row, out)| {
@@ -150,9 +144,6 @@ fn pad(x: &[f32], shape: ConvShape, before: Prologue<'_>) -> Vec<f32> {
         match before {
             Prologue::Nothing => out.copy_from_slice(x),
             Prologue::Silu => silu_line(x, out),
-            Prologue::AffineSilu(affine) => {
-                affine_silu_line(x, &affine[image * channels..][..channels], out);
-            }
         }
     });
     padded
@@ -162,17 +153,6 @@ per_level! {
     fn silu_line(x: &[f32], out: &mut [f32]) {
         for (out, x) in out.iter_mut().zip(x) {
             *out = silu(*x);
-        }
-    }
-}
-
-per_level! {
-    fn affine_silu_line(x: &[f32], affine: &[Affine], out: &mut [f32]) {
-        let channels = affine.len();
-        for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
-            for ((out, x), affine) in out.iter_mut().zip(x).zip(affine) {
-                *out = silu(x * affine.scale + affine.shift);
-            }
         }
     }
 }

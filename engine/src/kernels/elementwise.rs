@@ -1,7 +1,5 @@
 //! Functions of one number, written so that the compiler turns a loop over them into vectors.
 
-use super::level::per_level;
-
 /// Returns e^x with a relative error below 2e-7; NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
@@ -30,13 +28,4 @@ pub(crate) fn exp(x: f32) -> f32 {
 #[inline(always)]
 pub fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
-}
-
-per_level! {
-    /// Replaces every number by its SiLU.
-    pub fn silu_in_place(values: &mut [f32]) {
-        for value in values {
-            *value = silu(*value);
-        }
-    }
 }

@@ -11,6 +11,7 @@
 mod attention;
 mod conv;
 mod elementwise;
+mod enlarge;
 mod level;
 mod micro;
 mod norm;
@@ -19,9 +20,10 @@ mod product;
 
 pub use attention::{AttentionShape, HeadNorms, Rotation, attention};
 pub use conv::{ConvOutput, ConvShape, Prologue, conv3x3};
-pub use elementwise::{silu, silu_in_place};
+pub use elementwise::silu;
+pub use enlarge::enlarge4;
 pub use level::Level;
-pub use norm::{Affine, GroupNormWeights, Modulation, group_norm_affine, modulate, rms_norm};
+pub use norm::{Modulation, modulate, rms_norm};
 pub use panels::Panels;
 pub use product::{Epilogue, linear, swiglu_row};
 

@@ -42,11 +42,8 @@ pub fn attention(
     match compute {
         Compute::Kernels(level) => {
             let (level, out_shape) = (*level, (spans.rows(), width));
-            let norms = HeadNorms {
-                query: scales.query.values(),
-                key: scales.key.values(),
-                eps: RMS_EPS,
-            };
+            let norms =
+                HeadNorms { query: scales.query.values(), key: scales.key.values(), eps: RMS_EPS };
             let run = |qkv: &[f32], rotation: Option<Rotation<'_>>, out: &mut [f32]| {
                 kernels::attention(level, qkv, shape, spans.ranges(), norms, rotation, out);
             };
@@ -65,7 +62,8 @@ pub fn attention(
                 let rows = range.len();
                 let qkv = qkv.narrow(0, range.start, rows)?;
                 let qkv = qkv.reshape((rows, 3, shape.heads, shape.head_width))?;
-                let pick = |which| qkv.narrow(1, which, 1)?.squeeze(1)?.transpose(0, 1)?.contiguous();
+                let pick =
+                    |which| qkv.narrow(1, which, 1)?.squeeze(1)?.transpose(0, 1)?.contiguous();
                 let (q, k, v) = (pick(0)?, pick(1)?, pick(2)?); // [heads, rows, head_width]
                 let mut q = rms(&q)?.broadcast_mul(scales.query.weight())?;
                 let mut k = rms(&k)?.broadcast_mul(scales.key.weight())?;

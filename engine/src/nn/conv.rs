@@ -5,19 +5,16 @@ use candle_core::{Result, Tensor};
 use super::compute::Compute;
 use super::load::Load;
 use super::map::{map1, map2};
-use super::norm::GroupNorm;
 use crate::error::EngineError;
 use crate::kernels::{self, ConvOutput, ConvShape, Panels, Prologue};
 
 /// Says what is done to a picture before it is convolved.
-#[derive(Debug, Clone, Copy)]
-pub enum Before<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
     /// Nothing.
     Nothing,
     /// SiLU.
     Silu,
-    /// A group norm, then SiLU.
-    NormSilu(&'a GroupNorm),
 }
 
 /// Weights in the form that their way of computing reads.
@@ -94,25 +91,15 @@ impl Conv3x3 {
     ///
     /// # Errors
     /// Passes on errors of the tensor library.
-    pub fn forward(
-        &self,
-        x: &Tensor,
-        before: Before<'_>,
-        residual: Option<&Tensor>,
-    ) -> Result<Tensor> {
+    pub fn forward(&self, x: &Tensor, before: Before, residual: Option<&Tensor>) -> Result<Tensor> {
         match &self.form {
             Form::Packed { panels, bias } => {
                 let (images, height, width, channels) = x.dims4()?;
                 let shape = ConvShape { images, height, width, channels };
                 let run = |x: &[f32], residual: Option<&[f32]>, out: &mut [f32]| {
-                    let affine;
                     let prologue = match before {
                         Before::Nothing => Prologue::Nothing,
                         Before::Silu => Prologue::Silu,
-                        Before::NormSilu(norm) => {
-                            affine = kernels::group_norm_affine(x, images, norm.weights());
-                            Prologue::AffineSilu(&affine)
-                        }
                     };
                     let output = match self.is_shuffled {
                         true => ConvOutput::Shuffled,
@@ -136,7 +123,6 @@ impl Conv3x3 {
                 let x = match before {
                     Before::Nothing => x.clone(),
                     Before::Silu => x.silu()?,
-                    Before::NormSilu(norm) => norm.with_candle(x)?.silu()?,
                 };
                 let y = x.conv2d(weight, 1, 1, 1, 1)?.broadcast_add(bias)?;
                 let y = if self.is_shuffled { candle_nn::ops::pixel_shuffle(&y, 2)? } else { y };
@@ -149,19 +135,22 @@ impl Conv3x3 {
     }
 }
 
-/// Moves blocks of `factor`² places into channels, ordered (channel, row, column) as torch does.
+/// Enlarges pictures to four times the size each way, bilinearly between the centres of pixels.
 ///
 /// # Errors
 /// Passes on errors of the tensor library.
-pub fn pixel_unshuffle(compute: &Compute, x: &Tensor, factor: usize) -> Result<Tensor> {
+pub fn enlarge4(compute: &Compute, x: &Tensor) -> Result<Tensor> {
     match compute {
         Compute::Kernels(_) => {
-            let (b, h, w, c) = x.dims4()?;
-            let (h, w) = (h / factor, w / factor);
-            x.reshape(&[b, h, factor, w, factor, c][..])?
-                .permute(&[0, 1, 3, 5, 2, 4][..])? // [b, h, w, c, row, column]
-                .reshape((b, h, w, c * factor * factor))
+            let (images, height, width, channels) = x.dims4()?;
+            let shape = ConvShape { images, height, width, channels };
+            map1("enlarge4", x, (images, 4 * height, 4 * width, channels), |x, out| {
+                kernels::enlarge4(x, shape, out);
+            })
         }
-        Compute::Candle(_) => candle_nn::ops::pixel_unshuffle(x, factor),
+        Compute::Candle(_) => {
+            let (_, _, height, width) = x.dims4()?;
+            x.upsample_bilinear2d(4 * height, 4 * width, false)
+        }
     }
 }

@@ -14,7 +14,7 @@ mod norm;
 
 pub use attention::{HeadScales, Rotary, attention};
 pub use compute::Compute;
-pub use conv::{Before, Conv3x3, pixel_unshuffle};
+pub use conv::{Before, Conv3x3, enlarge4};
 pub use linear::{Gate, Linear, SwiGlu};
 pub use load::Load;
-pub use norm::{GroupNorm, Scale, Spans, modulate};
+pub use norm::{Scale, Spans, modulate};

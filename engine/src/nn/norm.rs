@@ -1,4 +1,4 @@
-//! Norms over rows of sequences, and over pictures.
+//! Norms over rows of sequences.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use super::compute::Compute;
 use super::load::Load;
 use super::map::{map1, map2};
 use crate::error::EngineError;
-use crate::kernels::{self, GroupNormWeights, Modulation};
+use crate::kernels::{self, Modulation};
 
 /// Says which rows belong to which sequence, all sequences standing one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +98,11 @@ impl Scale {
     ///
     /// # Errors
     /// As [`Load::values`].
-    pub fn new(name: &str, width: usize, load: &Load<'_>) -> std::result::Result<Self, EngineError> {
+    pub fn new(
+        name: &str,
+        width: usize,
+        load: &Load<'_>,
+    ) -> std::result::Result<Self, EngineError> {
         let values = load.values(name, &[width])?;
         let weight = Tensor::from_slice(&values, width, load.compute().device())?;
         Ok(Self { compute: load.compute().clone(), values, weight })
@@ -125,47 +129,5 @@ impl Scale {
     /// Returns the scale `[width]`.
     pub(super) fn weight(&self) -> &Tensor {
         &self.weight
-    }
-}
-
-/// A group norm over the channels of pictures.
-#[derive(Debug, Clone)]
-pub struct GroupNorm {
-    groups: usize,
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-}
-
-impl GroupNorm {
-    const EPS: f32 = 1e-5;
-
-    /// Loads the `weight` and `bias` of a norm with this many groups.
-    ///
-    /// # Errors
-    /// As [`Load::values`].
-    pub fn new(
-        groups: usize,
-        channels: usize,
-        load: &Load<'_>,
-    ) -> std::result::Result<Self, EngineError> {
-        let weight = load.values("weight", &[channels])?;
-        let bias = load.values("bias", &[channels])?;
-        Ok(Self { groups, weight, bias })
-    }
-
-    /// Returns the weights as the kernel takes them.
-    pub(super) fn weights(&self) -> GroupNormWeights<'_> {
-        let Self { groups, weight, bias } = self;
-        GroupNormWeights { groups: *groups, weight, bias, eps: Self::EPS }
-    }
-
-    /// Norms pictures `[batch, channels, height, width]` with candle's operations.
-    pub(super) fn with_candle(&self, x: &Tensor) -> Result<Tensor> {
-        let (channels, device) = (self.weight.len(), x.device());
-        let weight = Tensor::from_slice(&self.weight, channels, device)?;
-        let bias = Tensor::from_slice(&self.bias, channels, device)?;
-        let norm =
-            candle_nn::GroupNorm::new(weight, bias, channels, self.groups, f64::from(Self::EPS))?;
-        candle_core::Module::forward(&norm, x)
     }
 }

@@ -58,6 +58,11 @@ impl Lexicon {
         self.phrases.values().flatten().copied().max().unwrap_or(0)
     }
 
+    /// Returns how many ids of a prompt are kept.
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
+    }
+
     /// Reads a prompt: the longest known phrase at each place that cuts no word.
     pub fn tokenize(&self, text: &str) -> Tokens {
         let chars = normalised(text);

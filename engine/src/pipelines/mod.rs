@@ -1,0 +1,3 @@
+//! Requests → outputs: each pipeline checks its request, runs its networks and reports every step.
+
+pub mod picture;

@@ -1,0 +1,224 @@
+//! Pictures from prompts.
+
+mod device;
+mod noise;
+mod prompts;
+mod validate;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use candle_core::Tensor;
+
+pub use validate::{MAX_COUNT, MAX_PROMPT_CHARS, MAX_STEPS, nearest_size, validate};
+
+use crate::error::EngineError;
+use crate::math::schedule::Schedule;
+use crate::models::house_picture::{Conditioning, Config, HousePicture, Lexicon};
+use crate::nn::Compute;
+use crate::preview::to_pixels;
+use crate::protocol::{
+    DeviceChoice, JobContext, Latents, Live, Picture, PictureOutput, PictureRequest, Pixels,
+    PreviewMode, Stage,
+};
+use crate::sampling;
+use crate::weights::Weights;
+use noise::Noise;
+
+/// The share of a job's time that previews may take.
+const PREVIEW_SHARE: f64 = 0.05;
+
+/// A model in memory that paints pictures.
+#[derive(Debug)]
+pub struct PicturePipeline {
+    lexicon: Lexicon,
+    model: HousePicture,
+}
+
+impl PicturePipeline {
+    /// Loads a model from the bytes of its weights file and the texts of its configuration and
+    /// lexicon.
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`] when a file is not what it should be or they do not fit together,
+    /// [`EngineError::Device`] when the device cannot be used, [`EngineError::Cancelled`] when the
+    /// job was cancelled.
+    pub fn load(
+        weights: &[u8],
+        config_json: &str,
+        lexicon_json: &str,
+        device: DeviceChoice,
+        job: &JobContext,
+    ) -> Result<Self, EngineError> {
+        let device = device::open(device)?;
+        Self::load_for(weights, config_json, lexicon_json, Compute::on(&device), job)
+    }
+
+    /// Loads a model for a given way of computing; for tests and benchmarks.
+    ///
+    /// # Errors
+    /// As [`PicturePipeline::load`].
+    pub fn load_for(
+        weights: &[u8],
+        config_json: &str,
+        lexicon_json: &str,
+        compute: Compute,
+        job: &JobContext,
+    ) -> Result<Self, EngineError> {
+        let config = Config::from_json(config_json, Path::new("config.json"))?;
+        let lexicon_path = Path::new("lexicon.json");
+        let lexicon = Lexicon::from_json(lexicon_json, lexicon_path)?;
+        if lexicon.largest_id() as usize >= config.vocab {
+            let reason = "names meanings that the model does not have";
+            return Err(EngineError::damaged(lexicon_path, reason));
+        }
+        if lexicon.max_tokens() > config.max_tokens {
+            let reason = "allows more tokens than the model reads";
+            return Err(EngineError::damaged(lexicon_path, reason));
+        }
+        let weights = Weights::open(weights, Path::new("model.safetensors"), job)?;
+        let model = HousePicture::new(config, &weights, compute)?;
+        Ok(Self { lexicon, model })
+    }
+
+    /// Returns the networks.
+    pub fn model(&self) -> &HousePicture {
+        &self.model
+    }
+
+    /// Returns the words that the model knows.
+    pub fn lexicon(&self) -> &Lexicon {
+        &self.lexicon
+    }
+
+    /// Paints the pictures of a request one after the other, hands each to `save` as it completes,
+    /// and returns what `save` made of them.
+    ///
+    /// The n-th picture has the same bits as the picture of `seed + n` alone. A recipe whose noise
+    /// comes from a file makes the file's first picture again, whichever of a batch it was.
+    ///
+    /// # Errors
+    /// Those of [`validate`]; [`EngineError::Damaged`] or [`EngineError::InvalidSetting`] when the
+    /// noise file does not fit; [`EngineError::NotANumber`] when a result is not finite;
+    /// [`EngineError::Cancelled`] within a network layer's time of a cancel; those of `save`.
+    pub fn run(
+        &mut self,
+        request: &PictureRequest,
+        job: &JobContext,
+        save: &mut dyn FnMut(Picture) -> Result<Picture, EngineError>,
+    ) -> Result<PictureOutput, EngineError> {
+        validate(request)?;
+        job.report(Live { stage: Stage::Encoding, ..Live::default() })?;
+        let (tokens, notices) = prompts::read(&self.lexicon, &request.prompt);
+        let size = request.size;
+        let shape = self.model.latent_shape(size.height_px as usize, size.width_px as usize);
+        let noise = Noise::open(&request.noise, request.count, shape)?;
+        // Without guidance only the prompt's own prediction counts.
+        let is_guided = request.sampling.guidance != 1.0;
+        let sides = if is_guided { &tokens[..] } else { &tokens[..1] };
+        let mut text = Vec::with_capacity(sides.len());
+        for tokens in sides {
+            text.push(self.model.text().forward(&tokens.ids)?);
+        }
+        let conditioning = self.model.transformer().condition(&text, shape[2], shape[3])?;
+
+        let mut pictures = Vec::with_capacity(request.count as usize);
+        let mut kept = Vec::new();
+        for index in 0..request.count {
+            let mut recipe = request.clone();
+            recipe.seed = request.seed.wrapping_add(u64::from(index));
+            recipe.count = 1;
+            let start = noise.picture(index, recipe.seed, self.model.compute())?;
+            let latents = self.sample(request, index, start, &conditioning, job)?;
+            if request.keep_latents {
+                kept.extend(latents.flatten_all()?.to_vec1::<f32>()?);
+            }
+            job.report(Live { stage: Stage::Decoding, ..Live::default() })?;
+            let pixels = Arc::new(self.decode(&latents, job)?);
+            pictures.push(save(Picture { pixels, recipe, file: None, result_id: None })?);
+        }
+        let [_, channels, height, width] = shape;
+        let latents = request
+            .keep_latents
+            .then_some(Latents { shape: [pictures.len(), channels, height, width], values: kept });
+        Ok(PictureOutput { pictures, notices, latents })
+    }
+
+    /// Turns noise into normalised latents `[1, channels, h, w]`.
+    fn sample(
+        &self,
+        request: &PictureRequest,
+        index: u32,
+        start: Tensor,
+        conditioning: &Conditioning,
+        job: &JobContext,
+    ) -> Result<Tensor, EngineError> {
+        let settings = request.sampling;
+        let schedule = Schedule::flow(settings.steps as usize, self.model.config().shift)?;
+        let start = (start * schedule.noise_scale())?;
+        let guidance = f64::from(settings.guidance);
+        let transformer = self.model.transformer();
+        let mut denoise = |x: &Tensor, sigma: f64| {
+            job.check()?;
+            if guidance == 1.0 {
+                return transformer.forward(x, sigma, conditioning);
+            }
+            let both = Tensor::cat(&[x, x], 0)?; // [2, channels, h, w]
+            let both = transformer.forward(&both, sigma, conditioning)?;
+            sampling::guide(&both.narrow(0, 0, 1)?, &both.narrow(0, 1, 1)?, guidance)
+        };
+
+        let total = request.count * settings.steps;
+        let first = index * settings.steps;
+        job.report(Live { stage: Stage::Sampling, steps: Some([first, total]), preview: None })?;
+        let mut previews = Previews::new(self, request.preview);
+        let mut on_step = |step: sampling::Step<'_>| {
+            let done = first + u32::try_from(step.index + 1).unwrap_or(u32::MAX);
+            let preview = previews.draw(step.x0)?.map(Arc::new);
+            job.report(Live { stage: Stage::Sampling, steps: Some([done, total]), preview })
+        };
+        sampling::sample(settings.sampler, &schedule, start, &mut denoise, &mut on_step)
+    }
+
+    fn decode(&self, latents: &Tensor, job: &JobContext) -> Result<Pixels, EngineError> {
+        let picture = self.model.decode(latents, &|| job.check())?;
+        to_pixels(&picture.squeeze(0)?, "decoder")
+    }
+}
+
+/// Draws previews while they take no more than their share of the time.
+struct Previews<'a> {
+    pipeline: &'a PicturePipeline,
+    mode: PreviewMode,
+    started: Instant,
+    spent: Duration,
+    /// What the last one took.
+    cost: Duration,
+}
+
+impl<'a> Previews<'a> {
+    fn new(pipeline: &'a PicturePipeline, mode: PreviewMode) -> Self {
+        Self {
+            pipeline,
+            mode,
+            started: Instant::now(),
+            spent: Duration::ZERO,
+            cost: Duration::ZERO,
+        }
+    }
+
+    /// Draws an estimate of the clean latents, unless the time for previews is used up.
+    fn draw(&mut self, x0: &Tensor) -> Result<Option<Pixels>, EngineError> {
+        let allowed = self.started.elapsed().mul_f64(PREVIEW_SHARE);
+        if self.mode == PreviewMode::Off || self.spent + self.cost > allowed {
+            return Ok(None);
+        }
+        let begun = Instant::now();
+        let picture = self.pipeline.model.thumbnail(x0)?.squeeze(0)?;
+        let pixels = to_pixels(&picture, "preview")?;
+        self.cost = begun.elapsed();
+        self.spent += self.cost;
+        Ok(Some(pixels))
+    }
+}
