@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use atelier_engine::EngineError;
 use atelier_engine::library::{HOUSE_PICTURE, peak_memory_bytes};
+use atelier_engine::pipelines::picture;
 use atelier_engine::protocol::{
     DeviceChoice, ModelRef, NoiseSource, Notice, Output, Picture, PictureRequest, PreviewMode,
     Prompt, Request, SamplerKind, Sampling, Size,
@@ -160,6 +161,7 @@ struct Order {
 impl Order {
     fn new(arguments: &PaintArgs) -> Result<Self, EngineError> {
         let request = arguments.request()?;
+        picture::validate(&request)?;
         let place = Place::resolve(arguments.output.as_deref(), request.count)?;
         if place == Place::Standard && arguments.json {
             return Err(EngineError::invalid("output", "cannot be `-` together with --json"));

@@ -42,7 +42,6 @@ impl Runner for Fake {
             }
             pictures.push(picture);
             match word {
-                "" => return Err(EngineError::EmptyPrompt),
                 "panic" => panic!("as asked"),
                 "interrupt" => loop {
                     self.interrupt.press();

@@ -15,7 +15,7 @@ fn send_interrupt(child: &Child) {
 
 /// Starts a batch that lasts much longer than a test and waits until it paints.
 fn start(folder: &std::path::Path) -> Child {
-    let mut child = atelier(["paint", "a red fox", "--json", "--steps", "150", "--batch", "200"])
+    let mut child = atelier(["paint", "a red fox", "--json", "--steps", "150", "--batch", "64"])
         .args(["-o", "fox.png"])
         .current_dir(folder)
         .stdout(Stdio::piped())
