@@ -55,6 +55,22 @@ pub fn write_new(
     Ok(path)
 }
 
+/// Writes a file that can be made again: whole or as before after a killed process, but not
+/// necessarily after a power cut.
+///
+/// # Errors
+/// [`EngineError::DiskFull`] or [`EngineError::Io`].
+pub fn write_cache(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
+    let write = || {
+        let (mut part, mut file) = Part::begin(folder_of(path))?;
+        file.write_all(bytes)?;
+        fs::rename(&part.path, path)?;
+        part.placed = true;
+        Ok(())
+    };
+    write().map_err(|error| EngineError::io("write the file", path, &error))
+}
+
 /// Moves a file into a folder of the same disk under its own name, or a numbered one when that is taken.
 /// Never replaces a file; a crash leaves it in one of the two places (an empty file may stay in
 /// the other, which [`sweep`] removes).
@@ -144,12 +160,16 @@ pub fn picture_stem(date: &str, prompt: &str, seed: u64) -> String {
     format!("{stem}-{seed}")
 }
 
-/// Writes beside the path, then puts the file into place, replacing what was there.
-fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let folder = match path.parent() {
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
+    }
+}
+
+/// Writes beside the path, then puts the file into place, replacing what was there.
+fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let folder = folder_of(path);
     let mut part = Part::write(folder, write)?;
     fs::rename(&part.path, path)?;
     part.placed = true;
@@ -189,7 +209,7 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Makes the folder's list of names durable, where the system has a way to.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }
@@ -209,9 +229,9 @@ struct Part {
 }
 
 impl Part {
-    fn write(folder: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<Self> {
+    fn begin(folder: &Path) -> io::Result<(Self, File)> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let (part, mut file) = loop {
+        loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let name = format!("{PART_PREFIX}{}-{count}{PART_SUFFIX}", std::process::id());
             let path = folder.join(name);
@@ -219,9 +239,13 @@ impl Part {
                 // Left by a killed process that had the same number: it may be swept up later.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
-                Ok(file) => break (Self { path, placed: false }, file),
+                Ok(file) => return Ok((Self { path, placed: false }, file)),
             }
-        };
+        }
+    }
+
+    fn write(folder: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<Self> {
+        let (part, mut file) = Self::begin(folder)?;
         write(&mut file)?;
         file.sync_all()?;
         Ok(part)

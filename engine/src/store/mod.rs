@@ -1,4 +1,396 @@
 //! The user's work: pictures with their recipes, written so that nothing can be lost.
+//!
+//! ```text
+//! <folder>/
+//!   pictures/2026-11/2026-11-23-a-red-fox-42.png   each with its complete recipe
+//!   trash/2026-11/…                                the same, until the trash is emptied
+//!   thumbnails/7.png                               a cache, by the number of the result
+//!   index.sqlite (-wal, -shm)                      made again from the pictures if need be
+//!   index.sqlite.damaged-1                         an index that was set aside
+//!   lock                                           held by every process that has the library open
+//!   moved-to                                       after a move: where everything is now
+//! ```
+//!
+//! The folders are the truth. A picture is on the disk before its row is in the index, and its row
+//! is there before [`Store::save_picture`] returns; what a killed process left in between is put in
+//! order by the next one that opens the library alone (see [`Opening`]).
 
 pub mod files;
+mod index;
+mod place;
 pub mod png;
+mod recovery;
+mod relocate;
+mod thumbnails;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use crate::error::EngineError;
+use crate::protocol::{PictureRequest, Pixels, Request};
+
+use index::{Index, IndexRow, Which};
+pub use place::default_folder;
+use place::{PICTURES, Presence, TRASH};
+pub use recovery::Opening;
+use recovery::now_ms;
+pub use thumbnails::THUMBNAIL_PX;
+
+/// How much the newest measurement counts for a learned time.
+const LEARNING_RATE: f64 = 0.3;
+
+/// Says where a saved picture is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedResult {
+    /// Its number in the library; never reused while the index lives.
+    pub id: i64,
+    /// Its file.
+    pub file: PathBuf,
+    /// When it was saved, in milliseconds since 1970.
+    pub created_ms: i64,
+}
+
+/// Holds one result of the library.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResultRow {
+    /// Its number in the library.
+    pub id: i64,
+    /// Its file.
+    pub file: PathBuf,
+    /// When it was saved, in milliseconds since 1970.
+    pub created_ms: i64,
+    /// The request that makes it again.
+    pub request: PictureRequest,
+    /// Whether the user marked it.
+    pub is_favourite: bool,
+    /// When it was trashed, in milliseconds since 1970.
+    pub trashed_ms: Option<i64>,
+}
+
+/// Holds a job that an earlier session did not finish.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PendingJob {
+    /// Its number, for [`Store::remove_pending`].
+    pub id: i64,
+    /// When it was submitted, in milliseconds since 1970.
+    pub added_ms: i64,
+    /// What was asked for.
+    pub request: Request,
+}
+
+/// Keeps the user's results in one folder. May be shared between threads, and several processes may
+/// have the same folder open.
+#[derive(Debug)]
+pub struct Store {
+    home: RwLock<Home>,
+    /// Tells this process's pending jobs from those of others.
+    session: String,
+    opening: Opening,
+}
+
+/// Everything that changes when the library moves.
+#[derive(Debug)]
+struct Home {
+    folder: PathBuf,
+    index: Mutex<Index>,
+    presence: Presence,
+}
+
+impl Home {
+    fn index(&self) -> MutexGuard<'_, Index> {
+        // SQLite rolls an unfinished change back, so a panic leaves nothing half done.
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn row(&self, row: IndexRow) -> Option<ResultRow> {
+        Some(ResultRow {
+            id: row.id,
+            file: self.folder.join(&row.file),
+            created_ms: row.created_ms,
+            request: serde_json::from_str(&row.request).ok()?,
+            is_favourite: row.is_favourite,
+            trashed_ms: row.trashed_ms,
+        })
+    }
+
+    /// Moves a result's file between the pictures and the trash.
+    fn move_result(&self, id: i64, top: &str) -> Result<(), EngineError> {
+        let index = self.index();
+        let row = index.result(id)?.ok_or_else(|| unknown(id))?;
+        if row.file.split('/').next() == Some(top) {
+            return Ok(());
+        }
+        let month = row.file.split('/').nth(1).unwrap_or_default();
+        let folder = self.folder.join(top).join(month);
+        files::make_folder(&folder)?;
+        let moved = files::move_new(&self.folder.join(&row.file), &folder)?;
+        let trashed_ms = (top == TRASH).then(now_ms);
+        index.set_place(id, &self.relative(&moved)?, trashed_ms)
+    }
+
+    fn relative(&self, path: &Path) -> Result<String, EngineError> {
+        recovery::relative(&self.folder, path)
+            .ok_or_else(|| EngineError::invalid("file name", "is not Unicode"))
+    }
+}
+
+impl Store {
+    /// Opens the library in a folder, which is made if need be, and puts it in order. A folder whose
+    /// library was moved leads to its new place.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] or [`EngineError::DiskFull`] when the folder cannot be used,
+    /// [`EngineError::Index`] when a newer Atelier wrote the index.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, EngineError> {
+        let asked = std::path::absolute(folder.as_ref())
+            .map_err(|error| EngineError::io("open the library", folder.as_ref(), &error))?;
+        let folder = place::follow_moves(&asked)?;
+        for top in [PICTURES, TRASH] {
+            files::make_folder(&folder.join(top))?;
+        }
+        let (presence, is_alone) = Presence::enter(&folder)?;
+        let mut opening = Opening { is_shared: !is_alone, ..Opening::default() };
+        let mut index = recovery::open_index(&folder, is_alone, &mut opening)?;
+        if is_alone {
+            recovery::reconcile(&folder, &mut index, &mut opening)?;
+            index.release_pending()?;
+            presence.share()?;
+        }
+        let session = format!("{}-{}", std::process::id(), now_ms());
+        let home = Home { folder, index: Mutex::new(index), presence };
+        Ok(Self { home: RwLock::new(home), session, opening })
+    }
+
+    fn home(&self) -> RwLockReadGuard<'_, Home> {
+        self.home.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the folder in use.
+    pub fn folder(&self) -> PathBuf {
+        self.home().folder.clone()
+    }
+
+    /// Returns what the check at start found and did.
+    pub fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
+    /// Saves a picture with its recipe and its licence. When this returns `Ok`, the file and its
+    /// row are written; a failure loses neither this picture's predecessors nor, once its file is
+    /// on the disk, the picture itself: the next start adopts it.
+    ///
+    /// # Errors
+    /// [`EngineError::DiskFull`], [`EngineError::Io`] or [`EngineError::Index`];
+    /// [`EngineError::InvalidSetting`] as [`png::encode`].
+    pub fn save_picture(
+        &self,
+        pixels: &Pixels,
+        request: &PictureRequest,
+        licence: &str,
+    ) -> Result<SavedResult, EngineError> {
+        let bytes = png::encode(pixels, request, licence)?;
+        let home = self.home();
+        let created_ms = now_ms();
+        let date = home.index().local_date(created_ms)?;
+        let month = home.folder.join(PICTURES).join(date.get(..7).unwrap_or("undated"));
+        files::make_folder(&month)?;
+        let stem = files::picture_stem(&date, &request.prompt.text, request.seed);
+        let file = files::write_new(&month, &stem, "png", &bytes)?;
+        let id = home.index().add_result(&home.relative(&file)?, created_ms, request)?;
+        // A thumbnail that could not be kept is made when it is asked for.
+        let _ = thumbnails::keep(&home.folder, id, pixels);
+        Ok(SavedResult { id, file, created_ms })
+    }
+
+    /// Lists results from the newest, those with a number below `before` only.
+    ///
+    /// # Errors
+    /// [`EngineError::Index`].
+    pub fn recent(&self, limit: usize, before: Option<i64>) -> Result<Vec<ResultRow>, EngineError> {
+        let home = self.home();
+        let rows = home.index().results(Which::Kept, limit, before)?;
+        Ok(rows.into_iter().filter_map(|row| home.row(row)).collect())
+    }
+
+    /// Lists what is in the trash, from the newest result.
+    ///
+    /// # Errors
+    /// [`EngineError::Index`].
+    pub fn trashed(&self) -> Result<Vec<ResultRow>, EngineError> {
+        let home = self.home();
+        let rows = home.index().results(Which::Trashed, usize::MAX, None)?;
+        Ok(rows.into_iter().filter_map(|row| home.row(row)).collect())
+    }
+
+    /// Returns one result, also a trashed one.
+    ///
+    /// # Errors
+    /// [`EngineError::Index`].
+    pub fn result(&self, id: i64) -> Result<Option<ResultRow>, EngineError> {
+        let home = self.home();
+        let row = home.index().result(id)?;
+        Ok(row.and_then(|row| home.row(row)))
+    }
+
+    /// Returns a result's thumbnail, at most [`THUMBNAIL_PX`] wide and high; made again when it is
+    /// missing or damaged.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] or [`EngineError::Damaged`] when the picture itself cannot be read.
+    pub fn thumbnail(&self, id: i64) -> Result<Pixels, EngineError> {
+        let home = self.home();
+        let row = home.index().result(id)?.ok_or_else(|| unknown(id))?;
+        thumbnails::get(&home.folder, id, &home.folder.join(row.file))
+    }
+
+    /// Moves a result to the trash; its file is moved, not deleted.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] when the file cannot be moved, [`EngineError::InvalidSetting`] when there
+    /// is no such result.
+    pub fn trash(&self, id: i64) -> Result<(), EngineError> {
+        self.home().move_result(id, TRASH)
+    }
+
+    /// Takes a result back out of the trash.
+    ///
+    /// # Errors
+    /// As [`Store::trash`].
+    pub fn restore(&self, id: i64) -> Result<(), EngineError> {
+        self.home().move_result(id, PICTURES)
+    }
+
+    /// Deletes what is in the trash for good and returns how many results went.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] when a file cannot be deleted; it and those after it are still there.
+    pub fn empty_trash(&self) -> Result<usize, EngineError> {
+        let home = self.home();
+        let index = home.index();
+        let rows = index.results(Which::Trashed, usize::MAX, None)?;
+        for row in &rows {
+            let file = home.folder.join(&row.file);
+            std::fs::remove_file(&file)
+                .map_err(|error| EngineError::io("delete the picture", &file, &error))?;
+            let _ = std::fs::remove_file(thumbnails::path(&home.folder, row.id));
+            index.remove_result(row.id)?;
+        }
+        Ok(rows.len())
+    }
+
+    /// Moves the whole library to an empty folder, which may be on another disk. Everything is
+    /// copied and compared first; until then, and on any failure, the old folder stays as it is.
+    /// The old folder keeps a note that leads [`Store::open`] to the new one.
+    ///
+    /// Saving waits meanwhile, so this belongs on a thread that may take its time.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidSetting`] when the folder is not empty or lies within the old one,
+    /// [`EngineError::Io`] when another process has the library open or a file cannot be copied,
+    /// [`EngineError::DiskFull`].
+    pub fn move_to(&self, new_folder: impl AsRef<Path>) -> Result<(), EngineError> {
+        let mut home = self.home.write().unwrap_or_else(PoisonError::into_inner);
+        let to = relocate::prepare(&home.folder, new_folder.as_ref())?;
+        if !home.presence.exclude()? {
+            return Err(EngineError::Io {
+                action: "move the library".to_owned(),
+                reason: "another Atelier has it open".to_owned(),
+                path: home.folder.clone(),
+            });
+        }
+        let moved = || {
+            let (presence, _) = Presence::enter(&to)?;
+            let index = relocate::copy(&home.folder, &home.index(), &to)?;
+            relocate::switch(&home.folder, &to)?;
+            Ok(Home { folder: to.clone(), index: Mutex::new(index), presence })
+        };
+        match moved() {
+            Ok(new_home) => {
+                let old = std::mem::replace(&mut *home, new_home);
+                let from = old.folder.clone();
+                // The index must be closed before its file can go on every system.
+                drop(old);
+                relocate::remove_moved(&from, &to);
+                home.presence.share()
+            }
+            Err(error) => {
+                home.presence.share()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Notes a job before it runs, so that it is offered again should this process not live to
+    /// finish it, and returns the note's number.
+    ///
+    /// # Errors
+    /// [`EngineError::Index`] or [`EngineError::DiskFull`].
+    pub fn add_pending(&self, request: &Request) -> Result<i64, EngineError> {
+        self.home().index().add_pending(&self.session, now_ms(), request)
+    }
+
+    /// Forgets a noted job: it is done, or nobody wants it any more.
+    ///
+    /// # Errors
+    /// [`EngineError::Index`].
+    pub fn remove_pending(&self, id: i64) -> Result<(), EngineError> {
+        self.home().index().remove_pending(id)
+    }
+
+    /// Lists the jobs that earlier sessions did not finish, oldest first; never this session's own
+    /// or those of another process that still runs.
+    ///
+    /// # Errors
+    /// [`EngineError::Index`].
+    pub fn pending(&self) -> Result<Vec<PendingJob>, EngineError> {
+        let rows = self.home().index().pending()?;
+        let read = |(id, added_ms, json): (i64, i64, String)| {
+            let request = serde_json::from_str(&json).ok()?;
+            Some(PendingJob { id, added_ms, request })
+        };
+        Ok(rows.into_iter().filter_map(read).collect())
+    }
+
+    /// Returns the seconds that a step of this kind takes here, as learned from earlier runs.
+    ///
+    /// # Errors
+    /// [`EngineError::Index`].
+    pub fn step_seconds(&self, key: &str) -> Result<Option<f64>, EngineError> {
+        self.home().index().step_seconds(key)
+    }
+
+    /// Learns from a run how many seconds a step of this kind takes. A time that makes no sense is
+    /// passed over.
+    ///
+    /// # Errors
+    /// [`EngineError::Index`].
+    pub fn learn_step_seconds(&self, key: &str, seconds: f64) -> Result<(), EngineError> {
+        if !seconds.is_finite() || seconds <= 0.0 {
+            return Ok(());
+        }
+        self.home().index().learn_step_seconds(key, seconds, LEARNING_RATE)
+    }
+
+    /// Returns a setting of this library.
+    ///
+    /// # Errors
+    /// [`EngineError::Index`].
+    pub fn setting(&self, key: &str) -> Result<Option<String>, EngineError> {
+        self.home().index().setting(key)
+    }
+
+    /// Changes a setting of this library.
+    ///
+    /// # Errors
+    /// [`EngineError::Index`].
+    pub fn set_setting(&self, key: &str, value: &str) -> Result<(), EngineError> {
+        self.home().index().set_setting(key, value)
+    }
+}
+
+fn unknown(id: i64) -> EngineError {
+    EngineError::invalid(format!("result {id}"), "is not in the library")
+}

@@ -20,7 +20,7 @@ use crate::protocol::{PictureRequest, Pixels, Request, Size};
 
 use chunks::{Chunks, Text};
 pub use parameters::ForeignRecipe;
-pub use pixels::decode;
+pub use pixels::{decode, decode_file};
 
 /// Caps a file that is read whole.
 const MAX_FILE_BYTES: u64 = 512 << 20;
@@ -123,6 +123,14 @@ pub fn encode(
             ("Software", software),
         ],
     )
+}
+
+/// Encodes a picture without a recipe.
+///
+/// # Errors
+/// [`EngineError::InvalidSetting`] when the pixels do not fit their size.
+pub fn encode_plain(pixels: &Pixels) -> Result<Vec<u8>, EngineError> {
+    pixels::encode(pixels, &[])
 }
 
 /// Reads the recipe in the bytes of a PNG file: ours first, then `parameters`; of other programs it

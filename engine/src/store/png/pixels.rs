@@ -1,6 +1,7 @@
 //! The pixels of PNG files, and the header that says how many there are.
 
 use std::io::Cursor;
+use std::path::Path;
 
 use crate::error::EngineError;
 use crate::protocol::{Pixels, Size};
@@ -64,6 +65,14 @@ fn fits_latin1(text: &str) -> bool {
 /// [`EngineError::Damaged`].
 pub fn decode(bytes: &[u8]) -> Result<Pixels, EngineError> {
     decode_checked(bytes).map_err(|reason| EngineError::damaged(NO_PATH, reason))
+}
+
+/// Decodes a PNG file, as [`decode`] does.
+///
+/// # Errors
+/// [`EngineError::Io`] when the file cannot be read, or [`EngineError::Damaged`].
+pub fn decode_file(path: &Path) -> Result<Pixels, EngineError> {
+    decode_checked(&super::read_file(path)?).map_err(|reason| EngineError::damaged(path, reason))
 }
 
 fn decode_checked(bytes: &[u8]) -> Result<Pixels, String> {
