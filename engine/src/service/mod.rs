@@ -2,9 +2,12 @@
 
 mod engine;
 mod queue;
+mod residents;
+mod studio;
 mod wakes;
 
 pub use engine::{Engine, Runner};
+pub use studio::Studio;
 
 #[cfg(test)]
 mod engine_tests;
