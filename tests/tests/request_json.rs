@@ -1,7 +1,9 @@
-//! A recipe is a request as JSON. These tests write and read any request, and read what no request is.
+//! A recipe is a request as JSON. These tests write and read any request, read what no request is, and
+//! hold the check that every request passes before it runs against all of them.
 
 use std::path::PathBuf;
 
+use atelier_engine::pipelines::picture::{nearest_size, validate};
 use atelier_engine::protocol::{
     DeviceChoice, ModelRef, NoiseSource, PictureRequest, PreviewMode, Prompt, Request, SamplerKind,
     Sampling, Size,
@@ -117,6 +119,30 @@ proptest! {
         prop_assert_eq!(found.guidance.to_bits(), guidance.to_bits());
     }
 
+    #[test]
+    fn any_request_is_accepted_or_refused_as_wrong_input(
+        request in request(), guidance in any::<f32>(), is_mended: bool,
+    ) {
+        let mut request = request;
+        request.sampling.guidance = guidance;
+        if is_mended {
+            // Random numbers are hardly ever right, so half of the requests get likely ones.
+            request.size = nearest_size(request.size);
+            request.sampling.steps %= 200;
+            request.count %= 80;
+            request.sampling.guidance %= 40.0;
+        }
+        match validate(&request) {
+            Ok(()) => {
+                prop_assert!(request.sampling.guidance.is_finite());
+                prop_assert!((1..=150).contains(&request.sampling.steps) && request.count > 0);
+                prop_assert_eq!(request.size, nearest_size(request.size));
+                prop_assert_eq!(&read(&serde_json::to_string(&request)?)?, &request);
+            }
+            Err(error) => prop_assert!(error.is_wrong_input() && !error.hint().is_empty()),
+        }
+    }
+
     /// What is read from damaged JSON, if it is read at all, is a request like any other.
     #[test]
     fn damaged_json_is_refused_or_read_as_some_request(
@@ -214,6 +240,21 @@ fn numbers_that_do_not_fit_are_refused() {
         assert_ne!(json, plain);
         assert!(read(&json).is_err(), "guidance {literal}");
     }
+}
+
+/// A number that JSON can hold and f32 cannot becomes infinite, which the check must notice.
+#[test]
+fn guidance_that_is_not_a_number_is_refused_before_anything_runs() -> anyhow::Result<()> {
+    let mut request = read(&plain().to_string())?;
+    assert_eq!(validate(&request), Ok(()));
+    for guidance in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.1, 30.1] {
+        request.sampling.guidance = guidance;
+        let error = validate(&request).err().map(|error| error.to_string());
+        assert!(error.is_some_and(|error| error.starts_with("The guidance must")), "{guidance}");
+    }
+    let request = read(&with("/sampling/guidance", json!(1e300)).to_string())?;
+    assert!(validate(&request).is_err());
+    Ok(())
 }
 
 /// JSON has no number for these; a recipe that holds one must not be taken for a good one.
