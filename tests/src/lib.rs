@@ -1,3 +1,4 @@
 //! What several tests share.
 
 pub mod source;
+pub mod tiny_model;

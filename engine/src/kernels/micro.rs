@@ -50,19 +50,23 @@ pub(crate) struct Portable;
 
 impl Isa for Portable {
     const WIDTH: usize = 16;
-    const ROWS: usize = 4;
+    // Two rows of sixteen sums fill half of sixteen 128-bit registers; more would not stay in them.
+    const ROWS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
 
     #[inline(always)]
     unsafe fn tile(source: &Rows<'_>, rows: usize, panel: &[f32], sums: &mut [f32]) {
-        #[inline(always)]
+        #[inline]
         unsafe fn run<const R: usize>(source: &Rows<'_>, panel: &[f32], sums: &mut [f32]) {
             let mut acc = [[0f32; 16]; R];
-            let mut weights = panel.chunks_exact(16);
-            for tap in source.taps {
-                for k in 0..source.depth {
-                    let Some(weights) = weights.next() else { return };
-                    for (r, acc) in acc.iter_mut().enumerate() {
-                        let a = source.values[source.first + r * source.row_stride + tap + k];
+            let depth = source.depth;
+            for (tap, weights) in source.taps.iter().zip(panel.chunks_exact((16 * depth).max(1))) {
+                let start = source.first + tap;
+                let rows: [&[f32]; R] = std::array::from_fn(|r| {
+                    &source.values[start + r * source.row_stride..][..depth]
+                });
+                for (k, weights) in weights.as_chunks::<16>().0.iter().enumerate() {
+                    for (acc, row) in acc.iter_mut().zip(rows) {
+                        let a = row[k];
                         for (acc, w) in acc.iter_mut().zip(weights) {
                             // Fused where every processor of the target can; a call elsewhere.
                             *acc = if cfg!(target_arch = "aarch64") {
