@@ -57,8 +57,7 @@ impl<'a> Weights<'a> {
         let scales = floats(&scales).ok_or_else(|| self.bad_dtype(&scale_name, scales.dtype()))?;
         let data = view.data();
         let mut out = Vec::with_capacity(data.len());
-        if rows > 0 {
-            let width = data.len() / rows;
+        if let Some(width) = data.len().checked_div(rows) {
             for (row, scale) in data.chunks_exact(width.max(1)).zip(scales) {
                 out.extend(row.iter().map(|byte| (f32::from(*byte) - 128.0) * scale));
             }

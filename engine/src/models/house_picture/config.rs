@@ -114,7 +114,9 @@ impl Config {
             () if Some(self.width) != self.heads.checked_mul(HEAD_WIDTH) => {
                 "gives a width that is not 64 per head"
             }
-            () if self.mlp % 16 != 0 => "gives an inner width that is not a multiple of 16",
+            () if !self.mlp.is_multiple_of(16) => {
+                "gives an inner width that is not a multiple of 16"
+            }
             () if self.latent_mean.len() != self.latent_channels
                 || self.latent_std.len() != self.latent_channels
                 || moments.clone().any(|value| !value.is_finite()) =>

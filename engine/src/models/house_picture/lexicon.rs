@@ -99,10 +99,10 @@ impl Lexicon {
         let most = self.longest.min(chars.len() - at);
         let mut phrase: String = chars[at..at + most].iter().map(|c| c.value).collect();
         for len in (1..=most).rev() {
-            if !(is_word(at + len - 1) && is_word(at + len)) {
-                if let Some(ids) = self.phrases.get(&phrase) {
-                    return Some((ids, len));
-                }
+            if !(is_word(at + len - 1) && is_word(at + len))
+                && let Some(ids) = self.phrases.get(&phrase)
+            {
+                return Some((ids, len));
             }
             phrase.pop();
         }
