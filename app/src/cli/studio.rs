@@ -1,15 +1,20 @@
 //! The real engine for the command line: models from this machine, no library of results.
 
+use std::sync::Arc;
+use std::thread;
+
 use atelier_engine::EngineError;
 use atelier_engine::library::Models;
-use atelier_engine::service::Engine;
+use atelier_engine::service::{Engine, Studio};
 
 /// Starts an engine that wakes the calling thread.
 ///
 /// # Errors
 /// [`EngineError::Stopped`] when the operating system gives no thread.
 pub fn engine() -> Result<Engine, EngineError> {
-    Err(EngineError::Model { reason: "this build cannot run models yet".to_owned() })
+    let waiting = thread::current();
+    let studio = Studio::new(None, Models::standard());
+    Engine::spawn(studio, Arc::new(move || waiting.unpark())).map_err(|_| EngineError::Stopped)
 }
 
 /// Returns the licence of a model, to be written into its pictures.
