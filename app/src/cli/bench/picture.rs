@@ -113,9 +113,14 @@ pub fn bench(
     let engine = studio::engine()?;
     console.note(&format!("Measuring {} runs, and as many with previews…", arguments.runs));
     let cold = run_once(&engine, &request, interrupt)?;
-    let warm = run_often(&engine, &request, arguments.runs, interrupt)?;
     let previewed = PictureRequest { preview: PreviewMode::EveryStep, ..request.clone() };
-    let with_preview = run_often(&engine, &previewed, arguments.runs, interrupt)?;
+    let (mut warm, mut with_preview) = (Vec::new(), Vec::new());
+    // In turns, so that what else the machine does meanwhile burdens both alike.
+    for _ in 0..arguments.runs {
+        warm.push(run_once(&engine, &request, interrupt)?);
+        with_preview.push(run_once(&engine, &previewed, interrupt)?);
+    }
+    let (warm, with_preview) = (median(&warm), median(&with_preview));
     let measured = Measured { process_secs, peak_memory_bytes, cold, warm, with_preview };
     console.event(&in_json(arguments, &measured));
     if !arguments.json {
@@ -159,17 +164,6 @@ fn cold_process(arguments: &PictureArgs) -> Result<(f64, Option<u64>), EngineErr
             EngineError::Model { reason: format!("the cold start ended saying {said}") }
         })),
     }
-}
-
-fn run_often(
-    engine: &Engine,
-    request: &PictureRequest,
-    runs: u16,
-    interrupt: &Interrupt,
-) -> Result<Times, EngineError> {
-    let all: Result<Vec<Times>, EngineError> =
-        (0..runs).map(|_| run_once(engine, request, interrupt)).collect();
-    Ok(median(&all?))
 }
 
 fn run_once(
