@@ -16,6 +16,8 @@ pub fn root() -> PathBuf {
 /// When git is absent or this is not a checkout.
 pub fn files() -> anyhow::Result<Vec<PathBuf>> {
     let output = Command::new("git")
+        // A checkout mounted into a container often belongs to another user, which git refuses.
+        .args(["-c", "safe.directory=*"])
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root())
         .output()
