@@ -1,7 +1,7 @@
 //! The fast CPU path: matrix products, 3×3 convolutions, norms and attention on plain slices.
 //!
 //! candle's CPU convolution, norms and attention make several passes over memory that these do
-//! without (see ARCHITECTURE.md). Weights are packed once, at load, into [`Panels`]; one family of
+//! without. Weights are packed once, at load, into [`Panels`]; one family of
 //! micro-kernels reads them for linear layers, convolutions and attention alike.
 //!
 //! Every output number is one chain of multiply-adds in an order that depends on the layer only:
