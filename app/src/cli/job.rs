@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atelier_engine::EngineError;
-use atelier_engine::protocol::{Event, JobId, Live, Output, Partial, Picture, Request};
+use atelier_engine::protocol::{Event, JobId, Live, Output, Partial, Picture, Request, Stage};
 use atelier_engine::service::Engine;
 
 use super::Interrupt;
@@ -32,7 +32,8 @@ pub fn run(
     observer: &mut dyn FnMut(Report<'_>) -> Result<(), EngineError>,
 ) -> Result<Output, EngineError> {
     let handle = engine.submit(request)?;
-    let mut shown = None;
+    // Whoever waits has made no progress yet.
+    let mut shown = Some((Stage::Waiting, None));
     let mut refused = None;
     loop {
         if interrupt.is_pressed() {

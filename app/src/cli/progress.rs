@@ -25,7 +25,7 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Loading => "Loading the model",
         Stage::Encoding => "Reading the prompt",
         Stage::Sampling => "Painting",
-        Stage::Decoding => "Developing",
+        Stage::Decoding => "Decoding",
         Stage::Saving => "Saving",
         _ => "Working",
     }
