@@ -89,7 +89,8 @@ fn every_part_of_a_request_has_its_effect() -> Result<()> {
     let mut quiet = request();
     quiet.preview = PreviewMode::Off;
     assert!(plain == made(&quiet)?, "previews change nothing");
-    let changes: [(&str, fn(&mut PictureRequest)); 7] = [
+    type Change = (&'static str, fn(&mut PictureRequest));
+    let changes: [Change; 7] = [
         ("prompt", |r| r.prompt.text = "fox".into()),
         ("negative prompt", |r| r.prompt.negative = "snow".into()),
         ("style", |r| r.prompt.styles = vec!["snow".into()]),
