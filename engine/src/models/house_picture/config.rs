@@ -45,6 +45,18 @@ pub struct Config {
     pub pos_freqs: usize,
     /// Base of the rotary embedding's frequencies.
     pub rope_base: f32,
+    /// First id that is a concept and so has a sketch.
+    #[serde(default)]
+    pub sketch_first: usize,
+    /// Cells of a sketch, each way.
+    #[serde(default)]
+    pub sketch_side: usize,
+    /// Numbers of a sketch's cell.
+    #[serde(default)]
+    pub sketch_width: usize,
+    /// How many of a prompt's concepts bring their sketch; 0 in a model without sketches.
+    #[serde(default)]
+    pub sketch_max: usize,
     /// Mean of each channel of the latents that the transformer knows normalised.
     pub latent_mean: Vec<f32>,
     /// Standard deviation of each channel.
@@ -113,6 +125,14 @@ impl Config {
             }
             () if Some(self.width) != self.heads.checked_mul(HEAD_WIDTH) => {
                 "gives a width that is not 64 per head"
+            }
+            () if self.sketch_max > 0
+                && (is_absurd(&self.sketch_side)
+                    || is_absurd(&self.sketch_width)
+                    || self.sketch_side > 64
+                    || self.sketch_first >= self.vocab) =>
+            {
+                "gives sketches that do not fit its vocabulary"
             }
             () if !self.mlp.is_multiple_of(16) => {
                 "gives an inner width that is not a multiple of 16"

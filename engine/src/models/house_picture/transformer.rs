@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor};
 
 use super::config::{Config, HEAD_WIDTH, PATCH};
 use super::mixer::Mixer;
+use super::text_encoder::TextStates;
 use crate::error::EngineError;
 use crate::nn::{Compute, Gate, Linear, Load, Rotary, Spans, modulate};
 
@@ -78,30 +79,30 @@ impl FlowTransformer {
         })
     }
 
-    /// Prepares a batch: one entry of text states `[tokens, width]` per latent, and the latents'
+    /// Prepares a batch: one entry of text states per latent, and the latents'
     /// height and width in cells (even numbers).
     ///
     /// # Errors
     /// Passes on errors of the tensor library.
     pub fn condition(
         &self,
-        text: &[Tensor],
+        text: &[TextStates],
         height: usize,
         width: usize,
     ) -> Result<Conditioning, EngineError> {
         let grid = [height / PATCH, width / PATCH];
         let tokens = grid[0] * grid[1];
         let device = self.compute.device();
-        let means =
-            text.iter().map(|states| states.mean_keepdim(0)).collect::<Result<Vec<_>, _>>()?;
+        let means: Vec<&Tensor> = text.iter().map(|text| &text.mean).collect();
         let pooled = self.pool.forward(&Tensor::cat(&means, 0)?)?;
+        let text: Vec<Tensor> = text.iter().map(|text| text.states.clone()).collect();
         let places = place_features(grid, self.pos_freqs);
         let places = Tensor::from_vec(places, (tokens, 4 * self.pos_freqs), device)?;
         let lengths = text.iter().map(|states| Ok(states.dim(0)? + tokens));
         let spans = Spans::of_lengths(&lengths.collect::<Result<Vec<_>, EngineError>>()?);
         let angles = rope_angles(grid, self.rope_base);
         let mut all = Vec::with_capacity(spans.rows() * HEAD_WIDTH / 2);
-        for states in text {
+        for states in &text {
             // Text does not turn.
             all.resize(all.len() + states.dim(0)? * HEAD_WIDTH / 2, 0.0);
             all.extend_from_slice(&angles);
@@ -111,10 +112,10 @@ impl FlowTransformer {
             Tensor::from_vec(values, (spans.rows(), HEAD_WIDTH / 2), device)
         };
         Ok(Conditioning {
-            text: text.to_vec(),
             pooled,
             place: self.place.forward(&places)?,
             latent_spans: Spans::of_lengths(&vec![tokens; text.len()]),
+            text,
             rotary: Rotary { cos: table(f32::cos)?, sin: table(f32::sin)? },
             spans,
             grid,
