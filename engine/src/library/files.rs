@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -45,7 +46,7 @@ static EMBEDDED_HOUSE_PICTURE: Option<Embedded> =
 
 /// Says where a model was found and which state of it, without holding any of it.
 ///
-/// Two that are equal have the same weights, as far as can be told without reading them.
+/// Two that are equal have the same files, as far as can be told without reading them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
     name: String,
@@ -55,7 +56,20 @@ pub struct Located {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
     Embedded,
-    Folder { folder: PathBuf, weights_bytes: u64, modified: Option<SystemTime> },
+    Folder { folder: PathBuf, weights: Stamp, config: Option<Stamp>, lexicon: Option<Stamp> },
+}
+
+/// Tells whether a file was written anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp {
+    bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    fn of(about: &fs::Metadata) -> Self {
+        Self { bytes: about.len(), modified: about.modified().ok() }
+    }
 }
 
 impl Located {
@@ -70,10 +84,12 @@ impl Located {
         if !about.is_file() {
             return Err(EngineError::damaged(weights, "is not a file"));
         }
+        let stamp = |name| fs::metadata(folder.join(name)).ok().map(|about| Stamp::of(&about));
         let place = Place::Folder {
             folder: folder.to_owned(),
-            weights_bytes: about.len(),
-            modified: about.modified().ok(),
+            weights: Stamp::of(&about),
+            config: stamp(CONFIG_FILE),
+            lexicon: stamp(LEXICON_FILE),
         };
         Ok(Self { name: name.to_owned(), place })
     }
@@ -97,7 +113,7 @@ impl Located {
             Place::Embedded => {
                 EMBEDDED_HOUSE_PICTURE.as_ref().map_or(0, |model| model.weights.len() as u64)
             }
-            Place::Folder { weights_bytes, .. } => *weights_bytes,
+            Place::Folder { weights, .. } => weights.bytes,
         }
     }
 
@@ -179,6 +195,14 @@ impl ModelFiles {
     pub fn sha256(&self) -> &str {
         // A check that never fails leaves nothing to fail.
         self.sha256_checking(&mut || Ok(())).unwrap_or_default()
+    }
+
+    /// Returns a number that differs, in all likelihood, where the configuration or the lexicon
+    /// does; for telling models apart within this process.
+    pub(crate) fn texts_hash(&self) -> u64 {
+        let mut hash = DefaultHasher::new();
+        (&self.config_json, &self.lexicon_json).hash(&mut hash);
+        hash.finish()
     }
 
     /// Does the same as [`ModelFiles::sha256`], calling `check` every few milliseconds.

@@ -117,14 +117,16 @@ fn weights_of_another_format_or_with_bytes_too_many_are_damaged() {
 #[test]
 fn a_model_that_was_replaced_is_located_anew() {
     let place = tempfile::tempdir().unwrap();
-    let path = write_model(place.path(), "small").join("model.safetensors");
+    let folder = write_model(place.path(), "small");
     let models = only_place(&place);
-    let before = models.locate("small").unwrap();
-    assert_eq!(before, models.locate("small").unwrap());
-    let mut bytes = fs::read(&path).unwrap();
-    bytes.push(0);
-    fs::write(&path, bytes).unwrap();
-    assert_ne!(before, models.locate("small").unwrap());
+    for name in ["model.safetensors", "config.json", "lexicon.json"] {
+        let before = models.locate("small").unwrap();
+        assert_eq!(before, models.locate("small").unwrap());
+        let mut bytes = fs::read(folder.join(name)).unwrap();
+        bytes.push(b' ');
+        fs::write(folder.join(name), bytes).unwrap();
+        assert_ne!(before, models.locate("small").unwrap(), "{name}");
+    }
 }
 
 #[test]

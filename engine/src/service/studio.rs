@@ -34,6 +34,8 @@ pub struct Studio {
 #[derive(Clone, PartialEq)]
 struct ResidentKey {
     sha256: String,
+    /// Of the configuration and the lexicon: the same weights may come with others.
+    texts_hash: u64,
     device: DeviceChoice,
 }
 
@@ -41,6 +43,7 @@ struct ResidentKey {
 struct Known {
     located: Located,
     sha256: String,
+    texts_hash: u64,
     licence: String,
 }
 
@@ -61,7 +64,8 @@ impl Studio {
         let located = self.models.locate(&request.model.name)?;
         let (model, files) = self.known(&located, job)?;
         let device = self.device(request.device);
-        let key = ResidentKey { sha256: model.sha256.clone(), device };
+        let key =
+            ResidentKey { sha256: model.sha256.clone(), texts_hash: model.texts_hash, device };
         let bytes = located.weights_bytes().saturating_mul(UNPACKED);
         let pipeline = self.residents.get_or_load(key, bytes, || {
             let files = match files {
@@ -113,6 +117,7 @@ impl Studio {
         let known = Known {
             located: located.clone(),
             sha256: files.sha256_checking(&mut check)?.to_owned(),
+            texts_hash: files.texts_hash(),
             licence: files.licence.clone(),
         };
         self.known.retain(|other| other.located.name() != located.name());
