@@ -1,3 +1,18 @@
-//! The studio.
+//! The studio: the window and the command line.
 
+pub mod action;
 pub mod cli;
+pub mod frame_bench;
+pub mod frame_log;
+pub mod i18n;
+pub mod panels;
+pub mod services;
+pub mod shell;
+pub mod state;
+pub mod theme;
+pub mod update;
+pub mod widgets;
+mod window;
+
+pub use frame_bench::bench_frames;
+pub use window::{WindowOptions, open_window};

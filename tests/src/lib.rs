@@ -2,3 +2,4 @@
 
 pub mod source;
 pub mod tiny_model;
+pub mod window;

@@ -95,7 +95,13 @@ fn window() -> ExitCode {
         console.note(NO_DISPLAY);
         return ExitCode::from(WRONG_INPUT);
     }
-    ExitCode::SUCCESS
+    match crate::open_window(crate::WindowOptions::default()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            Console::standard(Voice::Plain).note(&error.to_string());
+            ExitCode::from(FAILURE)
+        }
+    }
 }
 
 /// Shows how a command ended and returns its exit code.

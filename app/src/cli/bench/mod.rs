@@ -2,6 +2,7 @@
 
 mod picture;
 mod timeline;
+mod window;
 
 use atelier_engine::EngineError;
 use clap::{Args, Subcommand};
@@ -19,13 +20,18 @@ pub struct BenchArgs {
 enum What {
     /// Measures loading, sampling and decoding a picture, cold and warm
     Picture(picture::PictureArgs),
+    /// Measures the window's frames while pictures are painted
+    Window(window::WindowArgs),
 }
 
 impl BenchArgs {
     /// Returns how much is told.
     pub fn voice(&self) -> Voice {
-        let What::Picture(arguments) = &self.what;
-        if arguments.json { Voice::Json } else { Voice::Plain }
+        let json = match &self.what {
+            What::Picture(arguments) => arguments.json,
+            What::Window(arguments) => arguments.json,
+        };
+        if json { Voice::Json } else { Voice::Plain }
     }
 }
 
@@ -40,5 +46,6 @@ pub fn bench(
 ) -> Result<(), EngineError> {
     match &arguments.what {
         What::Picture(arguments) => picture::bench(arguments, console, interrupt),
+        What::Window(arguments) => window::bench(arguments, console),
     }
 }

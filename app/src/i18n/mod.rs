@@ -1,0 +1,121 @@
+//! What the window says, in English and 简体中文. Both come from one table, so that a sentence that
+//! lacks a translation does not compile.
+
+mod errors;
+mod examples;
+mod texts;
+
+use serde::{Deserialize, Serialize};
+
+pub use errors::{error_hint, error_sentence};
+pub use examples::EXAMPLES;
+pub use texts::Text;
+
+/// Names a language of the window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    /// English.
+    #[default]
+    English,
+    /// 简体中文.
+    Chinese,
+}
+
+impl Language {
+    /// Lists every language, in the order in which they are offered.
+    pub const ALL: [Self; 2] = [Self::English, Self::Chinese];
+
+    /// Returns the language's name in itself.
+    pub fn own_name(self) -> &'static str {
+        match self {
+            Self::English => "English",
+            Self::Chinese => "简体中文",
+        }
+    }
+
+    /// Guesses the language from a locale such as `zh_CN.UTF-8`.
+    pub fn from_locale(locale: &str) -> Self {
+        if locale.to_ascii_lowercase().starts_with("zh") { Self::Chinese } else { Self::English }
+    }
+
+    /// Returns a text in this language.
+    pub fn get(self, text: Text) -> &'static str {
+        let [english, chinese] = text.both();
+        match self {
+            Self::English => english,
+            Self::Chinese => chinese,
+        }
+    }
+
+    /// Returns a text with each `{}` replaced by the next of `values`.
+    pub fn fill(self, text: Text, values: &[&dyn std::fmt::Display]) -> String {
+        use std::fmt::Write as _;
+
+        let mut parts = self.get(text).split("{}");
+        let mut filled = parts.next().unwrap_or_default().to_owned();
+        for (index, part) in parts.enumerate() {
+            if let Some(value) = values.get(index) {
+                // Writing into a String cannot fail.
+                let _infallible = write!(filled, "{value}");
+            }
+            filled.push_str(part);
+        }
+        filled
+    }
+
+    /// Returns what a style, in the model's words, is called.
+    pub fn style_name(self, style: &str) -> &str {
+        match style {
+            "3d style" => self.get(Text::StyleVolume),
+            "flat style" => self.get(Text::StyleFlat),
+            other => other,
+        }
+    }
+
+    /// Returns a stretch of time as a person would say it: `4 s`, `2 min 10 s`.
+    pub fn duration(self, secs: f64) -> String {
+        let secs = secs.clamp(0.0, 359_999.0);
+        if secs < 9.95 {
+            return self.fill(Text::Seconds, &[&format!("{secs:.1}")]);
+        }
+        let whole = secs.round() as u64;
+        if whole < 60 {
+            self.fill(Text::Seconds, &[&whole])
+        } else {
+            self.fill(Text::MinutesSeconds, &[&(whole / 60), &(whole % 60)])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_has_the_same_number_of_blanks_in_both_languages() {
+        for text in Text::ALL {
+            let [english, chinese] = text.both();
+            assert_eq!(
+                english.matches("{}").count(),
+                chinese.matches("{}").count(),
+                "{english} / {chinese}"
+            );
+        }
+    }
+
+    #[test]
+    fn blanks_are_filled_in_order() {
+        let text = Language::English.fill(Text::MinutesSeconds, &[&2, &5]);
+        assert_eq!(text, "2 min 5 s");
+    }
+
+    #[test]
+    fn one_sentence_has_no_final_full_stop() {
+        for text in Text::ALL {
+            for sentence in text.both() {
+                assert!(!sentence.ends_with(['.', '。']), "{sentence}");
+            }
+        }
+    }
+}

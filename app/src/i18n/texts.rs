@@ -1,0 +1,153 @@
+//! The table of every text of the window.
+
+macro_rules! texts {
+    ($($key:ident = $english:literal, $chinese:literal;)*) => {
+        /// Names a text of the window.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Text {
+            $(#[doc = concat!("“", $english, "”.")] $key,)*
+        }
+
+        impl Text {
+            /// Lists every text.
+            pub const ALL: &'static [Self] = &[$(Self::$key,)*];
+
+            /// Returns the text in English and in 简体中文.
+            pub(super) const fn both(self) -> [&'static str; 2] {
+                match self { $(Self::$key => [$english, $chinese],)* }
+            }
+        }
+    };
+}
+
+texts! {
+    // Prompt.
+    Prompt = "Prompt", "提示词";
+    PromptHint = "Describe the picture…", "描述你想要的画面…";
+    Negative = "Negative prompt", "反向提示词";
+    NegativeHint = "What it should not show…", "不希望出现的内容…";
+    Style = "Style", "风格";
+    StyleVolume = "3D", "立体";
+    StyleFlat = "Flat", "扁平";
+    UnknownWords = "No effect, the model never saw: {}", "模型没见过，不起作用：{}";
+    Size = "Size", "尺寸";
+    SizeName = "Size {}, {} × {} pixels", "尺寸 {}，{} × {} 像素";
+    Count = "Pictures", "张数";
+    FewerPictures = "Fewer pictures", "减少张数";
+    MorePictures = "More pictures", "增加张数";
+    Seed = "Seed", "种子";
+    LockSeed = "Keep this seed", "固定种子";
+    UnlockSeed = "New seed each time", "每次换新种子";
+    RollSeed = "Roll a new seed", "随机换一个种子";
+    Advanced = "Advanced", "高级";
+    Steps = "Steps", "步数";
+    Guidance = "Guidance", "引导强度";
+    AsNumber = "{} as a number", "{}（数值）";
+    Sampler = "Sampler", "采样器";
+    Device = "Device", "设备";
+    DeviceIs = "Device: {}", "设备：{}";
+    DeviceAuto = "Automatic", "自动";
+    Generate = "Generate", "生成";
+    GenerateMore = "Add to queue", "加入队列";
+    Model = "Model", "模型";
+
+    // Canvas.
+    Canvas = "Canvas", "画布";
+    EmptyTitle = "What shall we paint?", "今天画点什么？";
+    EmptyText = "Write a prompt on the left, or begin with one of these", "在左侧写下提示词，或从这些例子开始";
+    ZoomIn = "Zoom in", "放大";
+    ZoomOut = "Zoom out", "缩小";
+    Fit = "Fit to window", "适应窗口";
+    OneToOne = "Actual size", "实际大小";
+    Compare = "Compare with the previous picture", "与上一张对比";
+    CompareSlider = "Compare position", "对比位置";
+    Before = "Before", "之前";
+    After = "After", "之后";
+    SaveAs = "Save as…", "另存为…";
+    CopyPicture = "Copy picture", "复制图片";
+    OpenFolder = "Open folder", "打开文件夹";
+    Delete = "Delete", "删除";
+    Reuse = "Use these settings", "使用这些设置";
+    SeedValue = "Seed {}", "种子 {}";
+    StepsValue = "{} steps", "{} 步";
+    PictureNamed = "{}, seed {}", "{}，种子 {}";
+    PictureOf = "Picture: {}", "图片：{}";
+    LivePreview = "Live preview", "实时预览";
+
+    // Film strip.
+    FilmStrip = "Results", "结果";
+    NoResults = "Your pictures gather here", "生成的图片会出现在这里";
+    OnePicture = "1 picture", "1 张图片";
+    Pictures = "{} pictures", "{} 张图片";
+    Loading = "Loading…", "正在加载…";
+
+    // Top bar and queue.
+    Idle = "Ready", "就绪";
+    Starting = "Starting…", "正在启动…";
+    StageLoading = "Loading the model", "正在加载模型";
+    StageEncoding = "Reading the prompt", "正在理解提示词";
+    StageSampling = "Painting", "正在绘制";
+    StageDecoding = "Developing", "正在显影";
+    StageSaving = "Saving", "正在保存";
+    Cancelling = "Stopping…", "正在停止…";
+    StepOf = "step {} of {}", "第 {} / {} 步";
+    TimeLeft = "{} left", "还剩 {}";
+    Progress = "Progress", "进度";
+    Cancel = "Cancel", "取消";
+    Queue = "Queue", "队列";
+    QueueCount = "{} waiting", "{} 个等待中";
+    QueueEmpty = "Nothing is waiting", "没有等待的任务";
+    MoveUp = "Move up: {}", "上移：{}";
+    MoveDown = "Move down: {}", "下移：{}";
+    CancelJob = "Cancel: {}", "取消：{}";
+    Seconds = "{} s", "{} 秒";
+    MinutesSeconds = "{} min {} s", "{} 分 {} 秒";
+
+    // Settings.
+    Settings = "Settings", "设置";
+    Theme = "Theme", "主题";
+    ThemeSystem = "System", "跟随系统";
+    ThemeLight = "Light", "浅色";
+    ThemeDark = "Dark", "深色";
+    LanguageName = "Language", "语言";
+    Scale = "Scale", "缩放";
+    DataFolder = "Data folder", "数据文件夹";
+    DataFolderText = "Pictures and recipes are kept here", "图片与配方都保存在这里";
+    MoveFolder = "Move…", "移动…";
+    Licence = "Licence", "许可";
+    Shortcuts = "All commands", "全部命令";
+    Quit = "Quit", "退出";
+
+    // Command palette.
+    PaletteHint = "Type a command…", "输入命令…";
+    PaletteNothing = "No such command", "没有这个命令";
+    FocusPrompt = "Write the prompt", "编辑提示词";
+    NewerPicture = "Newer picture", "较新的一张";
+    OlderPicture = "Older picture", "较旧的一张";
+    UndoDelete = "Undo delete", "撤销删除";
+    SwitchTheme = "Switch between light and dark", "切换浅色与深色";
+    SwitchLanguage = "切换到中文", "Switch to English";
+    OpenSettings = "Open settings", "打开设置";
+
+    // Messages.
+    Deleted = "Picture moved to the trash", "图片已移到回收站";
+    Undo = "Undo", "撤销";
+    Dismiss = "Dismiss", "关闭";
+    Saved = "Saved: {}", "已保存：{}";
+    Copied = "Picture copied", "图片已复制";
+    Moved = "The data folder is now {}", "数据文件夹已移到 {}";
+    Unfinished = "1 request from last time is unfinished", "上次有 1 个请求没有完成";
+    UnfinishedMany = "{} requests from last time are unfinished", "上次有 {} 个请求没有完成";
+    Continue = "Continue", "继续";
+    Discard = "Discard", "丢弃";
+    RecipeFound = "Recipe found in {}", "在 {} 中找到配方";
+    UseRecipe = "Use recipe", "使用配方";
+    NoRecipe = "There is no recipe in {}", "{} 里没有配方";
+    NoRecipeHint = "Recipes are in pictures made by Atelier or by AUTOMATIC1111", "只有 Atelier 或 AUTOMATIC1111 生成的图片带有配方";
+    DropHere = "Drop a picture to read its recipe", "松开鼠标以读取图片的配方";
+    ForeignRecipe = "Its model is not here; the picture will differ", "配方的模型不在本机，画面会有所不同";
+    NoticeClipped = "The prompt was too long: {} words were not read", "提示词过长：有 {} 个词没有读到";
+    NoticeModel = "The recipe was made with another version of the model", "配方来自另一个版本的模型";
+    ModelMissing = "No model was found", "没有找到模型";
+    BusyMove = "Let the running jobs end first", "请等当前任务结束";
+}

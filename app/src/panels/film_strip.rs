@@ -1,0 +1,148 @@
+//! The film strip: the results, newest first.
+
+use std::sync::Arc;
+
+use atelier_engine::protocol::Pixels;
+use egui::{
+    Color32, CornerRadius, Id, Rect, Response, RichText, Role, ScrollArea, Sense, Stroke,
+    StrokeKind, Ui, WidgetInfo, pos2, vec2,
+};
+
+use crate::action::{Action, HistoryAction};
+use crate::i18n::Text;
+use crate::services::textures::Textures;
+use crate::state::{AppState, Entry, Thumbnail};
+use crate::theme::{Weight, icons, palette, size};
+use crate::widgets::{Button, elide, ring};
+
+const GAP: f32 = 6.0;
+
+/// Draws the film strip and returns what was done there.
+pub fn film_strip_ui(ui: &mut Ui, state: &AppState, textures: &mut Textures) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let language = state.settings.language;
+    let history = &state.history;
+    if history.entries.is_empty() {
+        let text = if history.loaded { Text::NoResults } else { Text::Loading };
+        let text = RichText::new(language.get(text)).color(palette(ui).text_weak);
+        ui.centered_and_justified(|ui| ui.label(text));
+        return actions;
+    }
+    let step = size::THUMBNAIL + GAP;
+    let id = Id::unique("film-strip-reveal");
+    let revealed = ui.data(|data| data.get_temp::<u64>(id)).unwrap_or_default();
+    ScrollArea::horizontal().auto_shrink([false, false]).show_viewport(ui, |ui, viewport| {
+        let count = history.entries.len();
+        let width = step * count as f32 - GAP;
+        let (strip, _) = ui.allocate_exact_size(vec2(width, size::THUMBNAIL), Sense::hover());
+        let first = (viewport.left() / step).floor().max(0.0) as usize;
+        let last = ((viewport.right() / step).ceil().max(0.0) as usize).min(count);
+        for (place, entry) in history.entries.iter().enumerate().take(last).skip(first) {
+            let corner = pos2(strip.left() + step * place as f32, strip.top());
+            let rect = Rect::from_min_size(corner, vec2(size::THUMBNAIL, size::THUMBNAIL));
+            thumbnail_ui(ui, state, textures, entry, rect, &mut actions);
+        }
+        if history.reveal != revealed
+            && let Some(place) = state.canvas.result().and_then(|id| history.position(id))
+        {
+            let corner = pos2(strip.left() + step * place as f32, strip.top());
+            let rect = Rect::from_min_size(corner, vec2(size::THUMBNAIL, size::THUMBNAIL));
+            ui.scroll_to_rect(rect.expand2(vec2(step, 0.0)), None);
+        }
+        ui.data_mut(|data| data.insert_temp(id, history.reveal));
+        if history.has_older && !history.awaits_older && last + 8 >= count {
+            actions.push(Action::History(HistoryAction::WantOlder));
+        }
+    });
+    actions
+}
+
+/// Returns the small picture of a result, or the whole one where it is at hand.
+fn picture_of<'a>(state: &'a AppState, entry: &'a Entry) -> Option<&'a Arc<Pixels>> {
+    match &entry.thumbnail {
+        Thumbnail::Ready(pixels) => Some(pixels),
+        Thumbnail::Unknown | Thumbnail::Awaited => state.canvas.picture(entry.id),
+    }
+}
+
+fn thumbnail_ui(
+    ui: &mut Ui,
+    state: &AppState,
+    textures: &mut Textures,
+    entry: &Entry,
+    rect: Rect,
+    actions: &mut Vec<Action>,
+) {
+    let language = state.settings.language;
+    let colours = palette(ui);
+    let id = Id::unique("thumbnail").with(entry.id);
+    let response = ui.interact(rect, id, Sense::click());
+    let chosen = state.canvas.result() == Some(entry.id);
+    let prompt = elide(&entry.recipe.prompt.with_styles(), 90);
+    let name = language.fill(Text::PictureNamed, &[&prompt, &entry.recipe.seed]);
+    response.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, &name));
+
+    let corner = CornerRadius::same(size::RADIUS);
+    let painter = ui.painter();
+    painter.rect_filled(rect, corner, colours.control);
+    if let Some(pixels) = picture_of(state, entry) {
+        if let Some(texture) = textures.get(ui.ctx(), pixels, false) {
+            // The middle of the picture fills the square.
+            let [w, h] = [pixels.width_px as f32, pixels.height_px as f32];
+            let side = w.min(h);
+            let part = vec2(side / w, side / h);
+            let uv = Rect::from_center_size(pos2(0.5, 0.5), part);
+            let shape = egui::epaint::RectShape::filled(rect, corner, Color32::WHITE);
+            painter.add(shape.with_texture(texture, uv));
+        }
+    } else if matches!(entry.thumbnail, Thumbnail::Unknown) && entry.id >= 0 {
+        actions.push(Action::History(HistoryAction::WantThumbnail(entry.id)));
+    }
+    if chosen {
+        let stroke = Stroke::new(size::RING, colours.accent);
+        painter.rect_stroke(rect, corner, stroke, StrokeKind::Inside);
+    } else if response.hovered() {
+        let stroke = Stroke::new(1.0, colours.text_strong.gamma_multiply(0.6));
+        painter.rect_stroke(rect, corner, stroke, StrokeKind::Inside);
+    }
+    ring(ui, rect, &response);
+
+    if response.double_clicked() {
+        actions.push(Action::History(HistoryAction::Reuse(entry.id)));
+    } else if response.clicked() {
+        actions.push(Action::History(HistoryAction::Show(entry.id)));
+    }
+    menu_ui(&response, state, entry, actions);
+    response.on_hover_ui(|ui| {
+        ui.set_max_width(300.0);
+        let font = Weight::Regular.font(size::TEXT_SMALL + 0.5);
+        ui.label(RichText::new(prompt).font(font.clone()));
+        let seed = language.fill(Text::SeedValue, &[&entry.recipe.seed]);
+        ui.label(RichText::new(seed).font(font).color(colours.text_weak));
+    });
+}
+
+fn menu_ui(response: &Response, state: &AppState, entry: &Entry, actions: &mut Vec<Action>) {
+    let language = state.settings.language;
+    response.context_menu(|ui| {
+        ui.set_min_width(190.0);
+        ui.spacing_mut().item_spacing.y = 2.0;
+        for (icon, name, action) in [
+            (icons::REUSE, Text::Reuse, HistoryAction::Reuse(entry.id)),
+            (icons::SAVE, Text::SaveAs, HistoryAction::SaveAs(entry.id)),
+            (icons::COPY, Text::CopyPicture, HistoryAction::Copy(entry.id)),
+            (icons::FOLDER, Text::OpenFolder, HistoryAction::OpenFolder(entry.id)),
+            (icons::TRASH, Text::Delete, HistoryAction::Delete(entry.id)),
+        ] {
+            let button = Button::text(language.get(name))
+                .with_icon(icon)
+                .quiet()
+                .side("")
+                .min_width(ui.available_width());
+            if ui.add(button).clicked() {
+                actions.push(Action::History(action));
+                ui.close();
+            }
+        }
+    });
+}

@@ -1,0 +1,47 @@
+//! The parts of the window. Each shows the state and returns what the person did; none changes
+//! anything itself.
+
+mod canvas_panel;
+mod film_strip;
+mod offers_panel;
+mod palette_panel;
+mod prompt_panel;
+mod queue_popup;
+mod settings_popup;
+mod top_bar;
+
+pub use canvas_panel::canvas_panel_ui;
+pub use film_strip::film_strip_ui;
+pub use offers_panel::offers_ui;
+pub use palette_panel::palette_ui;
+pub use prompt_panel::{PROMPT_FIELD, prompt_panel_ui};
+pub use top_bar::top_bar_ui;
+
+use crate::action::{Action, commands};
+use crate::i18n::{Language, Text};
+
+/// Returns the keys of a command as the system writes them, or nothing.
+pub(crate) fn keys_of(ctx: &egui::Context, name: Text) -> String {
+    commands()
+        .into_iter()
+        .find(|command| command.name == name)
+        .and_then(|command| command.keys.first().copied())
+        .map(|keys| ctx.format_shortcut(&keys))
+        .unwrap_or_default()
+}
+
+/// Draws an icon button for a command of the table, with its keys in the tooltip.
+pub(crate) fn command_button(
+    ui: &mut egui::Ui,
+    icon: &str,
+    name: Text,
+    language: Language,
+    action: Action,
+    actions: &mut Vec<Action>,
+) {
+    let keys = keys_of(ui.ctx(), name);
+    let button = crate::widgets::Button::icon(icon, language.get(name)).shortcut(&keys);
+    if ui.add(button).clicked() {
+        actions.push(action);
+    }
+}

@@ -1,0 +1,238 @@
+//! The left panel: the request that is being written.
+
+use atelier_engine::protocol::SamplerKind;
+use egui::{Id, RichText, ScrollArea, Ui, vec2};
+
+use super::keys_of;
+use super::top_bar::{device_label, device_menu};
+use crate::action::{Action, JobAction, PromptAction};
+use crate::i18n::{Language, Text};
+use crate::state::prompt::COUNT_MAX;
+use crate::state::{AppState, SIZE_PRESETS};
+use crate::theme::{icons, palette, size};
+use crate::widgets::{
+    Button, NumberField, field_label, segmented, shape_button, slider_row, stepper, text_area,
+    text_field,
+};
+
+/// The name of the prompt's field, for putting the cursor there.
+pub const PROMPT_FIELD: &str = "prompt-field";
+
+/// Draws the left panel and returns what was done there.
+pub fn prompt_panel_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let language = state.settings.language;
+    let footer = egui::Panel::bottom("prompt-footer")
+        .resizable(false)
+        .show_separator_line(false)
+        .frame(egui::Frame::new().inner_margin(egui::Margin { top: 10, ..Default::default() }));
+    footer.show(ui, |ui| generate_ui(ui, state, &mut actions));
+    ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = size::GAP;
+        words_ui(ui, state, &mut actions);
+        ui.add_space(size::GAP_SMALL);
+        size_ui(ui, state, language, &mut actions);
+        ui.add_space(size::GAP_SMALL);
+        count_and_seed_ui(ui, state, language, &mut actions);
+        ui.add_space(size::GAP_SMALL);
+        advanced_ui(ui, state, language, &mut actions);
+        ui.add_space(size::GAP);
+    });
+    actions
+}
+
+fn words_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
+    let language = state.settings.language;
+    let prompt = &state.prompt;
+
+    field_label(ui, language.get(Text::Prompt), "");
+    let mut text = prompt.text.clone();
+    let id = Id::unique(PROMPT_FIELD);
+    let hint = language.get(Text::PromptHint);
+    if text_area(ui, id, language.get(Text::Prompt), hint, &mut text, 5).changed() {
+        actions.push(Action::Prompt(PromptAction::SetText(text)));
+    }
+    if !prompt.unknown.is_empty() {
+        let words = crate::widgets::elide(&prompt.unknown.join(", "), 120);
+        let line = language.fill(Text::UnknownWords, &[&words]);
+        let colours = palette(ui);
+        ui.horizontal_top(|ui| {
+            ui.spacing_mut().item_spacing.x = 6.0;
+            ui.label(RichText::new(icons::INFO).size(14.0).color(colours.warning));
+            let line = RichText::new(line).size(size::TEXT_SMALL).color(colours.warning);
+            ui.add(egui::Label::new(line).wrap());
+        });
+    }
+
+    field_label(ui, language.get(Text::Negative), "");
+    let mut negative = prompt.negative.clone();
+    let hint = language.get(Text::NegativeHint);
+    let name = language.get(Text::Negative);
+    if text_area(ui, Id::unique("negative-field"), name, hint, &mut negative, 2).changed() {
+        actions.push(Action::Prompt(PromptAction::SetNegative(negative)));
+    }
+
+    let styles = state.models.ready().map(|info| info.styles.as_slice()).unwrap_or_default();
+    if !styles.is_empty() {
+        field_label(ui, language.get(Text::Style), "");
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing = vec2(6.0, 6.0);
+            for style in styles {
+                let selected = prompt.styles.contains(style);
+                if ui.add(Button::text(language.style_name(style)).selected(selected)).clicked() {
+                    actions.push(Action::Prompt(PromptAction::ToggleStyle(style.clone())));
+                }
+            }
+        });
+    }
+}
+
+fn size_ui(ui: &mut Ui, state: &AppState, language: Language, actions: &mut Vec<Action>) {
+    let chosen = state.prompt.size;
+    let right = format!("{} × {}", chosen.width_px, chosen.height_px);
+    field_label(ui, language.get(Text::Size), &right);
+    let width = ui.available_width() / SIZE_PRESETS.len() as f32;
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 0.0;
+        for preset in SIZE_PRESETS {
+            let [w, h] = [preset.size.width_px, preset.size.height_px];
+            let name = language.fill(Text::SizeName, &[&preset.name, &w, &h]);
+            let labels = [preset.name, &name];
+            if shape_button(ui, width, labels, [w, h], preset.size == chosen).clicked() {
+                actions.push(Action::Prompt(PromptAction::SetSize(preset.size)));
+            }
+        }
+    });
+}
+
+fn count_and_seed_ui(ui: &mut Ui, state: &AppState, language: Language, actions: &mut Vec<Action>) {
+    let prompt = &state.prompt;
+    let gap = 12.0;
+    let left = 92.0;
+    let right = ui.available_width() - left - gap;
+    ui.horizontal_top(|ui| {
+        ui.spacing_mut().item_spacing.x = gap;
+        ui.vertical(|ui| {
+            ui.set_width(left);
+            ui.spacing_mut().item_spacing.x = size::GAP;
+            field_label(ui, language.get(Text::Count), "");
+            let names = [language.get(Text::FewerPictures), language.get(Text::MorePictures)];
+            let range = [1, COUNT_MAX];
+            let name = language.get(Text::Count);
+            if let Some(count) = stepper(ui, name, names, prompt.count, range, left) {
+                actions.push(Action::Prompt(PromptAction::SetCount(count)));
+            }
+        });
+        ui.vertical(|ui| {
+            ui.set_width(right);
+            field_label(ui, language.get(Text::Seed), "");
+            ui.horizontal(|ui| {
+                ui.spacing_mut().item_spacing.x = 2.0;
+                let width = right - 2.0 * (size::CONTROL + 2.0);
+                let mut text = prompt.seed.text.clone();
+                let name = language.get(Text::Seed);
+                if text_field(ui, Id::unique("seed-field"), name, &mut text, width).changed() {
+                    actions.push(Action::Prompt(PromptAction::SetSeed(text)));
+                }
+                let locked = prompt.seed.locked;
+                let (icon, name) = if locked {
+                    (icons::LOCK, Text::UnlockSeed)
+                } else {
+                    (icons::LOCK_OPEN, Text::LockSeed)
+                };
+                let lock = Button::icon(icon, language.get(name)).selected(locked);
+                if ui.add(lock).clicked() {
+                    actions.push(Action::Prompt(PromptAction::SetSeedLocked(!locked)));
+                }
+                super::command_button(
+                    ui,
+                    icons::DICE,
+                    Text::RollSeed,
+                    language,
+                    Action::Prompt(PromptAction::RollSeed),
+                    actions,
+                );
+            });
+        });
+    });
+}
+
+fn advanced_ui(ui: &mut Ui, state: &AppState, language: Language, actions: &mut Vec<Action>) {
+    let prompt = &state.prompt;
+    let icon = if prompt.advanced { icons::CARET_DOWN } else { icons::CARET_RIGHT };
+    let summary = format!(
+        "{} · {} · {:.1}",
+        prompt.sampling.sampler.label(),
+        prompt.sampling.steps,
+        prompt.sampling.guidance
+    );
+    let header = Button::text(language.get(Text::Advanced))
+        .with_icon(icon)
+        .quiet()
+        .side(if prompt.advanced { String::new() } else { summary })
+        .min_width(ui.available_width());
+    if ui.add(header).clicked() {
+        actions.push(Action::Prompt(PromptAction::ToggleAdvanced));
+    }
+    if !prompt.advanced {
+        return;
+    }
+
+    let number = |name: Text| language.fill(Text::AsNumber, &[&language.get(name)]);
+    let mut steps = f64::from(prompt.sampling.steps);
+    let field_name = number(Text::Steps);
+    let field = NumberField {
+        name: language.get(Text::Steps),
+        field_name: &field_name,
+        range: [1.0, 60.0],
+        step: 1.0,
+    };
+    if slider_row(ui, field, &mut steps) {
+        actions.push(Action::Prompt(PromptAction::SetSteps(steps.round() as u32)));
+    }
+    let mut guidance = f64::from(prompt.sampling.guidance);
+    let field_name = number(Text::Guidance);
+    let field = NumberField {
+        name: language.get(Text::Guidance),
+        field_name: &field_name,
+        range: [1.0, 12.0],
+        step: 0.1,
+    };
+    if slider_row(ui, field, &mut guidance) {
+        actions.push(Action::Prompt(PromptAction::SetGuidance(guidance as f32)));
+    }
+
+    field_label(ui, language.get(Text::Sampler), "");
+    let names = SamplerKind::ALL.map(SamplerKind::label);
+    let chosen = SamplerKind::ALL.iter().position(|kind| *kind == prompt.sampling.sampler);
+    if let Some(index) = segmented(ui, &names, chosen) {
+        actions.push(Action::Prompt(PromptAction::SetSampler(SamplerKind::ALL[index])));
+    }
+
+    field_label(ui, language.get(Text::Device), "");
+    let label = device_label(state);
+    let name = language.get(Text::Device);
+    let button = Button::text(&label)
+        .with_icon(icons::CPU)
+        .named(name)
+        .side(icons::CARET_DOWN)
+        .min_width(ui.available_width());
+    device_menu(ui, state, button, actions);
+}
+
+fn generate_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
+    let language = state.settings.language;
+    let busy = state.jobs.running().is_some();
+    let name = if busy { Text::GenerateMore } else { Text::Generate };
+    let icon = if busy { icons::PLUS } else { icons::SPARKLE };
+    let button = Button::text(language.get(name))
+        .with_icon(icon)
+        .named(language.get(Text::Generate))
+        .side(keys_of(ui.ctx(), Text::Generate))
+        .primary()
+        .min_width(ui.available_width())
+        .height(size::CONTROL_LARGE);
+    if ui.add(button).clicked() {
+        actions.push(Action::Job(JobAction::Generate));
+    }
+}

@@ -1,0 +1,227 @@
+//! The top bar: what the engine is doing, and what is chosen once for all.
+
+use atelier_engine::protocol::{DeviceChoice, Stage};
+use egui::{
+    Align, CornerRadius, Layout, Popup, PopupCloseBehavior, Rect, Response, RichText, Role, Sense,
+    Ui, WidgetInfo, pos2, vec2,
+};
+
+use super::queue_popup::queue_ui;
+use super::settings_popup::settings_ui;
+use super::{command_button, keys_of};
+use crate::action::{Action, JobAction, SettingsAction};
+use crate::i18n::{Language, Text};
+use crate::state::{AppState, JobPhase, ModelStatus};
+use crate::theme::{Weight, icons, palette, size};
+use crate::widgets::{Button, menu_frame};
+
+/// Draws the top bar and returns what was done there.
+pub fn top_bar_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let language = state.settings.language;
+    let bar = ui.max_rect();
+    ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+        ui.spacing_mut().item_spacing.x = size::GAP_SMALL;
+        let title = RichText::new("Atelier").font(Weight::SemiBold.font(15.0));
+        ui.label(title.color(palette(ui).text_strong));
+        let indent = size::LEFT_PANEL - f32::from(size::MARGIN) - ui.min_rect().width();
+        ui.add_space(indent.max(size::GAP));
+        status_ui(ui, state, &mut actions);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            ui.spacing_mut().item_spacing.x = 2.0;
+            settings_button_ui(ui, state, &mut actions);
+            let theme = if ui.visuals().dark_mode { icons::SUN } else { icons::MOON };
+            let action = Action::Settings(SettingsAction::SwitchTheme);
+            command_button(ui, theme, Text::SwitchTheme, language, action, &mut actions);
+            let action = Action::Settings(SettingsAction::SwitchLanguage);
+            let icon = icons::TRANSLATE;
+            command_button(ui, icon, Text::SwitchLanguage, language, action, &mut actions);
+            ui.add_space(size::GAP);
+            let label = device_label(state);
+            let icon = match state.settings.device {
+                DeviceChoice::Cuda(_) | DeviceChoice::Metal(_) => icons::GPU,
+                DeviceChoice::Auto | DeviceChoice::Cpu => icons::CPU,
+            };
+            let name = language.fill(Text::DeviceIs, &[&label]);
+            let shown = crate::widgets::elide(&label, 28);
+            let button = Button::text(&shown).with_icon(icon).named(&name).quiet();
+            device_menu(ui, state, button, &mut actions);
+            queue_button_ui(ui, state, &mut actions);
+        });
+    });
+    progress_line(ui, state, bar);
+    actions
+}
+
+/// Returns the name of the device that is chosen.
+pub(super) fn device_label(state: &AppState) -> String {
+    let language = state.settings.language;
+    let devices = &state.models.devices;
+    let chosen = state.settings.device;
+    if chosen == DeviceChoice::Auto
+        && let Some(fastest) = devices.iter().find(|device| device.choice != DeviceChoice::Auto)
+    {
+        return fastest.label.clone();
+    }
+    devices
+        .iter()
+        .find(|device| device.choice == chosen)
+        .map_or_else(|| language.get(Text::DeviceAuto).to_owned(), |device| device.label.clone())
+}
+
+/// Draws a button that opens the choice of devices.
+pub(super) fn device_menu(
+    ui: &mut Ui,
+    state: &AppState,
+    button: Button<'_>,
+    actions: &mut Vec<Action>,
+) {
+    let language = state.settings.language;
+    let response = ui.add(button);
+    Popup::menu(&response).accessible_name(language.get(Text::Device)).show(|ui| {
+        ui.set_min_width(200.0);
+        ui.spacing_mut().item_spacing.y = 2.0;
+        let automatic = (DeviceChoice::Auto, language.get(Text::DeviceAuto).to_owned());
+        let others = state.models.devices.iter();
+        let others = others.filter(|device| device.choice != DeviceChoice::Auto);
+        let others = others.map(|device| (device.choice, device.label.clone()));
+        for (choice, label) in std::iter::once(automatic).chain(others) {
+            let chosen = state.settings.device == choice;
+            let mark = if chosen { icons::CHECK } else { "" };
+            let width = ui.available_width();
+            let button = Button::text(&label).quiet().side(mark).min_width(width);
+            if ui.add(button).clicked() {
+                actions.push(Action::Settings(SettingsAction::SetDevice(choice)));
+                ui.close();
+            }
+        }
+    });
+}
+
+/// Returns what the engine is doing, in a few words.
+fn status_text(state: &AppState, language: Language) -> (String, String) {
+    let Some(job) = state.jobs.running() else {
+        let text = match (&state.models.status, state.jobs.jobs.is_empty()) {
+            (ModelStatus::Missing(_), _) => Text::ModelMissing,
+            (_, true) => Text::Idle,
+            (_, false) => Text::Starting,
+        };
+        return (language.get(text).to_owned(), String::new());
+    };
+    if job.phase == JobPhase::Cancelling {
+        return (language.get(Text::Cancelling).to_owned(), String::new());
+    }
+    let stage = match job.live.stage {
+        Stage::Loading => Text::StageLoading,
+        Stage::Encoding => Text::StageEncoding,
+        Stage::Sampling => Text::StageSampling,
+        Stage::Decoding => Text::StageDecoding,
+        Stage::Saving => Text::StageSaving,
+        _ => Text::Starting,
+    };
+    let mut parts = Vec::new();
+    if let (Stage::Sampling, Some([done, total])) = (job.live.stage, job.live.steps) {
+        parts.push(language.fill(Text::StepOf, &[&done, &total]));
+    }
+    if let Some(secs) = state.jobs.secs_left() {
+        parts.push(language.fill(Text::TimeLeft, &[&language.duration(secs)]));
+    }
+    (language.get(stage).to_owned(), parts.join("  ·  "))
+}
+
+fn status_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
+    let language = state.settings.language;
+    let colours = palette(ui);
+    let busy = state.jobs.running().is_some();
+    let (stage, details) = status_text(state, language);
+    let dot = if busy { colours.accent } else { colours.text_weak };
+    let (rect, _) = ui.allocate_exact_size(vec2(10.0, 10.0), Sense::hover());
+    ui.painter().circle_filled(rect.center(), 3.5, dot);
+    ui.add_space(4.0);
+    ui.label(RichText::new(stage).font(Weight::Medium.font(size::TEXT)).color(colours.text));
+    if !details.is_empty() {
+        ui.add_space(4.0);
+        ui.label(RichText::new(details).color(colours.text_weak));
+    }
+    if busy {
+        ui.add_space(4.0);
+        let keys = keys_of(ui.ctx(), Text::Cancel);
+        let name = language.get(Text::Cancel);
+        let button = Button::text(name).with_icon(icons::STOP).side(keys).named(name);
+        if ui.add(button).clicked() {
+            actions.push(Action::Job(JobAction::CancelRunning));
+        }
+    }
+}
+
+/// Draws the progress as a line along the bar's lower edge.
+fn progress_line(ui: &Ui, state: &AppState, bar: Rect) {
+    let Some(progress) = state.jobs.progress() else { return };
+    let screen = ui.ctx().content_rect();
+    let y = bar.bottom() + 5.0;
+    let full = Rect::from_min_max(pos2(screen.left(), y), pos2(screen.right(), y + 3.0));
+    let id = ui.scope_id().with("progress");
+    let shown = ui.ctx().animate_value_with_time(id, progress, 0.15);
+    let shown = if progress < shown { progress } else { shown };
+    let done = Rect::from_min_size(full.min, vec2(full.width() * shown, full.height()));
+    let painter = ui.painter().with_clip_rect(screen);
+    painter.rect_filled(done, CornerRadius::ZERO, palette(ui).accent_fill);
+    let response: Response = ui.interact(full, id, Sense::hover());
+    let name = state.settings.language.get(Text::Progress);
+    response.widget_info(|| {
+        let mut info = WidgetInfo::labeled(Role::ProgressIndicator, true, name);
+        info.value = Some(f64::from((progress * 100.0).round()));
+        info
+    });
+}
+
+fn queue_button_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
+    let language = state.settings.language;
+    let count = state.jobs.waiting().filter(|_| state.jobs.running().is_some()).count();
+    let number = count.to_string();
+    let text = if count > 0 { number.as_str() } else { "" };
+    let name = language.get(Text::Queue);
+    let button = Button::text(text)
+        .with_icon(icons::QUEUE)
+        .named(name)
+        .tooltip(name)
+        .quiet()
+        .selected(state.jobs.queue_open);
+    let response = ui.add(button);
+    if response.clicked() {
+        actions.push(Action::Job(JobAction::ShowQueue(!state.jobs.queue_open)));
+    }
+    let mut open = state.jobs.queue_open;
+    let frame = menu_frame(ui);
+    Popup::from_response(&response)
+        .open_bool(&mut open)
+        .frame(frame)
+        .gap(6.0)
+        .close_behavior(PopupCloseBehavior::CloseOnClickOutside)
+        .accessible_name(name)
+        .show(|ui| queue_ui(ui, state, actions));
+    if !open && state.jobs.queue_open && !response.clicked() {
+        actions.push(Action::Job(JobAction::ShowQueue(false)));
+    }
+}
+
+fn settings_button_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
+    let language = state.settings.language;
+    let name = language.get(Text::Settings);
+    let response = ui.add(Button::icon(icons::GEAR, name).selected(state.settings.open));
+    if response.clicked() {
+        actions.push(Action::Settings(SettingsAction::Show(!state.settings.open)));
+    }
+    let mut open = state.settings.open;
+    let frame = menu_frame(ui);
+    Popup::from_response(&response)
+        .open_bool(&mut open)
+        .frame(frame)
+        .gap(6.0)
+        .close_behavior(PopupCloseBehavior::CloseOnClickOutside)
+        .accessible_name(name)
+        .show(|ui| settings_ui(ui, state, actions));
+    if !open && state.settings.open && !response.clicked() {
+        actions.push(Action::Settings(SettingsAction::Show(false)));
+    }
+}

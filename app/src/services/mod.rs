@@ -1,0 +1,14 @@
+//! Carries out effects: the engine, the files, the graphics card.
+
+pub mod desktop;
+pub mod dialogs;
+pub mod engine_link;
+pub mod librarian;
+pub mod places;
+pub mod recipes;
+pub mod textures;
+
+pub use dialogs::Dialogs;
+pub use engine_link::{EngineLink, LateRunner};
+pub use librarian::{Librarian, LibraryPlace};
+pub use textures::Textures;

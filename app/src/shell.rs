@@ -1,0 +1,315 @@
+//! The window itself: drains what the services report, shows the panels, carries out effects. The
+//! only file that knows eframe.
+
+use std::time::Instant;
+
+use egui::{Context, Frame, Id, Key, Margin, Modifiers, Panel, Ui};
+
+use crate::action::{Action, JobAction, OfferAction, Reach, SettingsAction, commands};
+use crate::frame_log::FrameLog;
+use crate::panels::{
+    PROMPT_FIELD, canvas_panel_ui, film_strip_ui, offers_ui, palette_ui, prompt_panel_ui,
+    top_bar_ui,
+};
+use crate::services::{Dialogs, EngineLink, Librarian, Textures, desktop, textures::color_image};
+use crate::state::{AppState, SavedSettings};
+use crate::theme::{self, size};
+use crate::update::{Effect, Incoming, LibraryNews, apply, update};
+
+/// How long settings wait to be written, so that typing does not write them at every key.
+const SAVE_AFTER_SECS: f64 = 0.8;
+
+/// Holds what a window is made of.
+#[derive(Debug)]
+pub struct ShellParts {
+    /// The engine.
+    pub engine: EngineLink,
+    /// The librarian.
+    pub librarian: Librarian,
+    /// What was remembered from the last time.
+    pub settings: SavedSettings,
+    /// What seeds and ticket numbers are made from; another one each time.
+    pub entropy: u64,
+}
+
+/// Is the window.
+pub struct Shell {
+    state: AppState,
+    engine: EngineLink,
+    librarian: Librarian,
+    dialogs: Dialogs,
+    textures: Textures,
+    frames: FrameLog,
+    born: Instant,
+    save_at_secs: Option<f64>,
+    is_closing: bool,
+}
+
+impl Shell {
+    /// Makes the window and applies its look.
+    pub fn new(ctx: &Context, parts: ShellParts) -> Self {
+        theme::install(ctx);
+        ctx.options_mut(|options| options.zoom_with_keyboard = false);
+        let mut state = AppState::default();
+        let saved = parts.settings;
+        state.settings.theme = saved.theme;
+        state.settings.language = saved.language.unwrap_or_default();
+        state.settings.scale_percent = saved.scale_percent.clamp(100, 200);
+        state.settings.device = saved.device;
+        state.jobs.pace = saved.pace;
+        state.jobs.next_ticket = parts.entropy;
+        state.prompt.text = saved.draft;
+        state.prompt.negative = saved.draft_negative;
+        state.prompt.seed.entropy = parts.entropy;
+        state.prompt.seed.roll();
+        theme::apply(ctx, state.settings.theme, state.settings.scale_percent);
+        let wake = ctx.clone();
+        Self {
+            state,
+            engine: parts.engine,
+            librarian: parts.librarian,
+            dialogs: Dialogs::new(move || wake.request_repaint()),
+            textures: Textures::default(),
+            frames: FrameLog::from_env(),
+            born: Instant::now(),
+            save_at_secs: None,
+            is_closing: false,
+        }
+    }
+
+    /// Returns what the window knows.
+    pub fn state(&self) -> &AppState {
+        &self.state
+    }
+
+    /// Takes in what the services report; never blocks.
+    pub fn logic(&mut self, ctx: &Context) {
+        self.frames.begin();
+        self.state.jobs.clock_secs = self.born.elapsed().as_secs_f64();
+        let mut news = self.engine.poll();
+        news.extend(self.librarian.poll());
+        news.push(Incoming::Tick);
+        for item in news {
+            let effects = apply(&mut self.state, item);
+            self.carry_out(ctx, effects);
+        }
+        for task in self.dialogs.poll() {
+            self.librarian.ask(task);
+        }
+        self.save_settings_when_due(ctx);
+        self.plan_repaint(ctx);
+        if ctx.input(|input| input.viewport().close_requested()) {
+            self.is_closing = true;
+        }
+    }
+
+    /// Draws the window and does what the person did.
+    pub fn ui(&mut self, ui: &mut Ui) {
+        let ctx = ui.ctx().clone();
+        self.textures.begin_frame();
+        let mut actions = self.shortcut_actions(&ctx);
+        actions.extend(dropped_files(&ctx));
+        actions.extend(self.panels_ui(ui));
+        if !actions.is_empty() {
+            // What was done shows in the next frame.
+            ctx.request_repaint();
+        }
+        for action in actions {
+            self.act(&ctx, action);
+        }
+        self.frames.end(self.state.jobs.running().is_some());
+    }
+
+    /// Does what a person asked for.
+    pub fn act(&mut self, ctx: &Context, action: Action) {
+        let effects = update(&mut self.state, action);
+        self.carry_out(ctx, effects);
+    }
+
+    fn panels_ui(&mut self, ui: &mut Ui) -> Vec<Action> {
+        let colours = theme::palette(ui);
+        let state = &self.state;
+        let mut actions = Vec::new();
+        let panel = |margin: Margin| Frame::new().fill(colours.panel).inner_margin(margin);
+        Panel::top("top-bar")
+            .resizable(false)
+            .exact_size(size::TOP_BAR)
+            .frame(panel(Margin::symmetric(size::MARGIN, 4)))
+            .show(ui, |ui| actions.extend(top_bar_ui(ui, state)));
+        Panel::left("prompt-panel")
+            .resizable(false)
+            .exact_size(size::LEFT_PANEL)
+            .frame(panel(Margin::same(size::MARGIN)))
+            .show(ui, |ui| actions.extend(prompt_panel_ui(ui, state)));
+        Panel::bottom("film-strip")
+            .resizable(false)
+            .exact_size(size::THUMBNAIL + 24.0)
+            .frame(panel(Margin::symmetric(size::MARGIN, 12)))
+            .show(ui, |ui| actions.extend(film_strip_ui(ui, state, &mut self.textures)));
+        egui::CentralPanel::default().frame(Frame::new().fill(colours.canvas)).show(ui, |ui| {
+            let (done, field) = canvas_panel_ui(ui, state, &mut self.textures);
+            actions.extend(done);
+            actions.extend(offers_ui(ui, state, field));
+        });
+        actions.extend(palette_ui(ui, state));
+        actions
+    }
+
+    /// Returns what the keys of this frame ask for. The keys are taken away from the widgets.
+    fn shortcut_actions(&self, ctx: &Context) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let writes = ctx.text_edit_focused();
+        let has_focus = ctx.memory(|memory| memory.focused().is_some());
+        let state = &self.state;
+        if state.palette.open {
+            return actions;
+        }
+        let closes = if state.jobs.queue_open {
+            Some(Action::Job(JobAction::ShowQueue(false)))
+        } else if state.settings.open {
+            Some(Action::Settings(SettingsAction::Show(false)))
+        } else if state.offers.recipe.is_some() {
+            Some(Action::Offer(OfferAction::RefuseRecipe))
+        } else {
+            None
+        };
+        if let Some(action) = closes
+            && ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape))
+        {
+            actions.push(action);
+        }
+        for command in commands() {
+            if command.reach == Reach::OutsideText && writes {
+                continue;
+            }
+            for keys in command.keys {
+                // Arrows and the like belong to the widget that has the focus.
+                let is_plain = keys.modifiers.is_none() && keys.logical_key != Key::Escape;
+                let moves = matches!(keys.logical_key, Key::ArrowLeft | Key::ArrowRight);
+                if is_plain && moves && has_focus {
+                    continue;
+                }
+                // Escape leaves a text field or a menu, unless there is something to end.
+                let can_end = state.jobs.running().is_some() || state.canvas.compare.is_some();
+                let is_escape = keys.logical_key == Key::Escape;
+                if is_escape && (!can_end || egui::Popup::is_any_open(ctx)) {
+                    continue;
+                }
+                if ctx.input_mut(|input| input.consume_shortcut(keys)) {
+                    actions.push(command.action.clone());
+                }
+            }
+        }
+        actions
+    }
+
+    fn carry_out(&mut self, ctx: &Context, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Submit { ticket, request } => {
+                    let answer = self.engine.submit(ticket, request);
+                    let more = apply(&mut self.state, answer);
+                    self.carry_out(ctx, more);
+                }
+                Effect::CancelJob(job) => self.engine.cancel(job),
+                Effect::MoveJob(job, to_index) => self.engine.move_waiting(job, to_index),
+                Effect::Library(task) => self.librarian.ask(task),
+                Effect::SaveAs { from, name } => self.dialogs.ask_save(from, &name),
+                Effect::CopyPicture(pixels) => ctx.copy_image(color_image(&pixels)),
+                Effect::OpenFolder(path) => {
+                    if let Err(error) = desktop::open_folder(&path) {
+                        let news = Incoming::Library(LibraryNews::Failed(error));
+                        let more = apply(&mut self.state, news);
+                        self.carry_out(ctx, more);
+                    }
+                }
+                Effect::PickDataFolder => self.dialogs.ask_data_folder(),
+                Effect::FocusPrompt => {
+                    ctx.memory_mut(|memory| memory.request_focus(Id::unique(PROMPT_FIELD)));
+                }
+                Effect::ApplyLook => {
+                    let settings = &self.state.settings;
+                    theme::apply(ctx, settings.theme, settings.scale_percent);
+                }
+                Effect::SaveSettings => {
+                    let due = self.state.jobs.clock_secs + SAVE_AFTER_SECS;
+                    self.save_at_secs.get_or_insert(due);
+                }
+                Effect::Quit => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
+            }
+        }
+    }
+
+    fn saved_settings(&self) -> SavedSettings {
+        let AppState { settings, jobs, prompt, .. } = &self.state;
+        SavedSettings {
+            theme: settings.theme,
+            language: Some(settings.language),
+            scale_percent: settings.scale_percent,
+            device: settings.device,
+            pace: jobs.pace,
+            draft: prompt.text.clone(),
+            draft_negative: prompt.negative.clone(),
+        }
+    }
+
+    fn save_settings_when_due(&mut self, ctx: &Context) {
+        let Some(due) = self.save_at_secs else { return };
+        let now = self.state.jobs.clock_secs;
+        if now >= due {
+            self.save_at_secs = None;
+            self.librarian.save_settings(self.saved_settings());
+        } else {
+            ctx.request_repaint_after_secs((due - now) as f32);
+        }
+    }
+
+    /// Plans the next frame for what changes by itself.
+    fn plan_repaint(&self, ctx: &Context) {
+        let now = self.state.jobs.clock_secs;
+        let toasts = self.state.messages.toasts.iter();
+        if let Some(next) = toasts.map(|toast| toast.until_secs).min_by(f64::total_cmp) {
+            ctx.request_repaint_after_secs(((next - now) as f32).max(0.02));
+        }
+        if self.state.jobs.running().is_some() {
+            // The time left counts down also when the engine says nothing.
+            ctx.request_repaint_after_secs(0.25);
+        }
+    }
+
+    /// Writes down what must not be lost. The requests that are not finished stay noted as pending.
+    pub fn close(&mut self) {
+        if self.save_at_secs.take().is_some() || self.is_closing {
+            self.librarian.save_settings(self.saved_settings());
+        }
+        self.frames.print();
+    }
+}
+
+fn dropped_files(ctx: &Context) -> Vec<Action> {
+    let paths: Vec<_> = ctx.input(|input| {
+        input.raw.dropped_files.iter().map(|file| file.path().to_path_buf()).collect()
+    });
+    let dropped = |path| Action::Offer(OfferAction::FileDropped(path));
+    paths.into_iter().map(dropped).collect()
+}
+
+impl eframe::App for Shell {
+    fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
+        Self::logic(self, ctx);
+    }
+
+    fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
+        self.frames.note_whole(frame.info().cpu_usage);
+        Self::ui(self, ui);
+        self.frames.note_first();
+    }
+
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        visuals.panel_fill.to_normalized_gamma_f32()
+    }
+
+    fn on_exit(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,140 @@
+//! What runs and what waits, and how long it may take.
+
+use atelier_engine::protocol::{JobId, Live, PictureRequest, SamplerKind, Stage};
+use serde::{Deserialize, Serialize};
+
+/// Says how far a job has come in the window's eyes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobPhase {
+    /// It was asked for and waits.
+    Waiting,
+    /// It runs.
+    Running,
+    /// It was told to stop.
+    Cancelling,
+}
+
+/// Holds a job from the moment it is asked for until its terminal event.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The window's number for it, also its key among the pending requests; never reused.
+    pub ticket: u64,
+    /// The engine's number, once it accepted the job.
+    pub id: Option<JobId>,
+    /// What was asked for.
+    pub request: PictureRequest,
+    /// How far it has come.
+    pub phase: JobPhase,
+    /// Its latest progress.
+    pub live: Live,
+    /// When it started, on the window's clock.
+    pub started_secs: Option<f64>,
+    /// When its first step was seen, and which one that was.
+    pub first_step: Option<(f64, u32)>,
+}
+
+/// Holds how fast this machine paints, learned from finished jobs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Seconds per model call and million pixels; 0 while nothing is known.
+    pub call_secs: f64,
+    /// Seconds outside the steps: loading, reading, developing, saving.
+    pub other_secs: f64,
+}
+
+/// Returns the model calls of a request, weighted by its size in millions of pixels.
+fn work(request: &PictureRequest) -> f64 {
+    let calls = match request.sampling.sampler {
+        SamplerKind::Heun => 2.0,
+        _ => 1.0,
+    };
+    let pixels = f64::from(request.size.width_px) * f64::from(request.size.height_px);
+    calls * f64::from(request.sampling.steps) * f64::from(request.count) * pixels / 1e6
+}
+
+impl Pace {
+    /// Learns from a finished job: seconds in its steps and outside them.
+    pub fn learn(&mut self, request: &PictureRequest, step_secs: f64, other_secs: f64) {
+        let work = work(request);
+        if !(work > 0.0 && step_secs > 0.0 && other_secs >= 0.0) {
+            return;
+        }
+        // The latest job counts for half, so that a changed machine is learned in a few jobs.
+        let mix = |old: f64, new: f64| if old > 0.0 { (old + new) / 2.0 } else { new };
+        self.call_secs = mix(self.call_secs, step_secs / work);
+        self.other_secs = mix(self.other_secs, other_secs);
+    }
+
+    /// Returns how long a request takes, once anything is known.
+    pub fn estimate_secs(&self, request: &PictureRequest) -> Option<f64> {
+        (self.call_secs > 0.0).then(|| self.call_secs * work(request) + self.other_secs)
+    }
+}
+
+/// Holds what runs and what waits.
+#[derive(Debug, Clone, Default)]
+pub struct JobsState {
+    /// The running job first, then the waiting ones in their order.
+    pub jobs: Vec<Job>,
+    /// The window's clock in seconds, set before every update.
+    pub clock_secs: f64,
+    /// The number of the next job.
+    pub next_ticket: u64,
+    /// How fast this machine paints.
+    pub pace: Pace,
+    /// Whether the queue is open.
+    pub queue_open: bool,
+}
+
+impl JobsState {
+    /// Returns the job that runs or is being stopped.
+    pub fn running(&self) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.phase != JobPhase::Waiting)
+    }
+
+    /// Returns the waiting jobs in their order.
+    pub fn waiting(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.iter().filter(|job| job.phase == JobPhase::Waiting)
+    }
+
+    /// Returns a job by the engine's number.
+    pub fn by_id(&mut self, id: JobId) -> Option<&mut Job> {
+        self.jobs.iter_mut().find(|job| job.id == Some(id))
+    }
+
+    /// Returns the share of the running job that is done, 0 to 1.
+    pub fn progress(&self) -> Option<f32> {
+        let job = self.running()?;
+        match (job.live.stage, job.live.steps) {
+            (Stage::Sampling, Some([done, total])) if total > 0 => {
+                Some(0.05 + 0.9 * done.min(total) as f32 / total as f32)
+            }
+            (Stage::Loading, Some([done, total])) if total > 0 => {
+                Some(0.05 * done.min(total) as f32 / total as f32)
+            }
+            (Stage::Decoding | Stage::Saving, _) => Some(0.97),
+            _ => Some(0.0),
+        }
+    }
+
+    /// Returns the seconds that the running job still needs: measured while it steps, learned
+    /// from earlier jobs before that.
+    pub fn secs_left(&self) -> Option<f64> {
+        let job = self.running()?;
+        let other_tail = self.pace.other_secs * 0.3;
+        if let (Stage::Sampling, Some([done, total]), Some((since, first))) =
+            (job.live.stage, job.live.steps, job.first_step)
+            && done > first
+        {
+            let per_step = (self.clock_secs - since) / f64::from(done - first);
+            return Some(per_step * f64::from(total.saturating_sub(done)) + other_tail);
+        }
+        match job.live.stage {
+            Stage::Decoding | Stage::Saving => None,
+            _ => {
+                let elapsed = self.clock_secs - job.started_secs?;
+                Some((self.pace.estimate_secs(&job.request)? - elapsed).max(0.0))
+            }
+        }
+    }
+}

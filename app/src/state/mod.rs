@@ -1,0 +1,47 @@
+//! What the window knows, as plain data: no egui, no threads, no files.
+
+pub mod canvas;
+pub mod history;
+pub mod jobs;
+pub mod messages;
+pub mod models;
+pub mod offers;
+pub mod palette;
+pub mod prompt;
+pub mod settings;
+
+pub use canvas::{CanvasState, Shown, View};
+pub use history::{Entry, HistoryState, Thumbnail};
+pub use jobs::{Job, JobPhase, JobsState, Pace};
+pub use messages::{MessageKind, MessagesState, Remedy, Toast};
+pub use models::{DeviceEntry, ModelInfo, ModelStatus, ModelsState};
+pub use offers::{OffersState, RecipeOffer, Unfinished};
+pub use palette::PaletteState;
+pub use prompt::{PromptState, SIZE_PRESETS, SeedState, SizePreset};
+pub use settings::{SavedSettings, SettingsState, ThemeChoice};
+
+/// Names a result: its number in the library, or a negative number while there is no library.
+pub type ResultId = i64;
+
+/// Holds everything that the window shows.
+#[derive(Debug, Clone, Default)]
+pub struct AppState {
+    /// The request that is being written.
+    pub prompt: PromptState,
+    /// What stands in the middle, and how it is looked at.
+    pub canvas: CanvasState,
+    /// The results in the film strip.
+    pub history: HistoryState,
+    /// What runs and what waits.
+    pub jobs: JobsState,
+    /// The model, its words and the devices.
+    pub models: ModelsState,
+    /// What the user chose once for all.
+    pub settings: SettingsState,
+    /// The messages in the corner.
+    pub messages: MessagesState,
+    /// What the window offers to do.
+    pub offers: OffersState,
+    /// The command palette.
+    pub palette: PaletteState,
+}

@@ -1,0 +1,74 @@
+//! Names of the glyphs of the icon font. Only these are in the font that is bundled: a new name
+//! here means running `assets/fonts/make_fonts.py` once more.
+//!
+//! # Source
+//! Phosphor Icons 2.1.2, regular weight.
+
+/// Makes a picture.
+pub const SPARKLE: &str = "\u{e6a2}";
+/// Throws a new seed.
+pub const DICE: &str = "\u{e1ee}";
+/// Keeps the seed.
+pub const LOCK: &str = "\u{e2fa}";
+/// Lets the seed change.
+pub const LOCK_OPEN: &str = "\u{e306}";
+/// Opens what is below.
+pub const CARET_DOWN: &str = "\u{e136}";
+/// Opens what is beside.
+pub const CARET_RIGHT: &str = "\u{e13a}";
+/// Closes.
+pub const X: &str = "\u{e4f6}";
+/// Ends the running job.
+pub const STOP: &str = "\u{e46c}";
+/// Moves to the trash.
+pub const TRASH: &str = "\u{e4a6}";
+/// Enlarges.
+pub const ZOOM_IN: &str = "\u{e310}";
+/// Makes smaller.
+pub const ZOOM_OUT: &str = "\u{e30e}";
+/// Fits into the window.
+pub const FIT: &str = "\u{e626}";
+/// Compares two pictures.
+pub const COMPARE: &str = "\u{e870}";
+/// Saves under another name.
+pub const SAVE: &str = "\u{e248}";
+/// Copies.
+pub const COPY: &str = "\u{e1ca}";
+/// Opens a folder.
+pub const FOLDER: &str = "\u{e256}";
+/// Settings.
+pub const GEAR: &str = "\u{e270}";
+/// Light colours.
+pub const SUN: &str = "\u{e472}";
+/// Dark colours.
+pub const MOON: &str = "\u{e330}";
+/// Language.
+pub const TRANSLATE: &str = "\u{e4a2}";
+/// A processor.
+pub const CPU: &str = "\u{e610}";
+/// A graphics card.
+pub const GPU: &str = "\u{e612}";
+/// What waits.
+pub const QUEUE: &str = "\u{e6ac}";
+/// Moves up.
+pub const ARROW_UP: &str = "\u{e08e}";
+/// Moves down.
+pub const ARROW_DOWN: &str = "\u{e03e}";
+/// Something to know.
+pub const INFO: &str = "\u{e2ce}";
+/// Something went wrong.
+pub const WARNING: &str = "\u{e4e0}";
+/// Done.
+pub const CHECK: &str = "\u{e182}";
+/// Done, as a message.
+pub const CHECK_CIRCLE: &str = "\u{e184}";
+/// One more.
+pub const PLUS: &str = "\u{e3d4}";
+/// One less.
+pub const MINUS: &str = "\u{e32a}";
+/// Commands by name.
+pub const COMMAND: &str = "\u{e1c4}";
+/// The place of the data.
+pub const DRIVE: &str = "\u{e2a0}";
+/// Uses the settings again.
+pub const REUSE: &str = "\u{e094}";

@@ -1,0 +1,259 @@
+//! What the services report, and what follows from it.
+
+use std::sync::Arc;
+
+use atelier_engine::EngineError;
+use atelier_engine::protocol::{Event, JobId, Live, Notice, Output, Partial, Picture, Stage};
+
+use super::{Effect, Incoming, LibraryNews, LibraryTask, file_name, say, say_error, show};
+use crate::i18n::Text;
+use crate::state::{
+    AppState, Entry, JobPhase, MessageKind, ModelStatus, Remedy, ResultId, Shown, Thumbnail,
+};
+
+/// Changes the state as a service reports.
+pub fn apply(state: &mut AppState, incoming: Incoming) -> Vec<Effect> {
+    match incoming {
+        Incoming::Accepted { ticket, job } => {
+            if let Some(entry) = state.jobs.jobs.iter_mut().find(|entry| entry.ticket == ticket) {
+                entry.id = Some(job);
+            }
+            Vec::new()
+        }
+        Incoming::Refused { ticket, error } => end_job(state, ticket, Some(&error)),
+        Incoming::Engine(event) => apply_engine(state, event),
+        Incoming::Progress(job, live) => {
+            apply_progress(state, job, live);
+            Vec::new()
+        }
+        Incoming::Library(news) => apply_library(state, news),
+        Incoming::Tick => {
+            state.messages.expire(state.jobs.clock_secs);
+            Vec::new()
+        }
+    }
+}
+
+fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
+    let Some(ticket) = state.jobs.by_id(event.job()).map(|job| job.ticket) else {
+        return Vec::new();
+    };
+    match event {
+        Event::Started(id) => {
+            let now = state.jobs.clock_secs;
+            let Some(place) = state.jobs.jobs.iter().position(|job| job.id == Some(id)) else {
+                return Vec::new();
+            };
+            // The engine decides what runs; the queue follows it.
+            let mut job = state.jobs.jobs.remove(place);
+            job.phase = JobPhase::Running;
+            job.started_secs = Some(now);
+            state.jobs.jobs.insert(0, job);
+            // A preview takes the canvas only from a preview: who looks at a result keeps it.
+            if state.canvas.shown == Shown::Nothing {
+                return show(state, Shown::Live);
+            }
+            Vec::new()
+        }
+        Event::Partial(_, Partial::Picture(picture)) => {
+            // Who watches a batch goes on watching; the film strip has the finished one.
+            add_result(state, picture);
+            Vec::new()
+        }
+        Event::Finished(id, Output::Picture(output)) => {
+            learn(state, id);
+            let mut effects = Vec::new();
+            let last = output.pictures.into_iter().map(|picture| add_result(state, picture)).last();
+            if let (Some(Some(id)), Shown::Live) = (last, state.canvas.shown) {
+                effects.extend(show(state, Shown::Result(id)));
+            }
+            for notice in &output.notices {
+                say_notice(state, notice);
+            }
+            effects.extend(end_job(state, ticket, None));
+            effects.push(Effect::SaveSettings);
+            effects
+        }
+        Event::Failed(_, error) => end_job(state, ticket, Some(&error)),
+        _ => Vec::new(),
+    }
+}
+
+/// Puts a finished picture into the film strip, once; `None` when it was deleted meanwhile.
+fn add_result(state: &mut AppState, picture: Picture) -> Option<ResultId> {
+    let deleted = |id| state.history.deleted.iter().any(|(_, entry)| entry.id == id);
+    if picture.result_id.is_some_and(deleted) {
+        return None;
+    }
+    // A picture comes twice, in its partial event and in the finished one.
+    let known = state.history.entries.iter().find(|entry| match picture.result_id {
+        Some(id) => entry.id == id,
+        None => entry.id < 0 && *entry.recipe == picture.recipe,
+    });
+    if let Some(entry) = known {
+        return Some(entry.id);
+    }
+    let id = picture.result_id.unwrap_or_else(|| {
+        let lowest = state.history.entries.iter().map(|entry| entry.id).min().unwrap_or(0);
+        lowest.min(0) - 1
+    });
+    state.history.push_newest(Entry {
+        id,
+        recipe: Arc::new(picture.recipe),
+        file: picture.file,
+        thumbnail: Thumbnail::Unknown,
+    });
+    state.canvas.keep(id, picture.pixels);
+    Some(id)
+}
+
+/// Ends a job: its pending note goes, an error is said, and the canvas finds something to show.
+fn end_job(state: &mut AppState, ticket: u64, error: Option<&EngineError>) -> Vec<Effect> {
+    state.jobs.jobs.retain(|job| job.ticket != ticket);
+    let mut effects = vec![Effect::Library(LibraryTask::RemovePending(ticket.to_string()))];
+    match error {
+        None | Some(EngineError::Cancelled) => {}
+        Some(error) => say_error(state, error),
+    }
+    if state.canvas.shown == Shown::Live && state.jobs.jobs.is_empty() {
+        let before = state.canvas.before.filter(|id| state.history.get(*id).is_some());
+        let fallback = before.or_else(|| state.history.entries.first().map(|entry| entry.id));
+        effects.extend(show(state, fallback.map_or(Shown::Nothing, Shown::Result)));
+    } else if error.is_none()
+        && !state.jobs.jobs.is_empty()
+        && state.history.entries.first().map(|e| e.id) == state.canvas.result()
+        && state.canvas.compare.is_none()
+    {
+        // The next job's preview follows on the newest picture; an older one is left in peace.
+        effects.extend(show(state, Shown::Live));
+    }
+    effects
+}
+
+fn apply_progress(state: &mut AppState, id: JobId, live: Live) {
+    let now = state.jobs.clock_secs;
+    let Some(job) = state.jobs.by_id(id) else { return };
+    match (live.stage, live.steps) {
+        (Stage::Sampling, Some([done, _])) if job.first_step.is_none() => {
+            job.first_step = Some((now, done));
+        }
+        _ => {}
+    }
+    job.live = live;
+}
+
+/// Learns from a finished job how fast this machine paints.
+fn learn(state: &mut AppState, id: JobId) {
+    let now = state.jobs.clock_secs;
+    let Some(job) = state.jobs.by_id(id).cloned() else { return };
+    let (Some(started), Some((first_secs, first)), Some([_, total])) =
+        (job.started_secs, job.first_step, job.live.steps)
+    else {
+        return;
+    };
+    if total <= first + 1 {
+        return;
+    }
+    // The steps seen, stretched over all: the first report may come after a few steps.
+    let seen = f64::from(total - first);
+    let step_secs = (now - first_secs) * f64::from(total) / seen;
+    let other_secs = (now - started - step_secs).max(0.0);
+    state.jobs.pace.learn(&job.request, step_secs, other_secs);
+}
+
+fn say_notice(state: &mut AppState, notice: &Notice) {
+    let language = state.settings.language;
+    let text = match notice {
+        Notice::UnknownWords { words } => language.fill(Text::UnknownWords, &[&words.join(", ")]),
+        Notice::PromptClipped { dropped, .. } => language.fill(Text::NoticeClipped, &[dropped]),
+        Notice::ModelDiffers { .. } => language.get(Text::NoticeModel).to_owned(),
+        _ => return,
+    };
+    let now = state.jobs.clock_secs;
+    state.messages.show(now, MessageKind::Note, text, String::new(), None);
+}
+
+fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
+    let language = state.settings.language;
+    let now = state.jobs.clock_secs;
+    match news {
+        LibraryNews::Opened { folder, unfinished } => {
+            state.settings.data_folder = Some(folder);
+            // Requests of this run may be noted already, if the user was quick.
+            state.offers.unfinished = unfinished
+                .into_iter()
+                .filter(|old| !state.jobs.jobs.iter().any(|job| job.ticket.to_string() == old.key))
+                .collect();
+            return vec![Effect::Library(LibraryTask::ReadResults { before: None })];
+        }
+        LibraryNews::ModelReady(info) => {
+            state.models.status = ModelStatus::Ready(info);
+            state.prompt.unknown = state.models.unknown_words(&state.prompt.text);
+        }
+        LibraryNews::ModelMissing(error) => {
+            say_error(state, &error);
+            state.models.status = ModelStatus::Missing(error);
+        }
+        LibraryNews::Devices(devices) => state.models.devices = devices,
+        LibraryNews::Results { entries, has_older } => {
+            let first_time = !state.history.loaded;
+            state.history.loaded = true;
+            state.history.awaits_older = false;
+            state.history.has_older = has_older;
+            state.history.merge(entries);
+            if first_time
+                && state.canvas.shown == Shown::Nothing
+                && let Some(newest) = state.history.entries.first().map(|entry| entry.id)
+            {
+                return show(state, Shown::Result(newest));
+            }
+        }
+        LibraryNews::Thumbnail(id, pixels) => {
+            if let Some(entry) = state.history.entries.iter_mut().find(|entry| entry.id == id) {
+                entry.thumbnail = Thumbnail::Ready(pixels);
+            }
+        }
+        LibraryNews::FileOf(id, file) => {
+            if let Some(entry) = state.history.entries.iter_mut().find(|entry| entry.id == id) {
+                entry.file = Some(file);
+            }
+        }
+        LibraryNews::Picture(id, pixels) => {
+            state.canvas.keep(id, pixels.clone());
+            if state.canvas.copy_when_here == Some(id) {
+                state.canvas.copy_when_here = None;
+                say(state, MessageKind::Done, Text::Copied);
+                return vec![Effect::CopyPicture(pixels)];
+            }
+        }
+        LibraryNews::PictureLost(id, error) => {
+            state.canvas.awaited.retain(|other| *other != id);
+            say_error(state, &error);
+        }
+        LibraryNews::Recipe(offer) => state.offers.recipe = Some(*offer),
+        LibraryNews::NoRecipe { file_name } => {
+            let text = language.fill(Text::NoRecipe, &[&file_name]);
+            let hint = language.get(Text::NoRecipeHint).to_owned();
+            state.messages.show(now, MessageKind::Note, text, hint, None);
+        }
+        LibraryNews::Saved(path) => {
+            let text = language.fill(Text::Saved, &[&file_name(&path)]);
+            let remedy = Some(Remedy::OpenFolder(path));
+            state.messages.show(now, MessageKind::Done, text, String::new(), remedy);
+        }
+        LibraryNews::DataMoved(folder) => {
+            let text = language.fill(Text::Moved, &[&folder.display()]);
+            state.messages.show(now, MessageKind::Done, text, String::new(), None);
+            state.settings.data_folder = Some(folder);
+            // The files have new places; the film strip is read again.
+            state.history.entries.clear();
+            state.history.loaded = false;
+            return vec![
+                Effect::Library(LibraryTask::ReadResults { before: None }),
+                Effect::SaveSettings,
+            ];
+        }
+        LibraryNews::Failed(error) => say_error(state, &error),
+    }
+    Vec::new()
+}

@@ -1,0 +1,159 @@
+//! What `update` asks the services to do, and what they answer.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use atelier_engine::EngineError;
+use atelier_engine::protocol::{Event, JobId, Live, PictureRequest, Pixels};
+
+use crate::state::{DeviceEntry, Entry, ModelInfo, RecipeOffer, ResultId, Unfinished};
+
+/// Asks a service for something.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Hands a request to the engine.
+    Submit {
+        /// The window's number for the job.
+        ticket: u64,
+        /// What is asked for.
+        request: Box<PictureRequest>,
+    },
+    /// Cancels a job.
+    CancelJob(JobId),
+    /// Moves a waiting job to a place among the waiting ones.
+    MoveJob(JobId, usize),
+    /// Asks the librarian for something.
+    Library(LibraryTask),
+    /// Asks where a copy of a result is to be saved, then saves it.
+    SaveAs {
+        /// The file to copy.
+        from: PathBuf,
+        /// The name that is proposed.
+        name: String,
+    },
+    /// Copies a picture to the clipboard.
+    CopyPicture(Arc<Pixels>),
+    /// Opens the folder of a file, or a folder itself, in the system's file manager.
+    OpenFolder(PathBuf),
+    /// Asks where the data folder is to be moved, then moves it.
+    PickDataFolder,
+    /// Puts the cursor into the prompt.
+    FocusPrompt,
+    /// Applies theme and scale.
+    ApplyLook,
+    /// Writes the settings down, soon.
+    SaveSettings,
+    /// Closes the window.
+    Quit,
+}
+
+/// Asks the librarian, who reads and writes files on a thread of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LibraryTask {
+    /// Reads results older than a number, or the newest.
+    ReadResults {
+        /// The number before which to begin.
+        before: Option<ResultId>,
+    },
+    /// Reads the thumbnail of a result.
+    ReadThumbnail(ResultId),
+    /// Reads the picture of a result.
+    ReadPicture(ResultId),
+    /// Moves a result to the trash.
+    Trash(ResultId),
+    /// Brings a result back from the trash.
+    Restore(ResultId),
+    /// Notes a request as pending.
+    AddPending {
+        /// Its key.
+        key: String,
+        /// The request.
+        request: Box<PictureRequest>,
+    },
+    /// Forgets a pending request.
+    RemovePending(String),
+    /// Reads the recipe of a picture file.
+    ReadRecipe(PathBuf),
+    /// Copies a file.
+    CopyFile {
+        /// The file.
+        from: PathBuf,
+        /// The copy.
+        to: PathBuf,
+    },
+    /// Moves the data folder.
+    MoveData(PathBuf),
+}
+
+/// Is something that a service reports.
+#[derive(Debug, Clone)]
+pub enum Incoming {
+    /// The engine took a request.
+    Accepted {
+        /// The window's number for the job.
+        ticket: u64,
+        /// The engine's number for it.
+        job: JobId,
+    },
+    /// The engine refused a request.
+    Refused {
+        /// The window's number for the job.
+        ticket: u64,
+        /// Why.
+        error: EngineError,
+    },
+    /// The engine says what became of a job.
+    Engine(Event),
+    /// A running job's latest progress.
+    Progress(JobId, Live),
+    /// The librarian answers.
+    Library(LibraryNews),
+    /// Time has passed.
+    Tick,
+}
+
+/// Is what the librarian answers.
+#[derive(Debug, Clone)]
+pub enum LibraryNews {
+    /// The library is open.
+    Opened {
+        /// Its folder.
+        folder: PathBuf,
+        /// The requests that an earlier run did not finish.
+        unfinished: Vec<Unfinished>,
+    },
+    /// The model is here.
+    ModelReady(ModelInfo),
+    /// The model is not here.
+    ModelMissing(EngineError),
+    /// The devices that are here.
+    Devices(Vec<DeviceEntry>),
+    /// Results, newest first.
+    Results {
+        /// The results.
+        entries: Vec<Entry>,
+        /// Whether there are older ones.
+        has_older: bool,
+    },
+    /// A thumbnail.
+    Thumbnail(ResultId, Arc<Pixels>),
+    /// A picture.
+    Picture(ResultId, Arc<Pixels>),
+    /// The file of a result has another place.
+    FileOf(ResultId, PathBuf),
+    /// A picture that cannot be read.
+    PictureLost(ResultId, EngineError),
+    /// The recipe of a dropped picture.
+    Recipe(Box<RecipeOffer>),
+    /// There is none.
+    NoRecipe {
+        /// The name of the file.
+        file_name: String,
+    },
+    /// A copy was saved.
+    Saved(PathBuf),
+    /// The data folder was moved.
+    DataMoved(PathBuf),
+    /// Something went wrong.
+    Failed(EngineError),
+}

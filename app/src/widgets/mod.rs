@@ -1,0 +1,11 @@
+//! Building blocks of the panels. They know the theme and nothing of the state.
+
+mod button;
+mod field;
+mod layout;
+mod shape;
+
+pub use button::{Button, segmented};
+pub use field::{NumberField, field_label, slider_row, stepper, text_area, text_field};
+pub use layout::{card, details, elide, menu_frame, ring};
+pub use shape::shape_button;

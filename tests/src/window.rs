@@ -1,0 +1,199 @@
+//! A window without a screen: the real shell, librarian and engine thread around a runner that
+//! paints gradients.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use atelier::i18n::Language;
+use atelier::services::{EngineLink, LateRunner, Librarian, LibraryPlace};
+use atelier::shell::{Shell, ShellParts};
+use atelier::state::{AppState, SavedSettings};
+use atelier_engine::EngineError;
+use atelier_engine::library::{HOUSE_PICTURE, Models};
+use atelier_engine::protocol::{
+    JobContext, Live, Output, Partial, Picture, PictureOutput, PictureRequest, Pixels, Request,
+    Stage,
+};
+use atelier_engine::service::{Engine, Runner};
+use atelier_engine::store::Store;
+use egui_kittest::Harness;
+
+/// Paints a gradient from the seed, step by step.
+#[derive(Debug, Clone)]
+pub struct GradientRunner {
+    /// How long a step takes.
+    pub step: Duration,
+    /// Where pictures are saved; `None` for nowhere.
+    pub store: Option<Arc<Store>>,
+}
+
+impl Runner for GradientRunner {
+    fn run(&mut self, request: &Request, job: &JobContext) -> Result<Output, EngineError> {
+        let Request::Picture(request) = request else { return Err(EngineError::Stopped) };
+        let mut pictures = Vec::new();
+        let total = request.sampling.steps * request.count;
+        for index in 0..request.count {
+            let recipe = recipe_of(request, index);
+            for step in 0..request.sampling.steps {
+                let done = index * request.sampling.steps + step + 1;
+                let preview = Some(gradient(&recipe, step));
+                let steps = Some([done, total]);
+                job.report(Live { stage: Stage::Sampling, steps, preview })?;
+                std::thread::sleep(self.step);
+            }
+            let pixels = gradient(&recipe, request.sampling.steps);
+            let saved = match &self.store {
+                Some(store) => Some(store.save_picture(&pixels, &recipe, "CC0-1.0")?),
+                None => None,
+            };
+            let result_id = saved.as_ref().map(|saved| saved.id);
+            let file = saved.map(|saved| saved.file);
+            let picture = Picture { pixels, recipe, file, result_id };
+            job.partial(Partial::Picture(picture.clone()));
+            pictures.push(picture);
+        }
+        Ok(Output::Picture(PictureOutput { pictures, notices: Vec::new(), latents: None }))
+    }
+
+    fn forget_models(&mut self) {}
+}
+
+/// Returns the recipe of the n-th picture of a request.
+pub fn recipe_of(request: &PictureRequest, index: u32) -> PictureRequest {
+    PictureRequest { seed: request.seed + u64::from(index), count: 1, ..request.clone() }
+}
+
+/// Paints a gradient that depends on the recipe's seed and on how far the job is.
+pub fn gradient(recipe: &PictureRequest, step: u32) -> Arc<Pixels> {
+    let (w, h) = (recipe.size.width_px, recipe.size.height_px);
+    let hue = (recipe.seed % 256) as u8;
+    let rgba = (0..h)
+        .flat_map(|y| (0..w).flat_map(move |x| [(x % 256) as u8, (y % 256) as u8, hue, 255]))
+        .map(|value| value.saturating_sub((20u32.saturating_sub(step) * 4).min(255) as u8))
+        .collect();
+    Arc::new(Pixels { width_px: w, height_px: h, rgba })
+}
+
+/// Writes the files of a model that knows a few words and cannot paint.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn write_model(models: &Path) -> anyhow::Result<()> {
+    const WORDS: &str = "a an the red green fox cat cactus rocket snow desert city in above \
+        3d flat style 雪地 里的 红 狐狸";
+    let folder = models.join(HOUSE_PICTURE);
+    std::fs::create_dir_all(&folder)?;
+    let header = r#"{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let mut weights = (header.len() as u64).to_le_bytes().to_vec();
+    weights.extend(header.bytes());
+    weights.extend([0; 4]);
+    std::fs::write(folder.join("model.safetensors"), weights)?;
+    std::fs::write(folder.join("config.json"), "{}")?;
+    let phrases: serde_json::Map<String, serde_json::Value> = WORDS
+        .split_whitespace()
+        .zip(1u32..)
+        .map(|(word, id)| (word.to_owned(), serde_json::json!([id])))
+        .collect();
+    let lexicon = serde_json::json!({ "version": 1, "max_tokens": 48, "phrases": phrases });
+    std::fs::write(folder.join("lexicon.json"), lexicon.to_string())?;
+    Ok(())
+}
+
+/// Holds a window and what it is made of, until the first frame makes it.
+#[derive(Default)]
+pub struct OpenWindow {
+    parts: Option<ShellParts>,
+    shell: Option<Shell>,
+}
+
+/// Is a window that a test looks at and clicks in.
+pub type Window = Harness<'static, OpenWindow>;
+
+/// Opens a window around a thread that paints gradients, `step` per step, with its data, its
+/// settings and its model below `home`.
+///
+/// # Errors
+/// When the operating system gives no thread or no room.
+pub fn open(home: &Path, step: Duration, language: Language) -> anyhow::Result<Window> {
+    write_model(&home.join("models"))?;
+    let (opened, library) = channel();
+    let runner = LateRunner::new(move || {
+        let store = Some(library.recv().map_err(|_| EngineError::Stopped)??);
+        Ok(Box::new(GradientRunner { step, store }))
+    });
+    let engine = Engine::spawn(runner, Arc::new(|| ()))?;
+    let place = LibraryPlace {
+        data_folder: home.join("library"),
+        settings_file: home.join("settings.json"),
+        models: Models::in_places([home.join("models")]),
+    };
+    let opened = move |store| {
+        let _closing = opened.send(store);
+    };
+    let settings = SavedSettings { language: Some(language), ..SavedSettings::default() };
+    let parts = ShellParts {
+        engine: EngineLink::new(engine),
+        librarian: Librarian::spawn(place, opened, || ())?,
+        settings,
+        entropy: 7,
+    };
+    let stage = OpenWindow { parts: Some(parts), shell: None };
+    Ok(Harness::builder()
+        .with_size([1280.0, 800.0])
+        .with_max_steps(40)
+        .with_accessibility_check(true)
+        .with_context_setup(atelier::theme::install)
+        .build_ui_state(
+            |ui, stage: &mut OpenWindow| {
+                let parts = stage.parts.take();
+                let shell = stage.shell.get_or_insert_with(|| match parts {
+                    Some(parts) => Shell::new(ui.ctx(), parts),
+                    None => unreachable!("a window is made once"),
+                });
+                shell.logic(ui.ctx());
+                shell.ui(ui);
+            },
+            stage,
+        ))
+}
+
+/// Opens an English window, see [`open`].
+///
+/// # Errors
+/// As [`open`].
+pub fn open_painting(home: &Path, step: Duration) -> anyhow::Result<Window> {
+    open(home, step, Language::English)
+}
+
+/// Returns what the window knows.
+pub fn state(window: &Window) -> &AppState {
+    match &window.state().shell {
+        Some(shell) => shell.state(),
+        None => unreachable!("the first frame makes the window"),
+    }
+}
+
+/// Draws frames until `reached` holds of the state.
+///
+/// # Panics
+/// When it does not within ten seconds.
+pub fn wait_until(window: &mut Window, what: &str, reached: impl Fn(&AppState) -> bool) {
+    let begin = Instant::now();
+    while !reached(state(window)) {
+        assert!(begin.elapsed() < Duration::from_secs(10), "waited in vain for {what}");
+        window.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Once more, so that the frame shows what was reached.
+    window.step();
+}
+
+/// Draws frames until the librarian has said what there is, and a few more.
+pub fn settle(window: &mut Window) {
+    wait_until(window, "the librarian", |state| {
+        state.history.loaded && !state.models.devices.is_empty()
+    });
+    window.run_steps(4);
+}

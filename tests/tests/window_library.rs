@@ -1,0 +1,180 @@
+//! What outlives the window: results, the trash, requests that were not finished, recipes in
+//! pictures.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use atelier::state::Shown;
+use atelier_engine::protocol::{DeviceChoice, ModelRef, Pixels};
+use atelier_engine::store::png;
+use atelier_tests::window::{Window, open_painting, settle, state, wait_until};
+use egui_kittest::kittest::Queryable as _;
+
+const FAST: Duration = Duration::from_millis(1);
+
+fn paint(window: &mut Window, example: &str) {
+    window.get_by_label(example).click();
+    wait_until(window, "the picture", |state| {
+        !state.history.entries.is_empty() && state.jobs.jobs.is_empty()
+    });
+}
+
+#[test]
+fn the_film_strip_survives_a_restart() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_painting(home.path(), FAST)?;
+    settle(&mut window);
+    paint(&mut window, "a red fox in the snow");
+    let seed = state(&window).history.entries[0].recipe.seed;
+    drop(window);
+
+    let mut window = open_painting(home.path(), FAST)?;
+    settle(&mut window);
+    wait_until(&mut window, "the picture", |state| {
+        state.canvas.result().is_some_and(|id| state.canvas.picture(id).is_some())
+    });
+    let entry = &state(&window).history.entries[0];
+    assert_eq!((entry.recipe.seed, state(&window).history.entries.len()), (seed, 1));
+    let name = format!("a red fox in the snow, seed {seed}");
+    assert!(window.query_by_label(&name).is_some());
+    assert!(state(&window).offers.unfinished.is_empty());
+    Ok(())
+}
+
+#[test]
+fn closing_asks_nothing_and_what_was_unfinished_is_offered_again() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_painting(home.path(), Duration::from_millis(50))?;
+    settle(&mut window);
+    window.get_by_label("a red fox in the snow").click();
+    wait_until(&mut window, "the start", |state| state.jobs.running().is_some());
+    window.get_by_label("Generate").click();
+    settle(&mut window);
+    assert_eq!(state(&window).jobs.jobs.len(), 2);
+    let seeds: Vec<u64> = state(&window).jobs.jobs.iter().map(|job| job.request.seed).collect();
+    drop(window);
+
+    let mut window = open_painting(home.path(), FAST)?;
+    settle(&mut window);
+    assert!(window.query_by_label("2 requests from last time are unfinished").is_some());
+    window.get_by_label("Continue").click();
+    wait_until(&mut window, "both pictures", |state| {
+        state.history.entries.len() == 2 && state.jobs.jobs.is_empty()
+    });
+    let mut made: Vec<u64> =
+        state(&window).history.entries.iter().map(|entry| entry.recipe.seed).collect();
+    made.reverse();
+    assert_eq!(made, seeds);
+    drop(window);
+
+    let mut window = open_painting(home.path(), FAST)?;
+    settle(&mut window);
+    assert!(state(&window).offers.unfinished.is_empty());
+    Ok(())
+}
+
+#[test]
+fn deleting_moves_the_file_to_the_trash_and_undo_brings_it_back() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_painting(home.path(), FAST)?;
+    settle(&mut window);
+    paint(&mut window, "a red fox in the snow");
+    let file = state(&window).history.entries[0].file.clone().context("it is saved")?;
+    assert!(file.is_file());
+    window.get_by_label("Delete").click();
+    settle(&mut window);
+    wait_for_file(&mut window, &file, false);
+    window.get_by_label("Undo").click();
+    settle(&mut window);
+    wait_for_file(&mut window, &file, true);
+    assert!(matches!(state(&window).canvas.shown, Shown::Result(_)));
+    Ok(())
+}
+
+fn wait_for_file(window: &mut Window, file: &Path, is_there: bool) {
+    for _ in 0..1_000 {
+        if file.is_file() == is_there {
+            return;
+        }
+        window.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("waited in vain for {}", file.display());
+}
+
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|error| error.to_string())
+    }
+}
+
+#[test]
+fn a_dropped_picture_offers_its_recipe() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_painting(home.path(), FAST)?;
+    settle(&mut window);
+    let mut recipe = state(&window).prompt.request(ModelRef::named("x"), DeviceChoice::Auto);
+    recipe.prompt.text = "a green cactus".to_owned();
+    recipe.seed = 99;
+    recipe.sampling.steps = 33;
+    let pixels = Pixels::new(256, 256, vec![200; 256 * 256 * 4]).context("it fits")?;
+    let file = home.path().join("dropped.png");
+    std::fs::write(&file, png::encode(&pixels, &recipe, "CC0-1.0")?)?;
+
+    window.input_mut().dropped_files.push(Arc::new(Dropped(file)));
+    wait_until(&mut window, "the offer", |state| state.offers.recipe.is_some());
+    settle(&mut window);
+    assert!(window.query_by_label("Recipe found in dropped.png").is_some());
+    window.get_by_label("Use recipe").click();
+    settle(&mut window);
+    let prompt = &state(&window).prompt;
+    assert_eq!((prompt.text.as_str(), prompt.seed.value), ("a green cactus", 99));
+    assert_eq!(prompt.sampling.steps, 33);
+    assert!(prompt.seed.locked);
+    Ok(())
+}
+
+#[test]
+fn a_dropped_file_that_is_no_picture_gets_a_sentence() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_painting(home.path(), FAST)?;
+    settle(&mut window);
+    let file = home.path().join("notes.png");
+    std::fs::write(&file, "no picture at all")?;
+    window.input_mut().dropped_files.push(Arc::new(Dropped(file)));
+    wait_until(&mut window, "the message", |state| !state.messages.toasts.is_empty());
+    assert!(!state(&window).messages.toasts[0].hint.is_empty());
+    assert!(state(&window).offers.recipe.is_none());
+    Ok(())
+}
+
+#[test]
+fn the_previous_picture_is_compared_by_a_slider() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_painting(home.path(), FAST)?;
+    settle(&mut window);
+    window.get_by_label("More pictures").click();
+    settle(&mut window);
+    window.get_by_label("a red fox in the snow").click();
+    wait_until(&mut window, "both pictures", |state| {
+        state.history.entries.len() == 2 && state.jobs.jobs.is_empty()
+    });
+    settle(&mut window);
+    window.get_by_label("Compare with the previous picture").click();
+    settle(&mut window);
+    assert_eq!(state(&window).canvas.compare, Some(0.5));
+    assert!(window.query_by_label("Compare position").is_some());
+    window.key_press(egui::Key::Escape);
+    settle(&mut window);
+    assert_eq!(state(&window).canvas.compare, None);
+    Ok(())
+}
