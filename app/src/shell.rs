@@ -139,7 +139,8 @@ impl Shell {
         Panel::left("prompt-panel")
             .resizable(false)
             .exact_size(size::LEFT_PANEL)
-            .frame(panel(Margin::same(size::MARGIN)))
+            // At the right the scroll bar has its place between the fields and the edge.
+            .frame(panel(Margin { right: 2, ..Margin::same(size::MARGIN) }))
             .show(ui, |ui| actions.extend(prompt_panel_ui(ui, state)));
         Panel::bottom("film-strip")
             .resizable(false)

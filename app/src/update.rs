@@ -152,7 +152,7 @@ fn ask(state: &mut AppState, request: PictureRequest) -> Vec<Effect> {
         phase: JobPhase::Waiting,
         live: Live::default(),
         started_secs: None,
-        first_step: None,
+        steps_seen: None,
     });
     let request = Box::new(request);
     vec![

@@ -173,3 +173,21 @@ fn an_older_picture_that_is_being_looked_at_stays_while_jobs_go_on() {
     apply(&mut state, Incoming::Refused { ticket, error: EngineError::Cancelled });
     assert_eq!(state.canvas.shown, Shown::Result(1));
 }
+
+#[test]
+fn the_time_left_is_measured_while_painting() {
+    use atelier::state::StepsSeen;
+    use atelier_engine::protocol::{Live, Stage};
+
+    let mut state = AppState::default();
+    generate(&mut state, "a fox");
+    state.jobs.clock_secs = 3.0;
+    let job = &mut state.jobs.jobs[0];
+    job.phase = JobPhase::Running;
+    job.started_secs = Some(0.0);
+    job.live = Live { stage: Stage::Sampling, steps: Some([6, 20]), preview: None };
+    job.steps_seen = Some(StepsSeen { first: (0.5, 1), last: (3.0, 6), total: 20 });
+    // Five steps took 2.5 s, so the other fourteen take 7 s.
+    let left = state.jobs.secs_left().unwrap_or_default();
+    assert!((left - 7.0).abs() < 1e-9, "{left}");
+}

@@ -28,6 +28,9 @@ const ROOM: &str = "canvas-room";
 /// Below this width the footer leaves out what the wheel does as well.
 const NARROW: f32 = 560.0;
 
+/// Below this width the recipe is left out: it would be nothing but dots.
+const DETAILS_LEAST: f32 = 90.0;
+
 /// The zoom buttons with their factors, from the right.
 const ZOOMS: [(&str, Text, f32); 2] =
     [(icons::ZOOM_IN, Text::ZoomIn, 1.25), (icons::ZOOM_OUT, Text::ZoomOut, 0.8)];
@@ -256,6 +259,9 @@ fn footer_ui(ui: &mut Ui, state: &AppState, recipe: &PictureRequest, actions: &m
         }
         zoom_ui(ui, state, recipe, actions);
         ui.add_space(size::GAP_LARGE);
+        if ui.available_width() < DETAILS_LEAST {
+            return;
+        }
         ui.with_layout(Layout::top_down(Align::Min), |ui| {
             ui.spacing_mut().item_spacing.y = 3.0;
             ui.add_space(3.0);

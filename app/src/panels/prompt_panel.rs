@@ -26,8 +26,10 @@ pub fn prompt_panel_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
         .resizable(false)
         .show_separator_line(false)
         .frame(egui::Frame::new().inner_margin(egui::Margin { top: 10, ..Default::default() }));
-    footer.show(ui, |ui| generate_ui(ui, state, &mut actions));
+    let width = size::LEFT_PANEL - 2.0 * f32::from(size::MARGIN);
+    footer.show(ui, |ui| generate_ui(ui, state, width, &mut actions));
     ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
+        ui.set_max_width(width);
         ui.spacing_mut().item_spacing.y = size::GAP;
         words_ui(ui, state, &mut actions);
         ui.add_space(size::GAP_SMALL);
@@ -220,7 +222,7 @@ fn advanced_ui(ui: &mut Ui, state: &AppState, language: Language, actions: &mut 
     device_menu(ui, state, button, actions);
 }
 
-fn generate_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
+fn generate_ui(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Action>) {
     let language = state.settings.language;
     let busy = state.jobs.running().is_some();
     let name = if busy { Text::GenerateMore } else { Text::Generate };
@@ -230,7 +232,7 @@ fn generate_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
         .named(language.get(Text::Generate))
         .side(keys_of(ui.ctx(), Text::Generate))
         .primary()
-        .min_width(ui.available_width())
+        .min_width(width)
         .height(size::CONTROL_LARGE);
     if ui.add(button).clicked() {
         actions.push(Action::Job(JobAction::Generate));

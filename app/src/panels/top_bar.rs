@@ -158,7 +158,8 @@ fn status_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
 fn progress_line(ui: &Ui, state: &AppState, bar: Rect) {
     let Some(progress) = state.jobs.progress() else { return };
     let screen = ui.ctx().content_rect();
-    let y = bar.bottom() + 5.0;
+    // Within the bar: what is drawn later would cover it.
+    let y = bar.bottom() + 1.0;
     let full = Rect::from_min_max(pos2(screen.left(), y), pos2(screen.right(), y + 3.0));
     let id = ui.scope_id().with("progress");
     let shown = ui.ctx().animate_value_with_time(id, progress, 0.15);

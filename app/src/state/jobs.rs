@@ -29,8 +29,27 @@ pub struct Job {
     pub live: Live,
     /// When it started, on the window's clock.
     pub started_secs: Option<f64>,
-    /// When its first step was seen, and which one that was.
-    pub first_step: Option<(f64, u32)>,
+    /// The steps that were seen.
+    pub steps_seen: Option<StepsSeen>,
+}
+
+/// Holds the first and the latest step that were seen of a job, with their times.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepsSeen {
+    /// When the first was seen, on the window's clock, and which one it was.
+    pub first: (f64, u32),
+    /// When the latest was seen, and which one it is.
+    pub last: (f64, u32),
+    /// How many there are.
+    pub total: u32,
+}
+
+impl StepsSeen {
+    /// Returns the seconds of one step, once two were seen.
+    pub fn secs_per_step(&self) -> Option<f64> {
+        let steps = self.last.1.checked_sub(self.first.1).filter(|steps| *steps > 0)?;
+        Some((self.last.0 - self.first.0) / f64::from(steps))
+    }
 }
 
 /// Holds how fast this machine paints, learned from finished jobs.
@@ -122,12 +141,13 @@ impl JobsState {
     pub fn secs_left(&self) -> Option<f64> {
         let job = self.running()?;
         let other_tail = self.pace.other_secs * 0.3;
-        if let (Stage::Sampling, Some([done, total]), Some((since, first))) =
-            (job.live.stage, job.live.steps, job.first_step)
-            && done > first
+        if job.live.stage == Stage::Sampling
+            && let Some(seen) = job.steps_seen
+            && let Some(per_step) = seen.secs_per_step()
         {
-            let per_step = (self.clock_secs - since) / f64::from(done - first);
-            return Some(per_step * f64::from(total.saturating_sub(done)) + other_tail);
+            let steps_left = seen.total.saturating_sub(seen.last.1);
+            let since_last = self.clock_secs - seen.last.0;
+            return Some((per_step * f64::from(steps_left) - since_last).max(0.0) + other_tail);
         }
         match job.live.stage {
             Stage::Decoding | Stage::Saving => None,

@@ -12,7 +12,7 @@ pub mod settings;
 
 pub use canvas::{CanvasState, Shown, View};
 pub use history::{Entry, HistoryState, Thumbnail};
-pub use jobs::{Job, JobPhase, JobsState, Pace};
+pub use jobs::{Job, JobPhase, JobsState, Pace, StepsSeen};
 pub use messages::{MessageKind, MessagesState, Remedy, Toast};
 pub use models::{DeviceEntry, ModelInfo, ModelStatus, ModelsState};
 pub use offers::{OffersState, RecipeOffer, Unfinished};

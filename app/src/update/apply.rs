@@ -8,7 +8,8 @@ use atelier_engine::protocol::{Event, JobId, Live, Notice, Output, Partial, Pict
 use super::{Effect, Incoming, LibraryNews, LibraryTask, file_name, say, say_error, show};
 use crate::i18n::Text;
 use crate::state::{
-    AppState, Entry, JobPhase, MessageKind, ModelStatus, Remedy, ResultId, Shown, Thumbnail,
+    AppState, Entry, JobPhase, MessageKind, ModelStatus, Remedy, ResultId, Shown, StepsSeen,
+    Thumbnail,
 };
 
 /// Changes the state as a service reports.
@@ -133,11 +134,15 @@ fn end_job(state: &mut AppState, ticket: u64, error: Option<&EngineError>) -> Ve
 fn apply_progress(state: &mut AppState, id: JobId, live: Live) {
     let now = state.jobs.clock_secs;
     let Some(job) = state.jobs.by_id(id) else { return };
-    match (live.stage, live.steps) {
-        (Stage::Sampling, Some([done, _])) if job.first_step.is_none() => {
-            job.first_step = Some((now, done));
+    if let (Stage::Sampling, Some([done, total])) = (live.stage, live.steps) {
+        let seen = job.steps_seen.get_or_insert(StepsSeen {
+            first: (now, done),
+            last: (now, done),
+            total,
+        });
+        if done > seen.last.1 {
+            seen.last = (now, done);
         }
-        _ => {}
     }
     job.live = live;
 }
@@ -146,17 +151,9 @@ fn apply_progress(state: &mut AppState, id: JobId, live: Live) {
 fn learn(state: &mut AppState, id: JobId) {
     let now = state.jobs.clock_secs;
     let Some(job) = state.jobs.by_id(id).cloned() else { return };
-    let (Some(started), Some((first_secs, first)), Some([_, total])) =
-        (job.started_secs, job.first_step, job.live.steps)
-    else {
-        return;
-    };
-    if total <= first + 1 {
-        return;
-    }
-    // The steps seen, stretched over all: the first report may come after a few steps.
-    let seen = f64::from(total - first);
-    let step_secs = (now - first_secs) * f64::from(total) / seen;
+    let Some((started, seen)) = job.started_secs.zip(job.steps_seen) else { return };
+    let Some(per_step) = seen.secs_per_step() else { return };
+    let step_secs = per_step * f64::from(seen.total);
     let other_secs = (now - started - step_secs).max(0.0);
     state.jobs.pace.learn(&job.request, step_secs, other_secs);
 }
@@ -164,6 +161,12 @@ fn learn(state: &mut AppState, id: JobId) {
 fn say_notice(state: &mut AppState, notice: &Notice) {
     let language = state.settings.language;
     let text = match notice {
+        // The line below the prompt says it already.
+        Notice::UnknownWords { words }
+            if words.iter().all(|word| state.prompt.unknown.contains(word)) =>
+        {
+            return;
+        }
         Notice::UnknownWords { words } => language.fill(Text::UnknownWords, &[&words.join(", ")]),
         Notice::PromptClipped { dropped, .. } => language.fill(Text::NoticeClipped, &[dropped]),
         Notice::ModelDiffers { .. } => language.get(Text::NoticeModel).to_owned(),
