@@ -10,9 +10,6 @@ import argparse
 import json
 import math
 import os
-import queue
-import random
-import threading
 import time
 from pathlib import Path
 
@@ -21,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+import elastic
 import sprites
 from model import AutoEncoder, Config
 
@@ -77,33 +75,27 @@ def scene_crop(rng, scenes):
     return np.asarray(scenes[k, y : y + CROP, x : x + CROP], np.float32)
 
 
-def stream(args, banks, files, batch, seed):
-    """Fills a queue of float batches [batch,3,CROP,CROP] in [-1,1] from one thread."""
-    q = queue.Queue(8)
+def batches(args, banks, files, batch, seed):
+    """Endless float batches [batch,3,CROP,CROP] in [-1,1]."""
     rng = np.random.default_rng(seed)
     done = Path(args.work) / "scenes.json"
-
-    def work():
-        scenes, looked = None, 0.0
-        while True:
-            if scenes is None and time.time() - looked > 30:
-                looked = time.time()
-                if done.exists():
-                    n, h, w = json.loads(done.read_text())["shape"][:3]
-                    scenes = np.memmap(Path(args.work) / "scenes.u8", np.uint8, "r", shape=(n, h, w, 3))
-            out = np.empty((batch, CROP, CROP, 3), np.float32)
-            for i in range(batch):
-                u = rng.random()
-                if u < 0.12:
-                    out[i] = book_crop(rng, files)
-                elif scenes is not None and u < 0.6:
-                    out[i] = scene_crop(rng, scenes)
-                else:
-                    out[i] = sprite_crop(rng, banks)
-            q.put(torch.from_numpy(out.transpose(0, 3, 1, 2) / 127.5 - 1).contiguous())
-
-    threading.Thread(target=work, daemon=True).start()
-    return q
+    scenes, looked = None, 0.0
+    while True:
+        if scenes is None and time.time() - looked > 30:
+            looked = time.time()
+            if done.exists():
+                shape = json.loads(done.read_text())["shape"]
+                scenes = np.memmap(Path(args.work) / "scenes.u8", np.uint8, "r", shape=tuple(shape))
+        out = np.empty((batch, CROP, CROP, 3), np.float32)
+        for i in range(batch):
+            u = rng.random()
+            if u < 0.12:
+                out[i] = book_crop(rng, files)
+            elif scenes is not None and u < 0.6:
+                out[i] = scene_crop(rng, scenes)
+            else:
+                out[i] = sprite_crop(rng, banks)
+        yield torch.from_numpy(out.transpose(0, 3, 1, 2) / 127.5 - 1).contiguous()
 
 
 def loss_fn(x, y, mean, logvar):
@@ -116,6 +108,34 @@ def loss_fn(x, y, mean, logvar):
     return l1 + 0.5 * edge + 0.5 * mse + 1e-3 * kl, mse, kl
 
 
+def muon(name, p):
+    """Convolutions inside the network go to Muon, as matrices [out, in*9]."""
+    return int(p.ndim == 4 and "conv_in" not in name and "conv_out" not in name and "up4" not in name)
+
+
+def worker(rank, shared, args):
+    torch.set_num_threads(1)
+    torch.manual_seed(1000 * shared.step.value + rank)
+    dev = "cuda" if torch.cuda.is_available() else "cpu"
+    ae = AutoEncoder(Config.load(args.config))
+    w = elastic.Worker(shared, ae)
+    banks = [sprites.bank(args.data, args.work, s)[0] for s in ("3d", "flat")]
+    files = sorted((args.data / "storybook" / "images").rglob("*.*"))
+    make = batches(args, banks, files, args.micro, 1000 * shared.step.value + rank)
+    warm = lambda s: min(1, (s + 1) / 60) * max(0.0, min(1, (args.t1 - time.time()) / (args.t1 - args.t0) / args.decay))
+    while not shared.stop.value:
+        w.pull()
+        x = next(make)
+        with torch.autocast(dev, torch.bfloat16):
+            mean, logvar = ae.enc(x)
+            mean, logvar = mean.float(), logvar.float()
+            y = ae.dec(mean + torch.randn_like(mean) * (0.5 * logvar).exp()).float()
+        loss, mse, kl = loss_fn(x, y, mean, logvar)
+        loss.backward()
+        w.push(len(x), args.batch, lambda s: args.lr * warm(s), lambda s: args.muon_lr * warm(s), 0.998,
+               [1, loss.item(), mse.item(), kl.item()])
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--data", type=Path, required=True)
@@ -123,71 +143,41 @@ def main():
     p.add_argument("--config", type=Path, default=Path(__file__).with_name("config.json"))
     p.add_argument("--until", default="", help="HH:MM to finish at; overrides --minutes")
     p.add_argument("--minutes", type=float, default=25)
-    p.add_argument("--batch", type=int, default=16)
+    p.add_argument("--batch", type=int, default=32)
+    p.add_argument("--micro", type=int, default=8)
+    p.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--lr", type=float, default=2e-3)
-    p.add_argument("--decay", type=float, default=0.35, help="share of the time with falling rate")
+    p.add_argument("--muon-lr", type=float, default=0.02)
+    p.add_argument("--decay", type=float, default=0.4, help="share of the time with falling rate")
     args = p.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
-    dev = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(1)
-    cfg = Config.load(args.config)
-    ae = AutoEncoder(cfg).to(dev)
-    banks = [sprites.bank(args.data, args.work, s)[0] for s in ("3d", "flat")]
-    files = sorted((args.data / "storybook" / "images").rglob("*.*"))
-    opt = torch.optim.AdamW(ae.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.0)
-    ema = {k: v.detach().clone() for k, v in ae.state_dict().items()}
+    for s in ("3d", "flat"):
+        sprites.bank(args.data, args.work, s)
+    shared = elastic.Shared(AutoEncoder(Config.load(args.config)), muon)
     ck = args.work / "ae.pt"
-    step = seen = 0
     if ck.exists():
-        s = torch.load(ck, map_location=dev)
-        ae.load_state_dict(s["model"])
-        opt.load_state_dict(s["opt"])
-        ema, step, seen = s["ema"], s["step"], s["seen"]
-    q = stream(args, banks, files, args.batch, 1000 + step)
-    t0 = time.time()
-    t1 = t0 + 60 * args.minutes
-    if args.until:
-        now = time.localtime()
-        h, m = map(int, args.until.split(":"))
-        t1 = time.mktime((*now[:3], h, m, 0, *now[6:]))
-    last = saved = t0
-    acc = []
-
-    def save():
-        torch.save({"model": ae.state_dict(), "opt": opt.state_dict(), "ema": ema, "step": step, "seen": seen}, ck.with_suffix(".tmp"))
-        os.replace(ck.with_suffix(".tmp"), ck)
-
-    while (now := time.time()) < t1:
-        frac = (now - t0) / (t1 - t0)
-        lr = args.lr * min(1, (step + 1) / 100) * min(1, (1 - frac) / args.decay)
-        for g in opt.param_groups:
-            g["lr"] = lr
-        x = q.get().to(dev)
-        with torch.autocast(dev, torch.bfloat16):
-            mean, logvar = ae.enc(x)
-            mean, logvar = mean.float(), logvar.float()
-            y = ae.dec(mean + torch.randn_like(mean) * (0.5 * logvar).exp()).float()
-        loss, mse, kl = loss_fn(x, y, mean, logvar)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(ae.parameters(), 1.0)
-        opt.step()
-        opt.zero_grad(set_to_none=True)
-        step += 1
-        seen += len(x)
-        k = min(0.998, step / (step + 20))
-        with torch.no_grad():
-            for n, v in ae.state_dict().items():
-                ema[n].lerp_(v, 1 - k)
-        acc.append((float(loss), float(mse), float(kl)))
-        if now - last > 20:
-            a = np.mean(acc, 0)
-            print(f"{time.strftime('%H:%M:%S')} step {step} seen {seen} loss {a[0]:.4f} psnr {10 * math.log10(4 / a[1]):.2f} kl {a[2]:.2f} lr {lr:.2e} {len(acc) * args.batch / (now - last):.1f}/s", flush=True)
-            acc, last = [], now
-        if now - saved > 120:
-            save()
-            saved = now
-    save()
+        shared.load(torch.load(ck))
+    args.t0 = time.time()
+    args.t1 = elastic.deadline(args.until, args.minutes)
+    ps = elastic.run(worker, args, shared, args.workers)
+    saved, seen = time.time(), shared.seen.value
+    while time.time() < args.t1 and all(q.is_alive() for q in ps):
+        time.sleep(min(20, max(0.1, args.t1 - time.time())))
+        with shared.lock:
+            n, loss, mse, kl = (shared.stats[:4]).tolist()
+            shared.stats.zero_()
+            new = shared.seen.value
+        if n:
+            print(f"{time.strftime('%H:%M:%S')} step {shared.step.value} seen {new} loss {loss / n:.4f} psnr {10 * math.log10(4 * n / mse):.2f} kl {kl / n:.2f} {(new - seen) / 20:.1f}/s", flush=True)
+        seen = new
+        if time.time() - saved > 120:
+            shared.save(ck)
+            saved = time.time()
+    shared.stop.value = 1
+    for q in ps:
+        q.join(60)
+    shared.save(ck)
 
 
 if __name__ == "__main__":

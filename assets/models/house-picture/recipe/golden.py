@@ -1,0 +1,81 @@
+"""Small reference results for the program that runs the model (made from the shipped weights).
+
+golden/golden.safetensors, float32 unless said:
+  noise [1,16,16,16], tokens [n] int64, latent [1,16,16,16] after `steps` Euler steps with
+  `guidance` (both in golden.json), crop [3,64,64]: rows and columns 96..160 of the decoded picture;
+  picture [1,3,128,128] and its encoder mean, mean [1,16,8,8] (not normalised), and mean's decoding
+  round_trip [3,64,64], rows and columns 32..96;
+  text [n,D]: states of the tokens; empty [1,D]: states of the empty prompt;
+  wide_in [1,16,12,20], wide_out: one transformer call at s = 0.4 with the tokens.
+golden/tokens.json: [{text, ids, unknown}].
+"""
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from export import load
+from lexicon import Lexicon
+from model import sample
+
+PROMPT = "a red fox in the snow, 3d style"
+TEXTS = [
+    PROMPT, "雪地里的红狐狸，3D风格", "", "a", "Two APPLES on a blue background, flat style",
+    "a cat to the left of a dog on the beach", "狗左边的猫", "猫在狗的左边，草地上",
+    "一只蓝色的小猫在太空里", "a T-shirt and a high-speed train", "an orange elephant wearing wellies",
+    "城市上空的飞机", "夜空下的房子", "catapult", "3d狐狸flat猫", "a small green dragon behind a big house at night",
+    "森林里有两只鹿", "ghost", "une maison très bleue", "箱子上的猫", "snow-white rabbit", "the   robot!!!  in space…",
+    "red red red red red red red red red red red red red red red red red red", "紫色背景上的三个甜甜圈",
+]
+
+
+@torch.no_grad()
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--model", type=Path, required=True)
+    args = p.parse_args()
+    out = args.model / "golden"
+    out.mkdir(exist_ok=True)
+    cfg, ae, painter = load(args.model)
+    conf = json.loads((args.model / "config.json").read_text())
+    lex = Lexicon()
+    mean = torch.tensor(cfg.latent_mean)[:, None, None]
+    std = torch.tensor(cfg.latent_std)[:, None, None]
+    g = torch.Generator().manual_seed(20)
+    noise = torch.randn(1, 16, 16, 16, generator=g)
+    wide = torch.randn(1, 16, 12, 20, generator=g)
+    ids = torch.tensor([lex.tokens(PROMPT)[0]])
+    n = torch.tensor([ids.shape[1]])
+    z = sample(painter, ids, n, noise, conf["steps"], conf["guidance"])
+    y, x = torch.meshgrid(torch.arange(128.0), torch.arange(128.0), indexing="ij")
+    r = ((y - 60) ** 2 + (x - 70) ** 2).sqrt()
+    picture = torch.stack([torch.tanh((40 - r) / 3), y / 64 - 1, torch.sin(x / 128 * 2 * math.pi)])[None]
+    m = ae.enc(picture)[0]
+    text = painter.text(ids, n)
+    zero = torch.zeros(1, dtype=torch.long)
+    tensors = {
+        "noise": noise, "tokens": ids[0], "latent": z,
+        "crop": ae.dec(z * std + mean)[0, :, 96:160, 96:160],
+        "picture": picture, "mean": m, "round_trip": ae.dec(m)[0, :, 32:96, 32:96],
+        "text": text[0], "empty": painter.text(zero[None], zero)[0],
+        "wide_in": wide, "wide_out": painter.dit(wide, torch.tensor([0.4]), text, n),
+    }
+    save_file({k: v.contiguous() for k, v in tensors.items()}, out / "golden.safetensors")
+    (out / "golden.safetensors").chmod(0o644)
+    note = {
+        "made_by": "recipe/golden.py", "python": sys.version.split()[0], "torch": torch.__version__,
+        "seed": 20, "prompt": PROMPT, "steps": conf["steps"], "guidance": conf["guidance"], "wide_time": 0.4,
+        "weights": "model.safetensors of the same folder, widened to float32",
+    }
+    (out / "golden.json").write_text(json.dumps(note, indent=1))
+    vec = [dict(zip(("text", "ids", "unknown"), (t, *lex.tokens(t)))) for t in TEXTS]
+    (out / "tokens.json").write_text(json.dumps(vec, ensure_ascii=False, indent=0), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
