@@ -7,7 +7,6 @@ everything under one index of the first axis.  Vectors are F32; `table` and `pos
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lexicon import Lexicon
-from model import AutoEncoder, Config, Painter
+from model import Config, Decoder, Painter
 
 
 def quantise(tensors):
@@ -49,13 +48,13 @@ def dequantise(path):
 
 
 def load(folder):
-    """The shipped folder -> (config, autoencoder, painter), float32."""
+    """The shipped folder -> (config, decoder, painter), float32."""
     cfg = Config.load(Path(folder) / "config.json")
     t = dequantise(Path(folder) / "model.safetensors")
-    ae, painter = AutoEncoder(cfg), Painter(cfg)
-    ae.load_state_dict({k[3:]: v for k, v in t.items() if k.startswith("ae.")})
-    painter.load_state_dict({k: v for k, v in t.items() if not k.startswith("ae.")})
-    return cfg, ae.eval(), painter.eval()
+    dec, painter = Decoder(cfg), Painter(cfg)
+    dec.load_state_dict({k[4:]: v for k, v in t.items() if k.startswith("dec.")})
+    painter.load_state_dict({k: v for k, v in t.items() if not k.startswith("dec.")})
+    return cfg, dec.eval(), painter.eval()
 
 
 def weights(model, checkpoint, which="ema"):
@@ -77,20 +76,17 @@ def main():
     p.add_argument("--config", type=Path, default=Path(__file__).with_name("config.json"))
     p.add_argument("--guidance", type=float, default=3.0)
     p.add_argument("--steps", type=int, default=20)
+    p.add_argument("--shift", type=float, default=1.0)
     args = p.parse_args()
     torch.manual_seed(7)
     cfg = Config.load(args.config)
-    stats = args.work / "latents.json"
-    if stats.exists():
-        d = json.loads(stats.read_text())
-        cfg.latent_mean, cfg.latent_std = d["mean"], d["std"]
-    ae = weights(AutoEncoder(cfg), args.work / "ae.pt")
+    dec = weights(Decoder(cfg), args.work / "dec.pt")
     painter = weights(Painter(cfg), args.work / "dit.pt")
-    named = {"ae." + k: v for k, v in ae.items()} | painter
+    named = {"dec." + k: v for k, v in dec.items()} | painter
     args.out.mkdir(parents=True, exist_ok=True)
     save_file(quantise(named), args.out / "model.safetensors", metadata={"format": "pt"})
     os.chmod(args.out / "model.safetensors", 0o644)
-    cfg.save(args.out / "config.json", guidance=args.guidance, steps=args.steps)
+    cfg.save(args.out / "config.json", guidance=args.guidance, steps=args.steps, shift=args.shift)
     Lexicon().save(args.out / "lexicon.json")
     print("parameters", sum(v.numel() for v in named.values()), "bytes", os.path.getsize(args.out / "model.safetensors"))
 

@@ -1,12 +1,12 @@
 """Small reference results for the program that runs the model (made from the shipped weights).
 
 golden/golden.safetensors, float32 unless said:
-  noise [1,16,16,16], tokens [n] int64, latent [1,16,16,16] after `steps` Euler steps with
-  `guidance` (both in golden.json), crop [3,64,64]: rows and columns 96..160 of the decoded picture;
-  picture [1,3,128,128] and its encoder mean, mean [1,16,8,8] (not normalised), and mean's decoding
-  round_trip [3,64,64], rows and columns 32..96;
+  noise [1,48,16,16], tokens [n] int64, latent [1,48,16,16] after `steps` Euler steps with
+  `guidance` and `shift` (all in golden.json), crop [3,64,64]: rows and columns 96..160 of the
+  decoded picture; picture [1,3,128,128], mean [1,48,8,8]: its encoding (normalised), and
+  round_trip [3,64,64]: rows and columns 32..96 of mean's decoding;
   text [n,D]: states of the tokens; empty [1,D]: states of the empty prompt;
-  wide_in [1,16,12,20], wide_out: one transformer call at s = 0.4 with the tokens.
+  wide_in [1,48,12,20], wide_out: one transformer call (x0) at s = 0.4 with the tokens.
 golden/tokens.json: [{text, ids, unknown}].
 """
 
@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from export import load
 from lexicon import Lexicon
-from model import sample
+from model import encode, sample, thumbnail
 
 PROMPT = "a red fox in the snow, 3d style"
 TEXTS = [
@@ -41,27 +41,25 @@ def main():
     args = p.parse_args()
     out = args.model / "golden"
     out.mkdir(exist_ok=True)
-    cfg, ae, painter = load(args.model)
+    cfg, dec, painter = load(args.model)
     conf = json.loads((args.model / "config.json").read_text())
     lex = Lexicon()
-    mean = torch.tensor(cfg.latent_mean)[:, None, None]
-    std = torch.tensor(cfg.latent_std)[:, None, None]
     g = torch.Generator().manual_seed(20)
-    noise = torch.randn(1, 16, 16, 16, generator=g)
-    wide = torch.randn(1, 16, 12, 20, generator=g)
+    noise = torch.randn(1, 48, 16, 16, generator=g)
+    wide = torch.randn(1, 48, 12, 20, generator=g)
     ids = torch.tensor([lex.tokens(PROMPT)[0]])
     n = torch.tensor([ids.shape[1]])
-    z = sample(painter, ids, n, noise, conf["steps"], conf["guidance"])
+    z = sample(painter, ids, n, noise, conf["steps"], conf["guidance"], conf["shift"])
     y, x = torch.meshgrid(torch.arange(128.0), torch.arange(128.0), indexing="ij")
     r = ((y - 60) ** 2 + (x - 70) ** 2).sqrt()
     picture = torch.stack([torch.tanh((40 - r) / 3), y / 64 - 1, torch.sin(x / 128 * 2 * math.pi)])[None]
-    m = ae.enc(picture)[0]
+    m = encode(picture, cfg)
     text = painter.text(ids, n)
     zero = torch.zeros(1, dtype=torch.long)
     tensors = {
         "noise": noise, "tokens": ids[0], "latent": z,
-        "crop": ae.dec(z * std + mean)[0, :, 96:160, 96:160],
-        "picture": picture, "mean": m, "round_trip": ae.dec(m)[0, :, 32:96, 32:96],
+        "crop": dec(thumbnail(z, cfg))[0, :, 96:160, 96:160],
+        "picture": picture, "mean": m, "round_trip": dec(thumbnail(m, cfg))[0, :, 32:96, 32:96],
         "text": text[0], "empty": painter.text(zero[None], zero)[0],
         "wide_in": wide, "wide_out": painter.dit(wide, torch.tensor([0.4]), text, n),
     }
@@ -69,7 +67,7 @@ def main():
     (out / "golden.safetensors").chmod(0o644)
     note = {
         "made_by": "recipe/golden.py", "python": sys.version.split()[0], "torch": torch.__version__,
-        "seed": 20, "prompt": PROMPT, "steps": conf["steps"], "guidance": conf["guidance"], "wide_time": 0.4,
+        "seed": 20, "prompt": PROMPT, "steps": conf["steps"], "guidance": conf["guidance"], "shift": conf["shift"], "wide_time": 0.4,
         "weights": "model.safetensors of the same folder, widened to float32",
     }
     (out / "golden.json").write_text(json.dumps(note, indent=1))

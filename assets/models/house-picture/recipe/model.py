@@ -1,4 +1,4 @@
-"""The house picture model: autoencoder, lexicon text encoder and flow transformer.
+"""The house picture model: fixed encoder, sharpening decoder, lexicon text encoder, flow transformer.
 
 Everything here runs in plain float32 PyTorch; the trainers add autocast and compilation.
 Shapes are written as [batch, channels, height, width] for pictures and latents and as
@@ -23,13 +23,12 @@ class Config:
     """Sizes of all three networks; written to config.json with the latent statistics."""
 
     version: int = 1
-    latent_channels: int = 16
-    enc_widths: list = field(default_factory=lambda: [64, 128, 256])
-    enc_blocks: list = field(default_factory=lambda: [1, 2, 2])
-    dec_widths: list = field(default_factory=lambda: [256, 160, 96])
-    dec_blocks: list = field(default_factory=lambda: [2, 2, 3])
-    dec_out_width: int = 32
-    norm_groups: int = 16
+    encoder: str = "area4"
+    prediction: str = "x0"
+    latent_channels: int = 48
+    dec_width: int = 48
+    dec_blocks: int = 5
+    dec_out_width: int = 24
     vocab: int = 512
     max_tokens: int = 16
     width: int = 256
@@ -40,8 +39,8 @@ class Config:
     time_freqs: int = 128
     pos_freqs: int = 8
     rope_base: float = 100.0
-    latent_mean: list = field(default_factory=lambda: [0.0] * 16)
-    latent_std: list = field(default_factory=lambda: [1.0] * 16)
+    latent_mean: list = field(default_factory=lambda: [0.3] * 48)
+    latent_std: list = field(default_factory=lambda: [0.5] * 48)
 
     def save(self, path, **extra):
         with open(path, "w", encoding="utf-8") as f:
@@ -54,92 +53,66 @@ class Config:
         return cls(**{k: v for k, v in d.items() if k in cls.__dataclass_fields__})
 
 
-# ------------------------------------------------------------------ autoencoder
+# ------------------------------------------------------------------ pictures and latents
 
 
-class ResBlock(nn.Module):
-    """x + conv2(silu(conv1(silu(norm(x))))), 3x3 convolutions, width unchanged."""
+def encode(x, cfg):
+    """Picture [b,3,H,W] in [-1,1] -> normalised latent [b,48,H/16,W/16]; nothing is learnt.
 
-    def __init__(self, c, groups):
+    Every 4x4 block of pixels is averaged; 4x4 of those averages make one latent cell, its 48
+    numbers ordered (colour, row, column).
+    """
+    z = F.pixel_unshuffle(F.avg_pool2d(x, 4), 4)
+    mean = torch.tensor(cfg.latent_mean, device=x.device)[:, None, None]
+    std = torch.tensor(cfg.latent_std, device=x.device)[:, None, None]
+    return (z - mean) / std
+
+
+def thumbnail(z, cfg):
+    """Normalised latent [b,48,h,w] -> the small picture [b,3,4h,4w] that it is."""
+    mean = torch.tensor(cfg.latent_mean, device=z.device)[:, None, None]
+    std = torch.tensor(cfg.latent_std, device=z.device)[:, None, None]
+    return F.pixel_shuffle(z * std + mean, 4)
+
+
+class ConvBlock(nn.Module):
+    """x + conv2(silu(conv1(silu(x)))), 3x3 convolutions, width unchanged."""
+
+    def __init__(self, c):
         super().__init__()
-        self.norm = nn.GroupNorm(groups, c, eps=1e-5)
         self.conv1 = nn.Conv2d(c, c, 3, padding=1)
         self.conv2 = nn.Conv2d(c, c, 3, padding=1)
-        # The branch starts small, so a deep stack starts near the identity.
-        self.conv2.weight.data *= 0.2
+        # The branch starts small, so the stack starts near the identity.
+        self.conv2.weight.data *= 0.1
 
     def forward(self, x):
-        return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
-
-
-class Encoder(nn.Module):
-    """Picture [b,3,H,W] in [-1,1] -> mean and log-variance, each [b,C,H/16,W/16]."""
-
-    def __init__(self, cfg):
-        super().__init__()
-        a, b, c = cfg.enc_widths
-        g = cfg.norm_groups
-        na, nb, nc = cfg.enc_blocks
-        self.conv_in = nn.Conv2d(48, a, 3, padding=1)
-        self.b1 = nn.ModuleList(ResBlock(a, g) for _ in range(na))
-        self.down1 = nn.Conv2d(4 * a, b, 3, padding=1)
-        self.b2 = nn.ModuleList(ResBlock(b, g) for _ in range(nb))
-        self.down2 = nn.Conv2d(4 * b, c, 3, padding=1)
-        self.b3 = nn.ModuleList(ResBlock(c, g) for _ in range(nc))
-        self.norm = nn.GroupNorm(g, c, eps=1e-5)
-        self.conv_out = nn.Conv2d(c, 2 * cfg.latent_channels, 3, padding=1)
-
-    def forward(self, x):
-        x = self.conv_in(F.pixel_unshuffle(x, 4))
-        for m in self.b1:
-            x = m(x)
-        x = self.down1(F.pixel_unshuffle(x, 2))
-        for m in self.b2:
-            x = m(x)
-        x = self.down2(F.pixel_unshuffle(x, 2))
-        for m in self.b3:
-            x = m(x)
-        mean, logvar = self.conv_out(F.silu(self.norm(x))).chunk(2, dim=1)
-        return mean, logvar.clamp(-20, 4)
+        return x + self.conv2(F.silu(self.conv1(F.silu(x))))
 
 
 class Decoder(nn.Module):
-    """Latent [b,C,h,w] (not normalised) -> picture [b,3,16h,16w], not clamped."""
+    """Small picture [b,3,h,w] -> picture [b,3,4h,4w], not clamped: a sharpening enlargement.
+
+    What the network makes is added to the bilinear enlargement (pixel centres, as
+    align_corners=False has it).
+    """
 
     def __init__(self, cfg):
         super().__init__()
-        a, b, c = cfg.dec_widths
-        g = cfg.norm_groups
-        na, nb, nc = cfg.dec_blocks
-        self.conv_in = nn.Conv2d(cfg.latent_channels, a, 3, padding=1)
-        self.b1 = nn.ModuleList(ResBlock(a, g) for _ in range(na))
-        self.up1 = nn.Conv2d(a, 4 * b, 3, padding=1)
-        self.b2 = nn.ModuleList(ResBlock(b, g) for _ in range(nb))
-        self.up2 = nn.Conv2d(b, 4 * c, 3, padding=1)
-        self.b3 = nn.ModuleList(ResBlock(c, g) for _ in range(nc))
-        self.norm = nn.GroupNorm(g, c, eps=1e-5)
-        self.up3 = nn.Conv2d(c, 4 * cfg.dec_out_width, 3, padding=1)
-        self.up4 = nn.Conv2d(cfg.dec_out_width, 12, 3, padding=1)
+        c, o = cfg.dec_width, cfg.dec_out_width
+        self.conv_in = nn.Conv2d(3, c, 3, padding=1)
+        self.blocks = nn.ModuleList(ConvBlock(c) for _ in range(cfg.dec_blocks))
+        self.up3 = nn.Conv2d(c, 4 * o, 3, padding=1)
+        self.up4 = nn.Conv2d(o, 12, 3, padding=1)
+        nn.init.zeros_(self.up4.weight)
+        nn.init.zeros_(self.up4.bias)
 
-    def forward(self, z):
-        x = self.conv_in(z)
-        for m in self.b1:
+    def forward(self, u):
+        x = self.conv_in(u)
+        for m in self.blocks:
             x = m(x)
-        x = F.pixel_shuffle(self.up1(x), 2)
-        for m in self.b2:
-            x = m(x)
-        x = F.pixel_shuffle(self.up2(x), 2)
-        for m in self.b3:
-            x = m(x)
-        x = F.pixel_shuffle(self.up3(F.silu(self.norm(x))), 2)
-        return F.pixel_shuffle(self.up4(F.silu(x)), 2)
-
-
-class AutoEncoder(nn.Module):
-    def __init__(self, cfg):
-        super().__init__()
-        self.enc = Encoder(cfg)
-        self.dec = Decoder(cfg)
+        x = self.up4(F.silu(F.pixel_shuffle(self.up3(x), 2)))
+        big = F.interpolate(u, scale_factor=4, mode="bilinear", align_corners=False)
+        return big + F.pixel_shuffle(x, 2)
 
 
 # ------------------------------------------------------------------ transformer
@@ -300,7 +273,10 @@ def place_features(h, w, freqs, device=None):
 
 
 class FlowTransformer(nn.Module):
-    """Velocity of a latent [b,C,h,w] at time s [b], given text states [b,t,D] and numbers [b]."""
+    """The clean latent x0 [b,C,h,w] as guessed from a noisy one at time s [b].
+
+    Given text states [b,t,D] and numbers [b].  The noisy latent is (1-s)*x0 + s*noise.
+    """
 
     def __init__(self, cfg):
         super().__init__()
@@ -355,22 +331,25 @@ class Painter(nn.Module):
 
 
 @torch.no_grad()
-def sample(painter, ids, n, noise, steps=20, guidance=3.0):
+def sample(painter, ids, n, noise, steps=20, guidance=3.0, shift=1.0):
     """Euler steps from noise at s=1 to a picture latent at s=0.
 
-    ids [b,t], n [b], noise [b,C,h,w]; times are evenly spaced, s_k = 1 - k/steps.  The two
-    predictions (with the prompt, and with none) are mixed as empty + guidance*(full - empty).
+    ids [b,t], n [b], noise [b,C,h,w]; times u_k = 1 - k/steps, s = shift*u / (1 + (shift-1)*u).
+    The two guesses of x0 (with the prompt, and with none) are mixed as
+    empty + guidance*(full - empty); the velocity is v = (x_s - x0) / s.
     """
     b = noise.shape[0]
     full = painter.text(ids, n)
     zero = torch.zeros_like(n)
     empty = painter.text(ids[:, :1], zero)
+    u = 1 - torch.arange(steps + 1, dtype=torch.float64) / steps
+    times = (shift * u / (1 + (shift - 1) * u)).tolist()
     z = noise
-    for k in range(steps):
-        s = torch.full((b,), 1 - k / steps, device=z.device)
-        v = painter.dit(z, s, full, n)
+    for now, after in zip(times, times[1:]):
+        s = torch.full((b,), now, device=z.device)
+        x0 = painter.dit(z, s, full, n)
         if guidance != 1:
-            v0 = painter.dit(z, s, empty, zero)
-            v = v0 + guidance * (v - v0)
-        z = z - v / steps
+            e = painter.dit(z, s, empty, zero)
+            x0 = e + guidance * (x0 - e)
+        z = z + (z - x0) / now * (after - now)
     return z
