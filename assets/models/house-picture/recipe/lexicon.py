@@ -114,14 +114,14 @@ def is_word(c):
 
 
 def read_concepts(path=None):
-    """concepts.txt -> list of {emoji, kind, en: [...], zh: [...], plural: str}."""
+    """concepts.txt -> list of {emoji, kind, core, en: [...], zh: [...], plural: str}."""
     out, kind = [], ""
     for line in Path(path or Path(__file__).with_name("concepts.txt")).read_text("utf-8").splitlines():
         line = line.strip()
         if line.startswith("##"):
             kind = line[2:].strip()
         elif line and not line.startswith("#"):
-            emoji, rest = line.split(" ", 1)
+            emoji, rest = line.lstrip("*").split(" ", 1)
             en, zh = rest.split("|")
             names, many = [], None
             for i, n in enumerate(en.split(",")):
@@ -130,7 +130,7 @@ def read_concepts(path=None):
                     many = p.strip(" )")
                 names.append(n.strip())
             out.append({
-                "emoji": emoji.replace("\ufe0f", ""), "kind": kind, "en": names,
+                "emoji": emoji.replace("\ufe0f", ""), "kind": kind, "en": names, "core": line[0] == "*",
                 "zh": [z.strip() for z in zh.split(",")], "plural": many or plural(names[0]),
             })
     return out

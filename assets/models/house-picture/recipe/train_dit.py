@@ -21,10 +21,12 @@ import torch
 import torch.multiprocessing as mp
 
 import elastic
+from lexicon import CONCEPT0, read_concepts
 from make_scenes import CAPTIONS
 from model import Config, Painter
 from scenes import SHAPES, Composer
 
+RARE = 0.3
 PLACES = 8  # tokens a training caption may have; the few longer ones are skipped
 
 
@@ -57,14 +59,24 @@ class Ring:
         tag = "" if shape == SHAPES[0] else f"-{h}x{w}"
         self.tokens = np.load(work / f"ring-tokens{tag}.npy", mmap_mode="r+")
         n = len(self.tokens)
+        self.common = np.array([False] * CONCEPT0 + [c["core"] for c in read_concepts()])
         self.pix = np.memmap(work / f"ring{tag}.u8", np.uint8, "r+", shape=(n, h // 4, w // 4, 3))
 
-    def batch(self, rng, n, empty):
-        """(pictures uint8 [n,h,w,3], ids [n,PLACES] int64, counts [n] int64)."""
+    def batch(self, rng, n, empty, pairs):
+        """(pictures uint8 [n,h,w,3], ids [n,PLACES] int64, counts [n] int64).
+
+        A scene with an uncommon thing is taken with probability RARE, one of two things with
+        probability `pairs`.
+        """
         rows, ids = [], []
         while len(rows) < n:
             i = int(rng.integers(len(self.tokens)))
             t = self.tokens[i, int(rng.integers(CAPTIONS))]
+            things = t[t >= CONCEPT0]
+            if not self.common[things].all() and rng.random() > RARE:
+                continue
+            if len(things) > 1 and rng.random() > pairs:
+                continue
             if np.count_nonzero(t) <= PLACES:
                 rows.append(i)
                 ids.append(t[:PLACES] * 0 if rng.random() < empty else t[:PLACES])
@@ -121,7 +133,7 @@ def worker(rank, shared, args):
         late = share() < 1 / 3
         other = late and rng.random() < 0.1
         ring = rings[int(rng.integers(1, len(SHAPES)))] if other else rings[0]
-        pix, ids, n = ring.batch(rng, args.micro, 0.1)
+        pix, ids, n = ring.batch(rng, args.micro, 0.1, 0.4 if share() > 0.6 else 1.0)
         x0 = encode_small(torch.from_numpy(pix).permute(0, 3, 1, 2) / 127.5 - 1, cfg)
         s = torch.sigmoid(torch.randn(len(x0)) + args.noisy).clamp(0.002, 0.998)
         k = s[:, None, None, None]
