@@ -161,7 +161,10 @@ def attention(x, m, heads, cos, sin, mask):
     q, k = rms(q, m.q_norm), rms(k, m.k_norm)
     if cos is not None:
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-    o = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, attn_mask=mask)
+    # Written out, because on a CPU these short sequences run 2.6 times as fast forwards and
+    # backwards as through scaled_dot_product_attention.
+    a = (q.to(v.dtype) @ k.to(v.dtype).transpose(2, 3)).float() * 64**-0.5
+    o = a.masked_fill(~mask, -1e9).softmax(-1).to(v.dtype) @ v
     return m.out(o.transpose(1, 2).reshape(b, n, d))
 
 

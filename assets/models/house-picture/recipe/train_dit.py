@@ -3,7 +3,7 @@
 The training set is a ring of small pictures (ring.u8, uint8 [n,64,64,3]: the composed scenes
 after the fixed encoder's averaging) with caption tokens; a background process keeps replacing
 entries by new scenes, so that nothing is learnt by heart.  The network guesses the clean latent;
-the loss is |guess - x0|^2 / max(s, 0.1)^2, which is the velocity's loss, clipped.
+the loss is |guess - x0|^2 / max(s, 0.2)^2, which is the velocity's loss, clipped.
 
 The learning rate warms up, stays, and falls linearly to zero over the last part of the time
 before `--until`.  The checkpoint holds everything, so a stopped run resumes, and a finished one
@@ -13,6 +13,7 @@ can be taken further with a later deadline.
 import argparse
 import json
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from make_scenes import CAPTIONS
 from model import Config, Painter
 from scenes import SHAPES, Composer
 
-RARE = 0.3
+RARE = 0.15
 PLACES = 8  # tokens a training caption may have; the few longer ones are skipped
 
 
@@ -135,7 +136,7 @@ def worker(rank, shared, args):
         ring = rings[int(rng.integers(1, len(SHAPES)))] if other else rings[0]
         pix, ids, n = ring.batch(rng, args.micro, 0.1, 0.4 if share() > 0.6 else 1.0)
         x0 = encode_small(torch.from_numpy(pix).permute(0, 3, 1, 2) / 127.5 - 1, cfg)
-        s = torch.sigmoid(torch.randn(len(x0)) + args.noisy).clamp(0.002, 0.998)
+        s = torch.sigmoid(1.2 * torch.randn(len(x0)) + args.noisy).clamp(0.002, 0.998)
         k = s[:, None, None, None]
         z = (1 - k) * x0 + k * torch.randn_like(x0)
         # One process compiles while the others already train; they follow when it is done.
@@ -147,7 +148,7 @@ def worker(rank, shared, args):
         else:
             compiling = False
         mse = (guess.float() - x0).square().mean((1, 2, 3))
-        loss = (mse / s.clamp(min=0.1) ** 2).mean()
+        loss = (mse / s.clamp(min=0.2) ** 2).mean()
         loss.backward()
         if compiling:
             args.ready.value = 1
@@ -176,8 +177,8 @@ def main():
     p.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--muon-lr", type=float, default=0.02)
-    p.add_argument("--noisy", type=float, default=0.3, help="mean of the logit of s")
-    p.add_argument("--ema", type=float, default=0.998)
+    p.add_argument("--noisy", type=float, default=2.0, help="mean of the logit of s")
+    p.add_argument("--ema", type=float, default=0.99)
     p.add_argument("--decay", type=float, default=0.3, help="share of the time with falling rate")
     p.add_argument("--refresh", type=float, default=6, help="new scenes a second")
     p.add_argument("--compile", type=int, default=1)
@@ -197,6 +198,7 @@ def main():
     if args.refresh:
         mp.Process(target=refresh, args=(args, shared), daemon=True).start()
     saved, seen, told = time.time(), shared.seen.value, time.time()
+    signal.signal(signal.SIGTERM, lambda *_: setattr(args, "t1", 0))  # a polite stop saves first
     while time.time() < args.t1 and all(q.is_alive() for q in ps):
         time.sleep(min(30, max(0.1, args.t1 - time.time())))
         with shared.lock:
