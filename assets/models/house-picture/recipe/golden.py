@@ -5,7 +5,7 @@ golden/golden.safetensors, float32 unless said:
   `guidance` and `shift` (all in golden.json), crop [3,64,64]: rows and columns 96..160 of the
   decoded picture; picture [1,3,128,128], mean [1,48,8,8]: its encoding (normalised), and
   round_trip [3,64,64]: rows and columns 32..96 of mean's decoding;
-  text [n,D]: states of the tokens; empty [1,D]: states of the empty prompt;
+  text [n+16*concepts,D]: states of the tokens, then of the sketches; empty [1,D]: states of the empty prompt;
   wide_in [1,48,12,20], wide_out: one transformer call (x0) at s = 0.4 with the tokens.
 golden/tokens.json: [{text, ids, unknown}].
 """
@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from export import load
 from lexicon import Lexicon
-from model import encode, sample, thumbnail
+from model import encode, sample, sketched, thumbnail
 
 PROMPT = "a red fox in the snow, 3d style"
 TEXTS = [
@@ -54,14 +54,15 @@ def main():
     r = ((y - 60) ** 2 + (x - 70) ** 2).sqrt()
     picture = torch.stack([torch.tanh((40 - r) / 3), y / 64 - 1, torch.sin(x / 128 * 2 * math.pi)])[None]
     m = encode(picture, cfg)
-    text = painter.text(ids, n)
+    text, ok, mean = painter.text(ids, n, sketched(ids.tolist(), cfg, cfg.sketch_max))
+    keep = ok[0]
     zero = torch.zeros(1, dtype=torch.long)
     tensors = {
         "noise": noise, "tokens": ids[0], "latent": z,
         "crop": dec(thumbnail(z, cfg))[0, :, 96:160, 96:160],
         "picture": picture, "mean": m, "round_trip": dec(thumbnail(m, cfg))[0, :, 32:96, 32:96],
-        "text": text[0], "empty": painter.text(zero[None], zero)[0],
-        "wide_in": wide, "wide_out": painter.dit(wide, torch.tensor([0.4]), text, n),
+        "text": text[0][keep], "empty": painter.text(zero[None], zero, zero.new_zeros(1, 0))[0][0],
+        "wide_in": wide, "wide_out": painter.dit(wide, torch.tensor([0.4]), text, ok, mean),
     }
     save_file({k: v.contiguous() for k, v in tensors.items()}, out / "golden.safetensors")
     (out / "golden.safetensors").chmod(0o644)

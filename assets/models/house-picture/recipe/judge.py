@@ -101,7 +101,7 @@ def worker(rank, shared, args):
             x = x.flip(3)
         dy, dx = rng.integers(-4, 5, 2)
         x = torch.roll(x, (int(dy), int(dx)), (2, 3))
-        x = x * (1 + 0.08 * torch.randn(len(x), 1, 1, 1)) + 0.05 * torch.randn(len(x), 3, 1, 1)
+        x = x * (1 + 0.05 * torch.randn(len(x), 1, 1, 1)) + 0.03 * torch.randn(len(x), 3, 1, 1)
         x = x + torch.randn_like(x) * torch.rand(len(x), 1, 1, 1) * 0.1
         with torch.autocast("cpu", torch.bfloat16):
             out = judge(x)

@@ -47,6 +47,7 @@ def main():
     once("scenes", lambda: run("make_scenes.py", *io))
     once("decoder", lambda: run("train_dec.py", *io, "--minutes", a.decoder_minutes))
     once("judge", lambda: run("judge.py", "--work", a.work, "--minutes", a.judge_minutes))
+    once("sketch", lambda: run("sketch.py", *io))
     once("painter", lambda: run("train_dit.py", *io, "--minutes", a.painter_minutes))
     if a.more:
         run("train_dit.py", *io, "--minutes", a.more)

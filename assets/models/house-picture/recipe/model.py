@@ -39,6 +39,10 @@ class Config:
     time_freqs: int = 128
     pos_freqs: int = 8
     rope_base: float = 100.0
+    sketch_first: int = 128  # ids from here on are concepts and have a sketch
+    sketch_side: int = 4  # a sketch is a grid of side x side codes
+    sketch_width: int = 32  # numbers in a code
+    sketch_max: int = 3  # how many of a prompt's concepts bring their sketch
     latent_mean: list = field(default_factory=lambda: [0.3] * 48)
     latent_std: list = field(default_factory=lambda: [0.5] * 48)
 
@@ -200,15 +204,23 @@ class TextBlock(Mixer):
 
 
 class TextEncoder(nn.Module):
-    """Token ids [b,t] and their number [b] -> states [b,t,D]; rows past the number are noise.
+    """Token ids [b,t], their number [b], sketched places [b,k] -> states, mask, pooled mean.
 
     A row with no token at all stands for the empty prompt: it becomes the one learnt `null`
     vector at position 0 (the position embedding is added to it too), with length 1.
+
+    A concept (an id from `sketch_first` on) also brings its sketch: side*side codes, learnt like
+    the token table and started from the principal components of the concept's drawings, each
+    with the embedding of its cell and the state of the concept's own token, so that colour and
+    place go with it.  `places` [b,k] says where in `ids` the first concepts stand, -1 for none.
+    States are [b, t + k*side*side, D]; the mask says which are in use; the mean is over the
+    tokens in use alone.
     """
 
     def __init__(self, cfg):
         super().__init__()
-        d = cfg.width
+        d, cells = cfg.width, cfg.sketch_side**2
+        self.cfg = cfg
         self.tok = nn.Parameter(torch.randn(cfg.vocab, d) * 0.5)
         self.pos = nn.Parameter(torch.randn(cfg.max_tokens, d) * 0.1)
         self.null = nn.Parameter(torch.randn(d) * 0.5)
@@ -216,15 +228,43 @@ class TextEncoder(nn.Module):
             TextBlock(d, cfg.heads, cfg.mlp) for _ in range(cfg.text_blocks)
         )
         self.norm = nn.Parameter(torch.ones(d))
+        self.sketch = Sketch(cfg.vocab - cfg.sketch_first, cells, cfg.sketch_width, d)
 
-    def forward(self, ids, n):
-        t = ids.shape[1]
+    def forward(self, ids, n, places):
+        b, t = ids.shape
         x = F.embedding(ids, self.tok)
         x = torch.where((n == 0)[:, None, None], self.null, x) + self.pos[:t]
-        mask = valid(n, t)[:, None, None, :]
-        for b in self.blocks:
-            x = b(x, mask)
-        return rms(x, self.norm)
+        ok = valid(n, t)
+        for m in self.blocks:
+            x = m(x, ok[:, None, None, :])
+        x = rms(x, self.norm)
+        # The mean is over the tokens in use only, so padding never changes the result.
+        mean = (x * ok[..., None]).sum(1) / ok.sum(1, keepdim=True)
+        there = places.clamp(min=0)
+        concept = (ids.gather(1, there) - self.cfg.sketch_first).clamp(min=0)
+        own = x.gather(1, there[..., None].expand(-1, -1, x.shape[-1]))
+        cells = (self.sketch(concept) + own[:, :, None]).flatten(1, 2)
+        used = (places >= 0).repeat_interleave(self.cfg.sketch_side**2, 1)
+        return torch.cat([x, cells.float()], 1), torch.cat([ok, used], 1), mean
+
+
+class Sketch(nn.Module):
+    """Concept numbers [b,k] -> [b,k,cells,D]: what a thing looks like, cell by cell."""
+
+    def __init__(self, concepts, cells, width, d):
+        super().__init__()
+        self.code = nn.Parameter(torch.randn(concepts, cells, width))
+        self.inp = nn.Linear(width, d, bias=False)
+        self.pos = nn.Parameter(torch.randn(cells, d) * 0.3)
+
+    def forward(self, concept):
+        return self.inp(self.code[concept]) + self.pos
+
+
+def sketched(ids, cfg, k):
+    """Token lists -> places [b,k] of each one's first k concepts, -1 where there are fewer."""
+    rows = [[i for i, v in enumerate(r) if int(v) >= cfg.sketch_first][:k] for r in ids]
+    return torch.tensor([r + [-1] * (k - len(r)) for r in rows], dtype=torch.long).reshape(len(rows), k)
 
 
 def valid(n, t):
@@ -278,7 +318,7 @@ def place_features(h, w, freqs, device=None):
 class FlowTransformer(nn.Module):
     """The clean latent x0 [b,C,h,w] as guessed from a noisy one at time s [b].
 
-    Given text states [b,t,D] and numbers [b].  The noisy latent is (1-s)*x0 + s*noise.
+    Given text states [b,t,D], their mask and mean.  The noisy latent is (1-s)*x0 + s*noise.
     """
 
     def __init__(self, cfg):
@@ -299,15 +339,12 @@ class FlowTransformer(nn.Module):
             nn.init.zeros_(m.weight)
             nn.init.zeros_(m.bias)
 
-    def forward(self, z, s, text, n):
+    def forward(self, z, s, text, ok, mean):
         cfg = self.cfg
         b, _, h, w = z.shape
         t = text.shape[1]
         gh, gw = h // PATCH, w // PATCH
         x = self.x_in(patchify(z)) + self.place(place_features(gh, gw, cfg.pos_freqs, z.device))
-        ok = valid(n, t)
-        # The mean is over the tokens in use only, so padding never changes the result.
-        mean = (text * ok[..., None]).sum(1) / ok.sum(1, keepdim=True)
         c = self.time2(F.silu(self.time1(time_features(s, cfg.time_freqs)))) + self.pool(mean)
         c = F.silu(c)
         mod = self.ada(c).float().unflatten(1, (6, -1))
@@ -329,8 +366,8 @@ class Painter(nn.Module):
         self.text = TextEncoder(cfg)
         self.dit = FlowTransformer(cfg)
 
-    def forward(self, z, s, ids, n):
-        return self.dit(z, s, self.text(ids, n), n)
+    def forward(self, z, s, ids, n, places):
+        return self.dit(z, s, *self.text(ids, n, places))
 
 
 @torch.no_grad()
@@ -342,17 +379,18 @@ def sample(painter, ids, n, noise, steps=20, guidance=3.0, shift=1.0):
     empty + guidance*(full - empty); the velocity is v = (x_s - x0) / s.
     """
     b = noise.shape[0]
-    full = painter.text(ids, n)
+    places = sketched(ids.tolist(), painter.text.cfg, painter.text.cfg.sketch_max)
+    full = painter.text(ids, n, places[:, : int((places >= 0).sum(1).max())].to(ids.device))
     zero = torch.zeros_like(n)
-    empty = painter.text(ids[:, :1], zero)
+    empty = painter.text(ids[:, :1], zero, zero.new_zeros(b, 0))
     u = 1 - torch.arange(steps + 1, dtype=torch.float64) / steps
     times = (shift * u / (1 + (shift - 1) * u)).tolist()
     z = noise
     for now, after in zip(times, times[1:]):
         s = torch.full((b,), now, device=z.device)
-        x0 = painter.dit(z, s, full, n)
+        x0 = painter.dit(z, s, *full)
         if guidance != 1:
-            e = painter.dit(z, s, empty, zero)
+            e = painter.dit(z, s, *empty)
             x0 = e + guidance * (x0 - e)
         z = z + (z - x0) / now * (after - now)
     return z

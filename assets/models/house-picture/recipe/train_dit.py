@@ -24,7 +24,7 @@ import torch.multiprocessing as mp
 import elastic
 from lexicon import CONCEPT0, read_concepts
 from make_scenes import CAPTIONS
-from model import Config, Painter
+from model import Config, Painter, sketched
 from scenes import SHAPES, Composer
 
 RARE = 0.15
@@ -55,7 +55,8 @@ def make_ring(work):
 class Ring:
     """Pictures and tokens of one shape, memory-mapped and shared by all processes."""
 
-    def __init__(self, work, shape):
+    def __init__(self, work, shape, cfg):
+        self.cfg = cfg
         h, w = shape
         tag = "" if shape == SHAPES[0] else f"-{h}x{w}"
         self.tokens = np.load(work / f"ring-tokens{tag}.npy", mmap_mode="r+")
@@ -63,7 +64,7 @@ class Ring:
         self.common = np.array([False] * CONCEPT0 + [c["core"] for c in read_concepts()])
         self.pix = np.memmap(work / f"ring{tag}.u8", np.uint8, "r+", shape=(n, h // 4, w // 4, 3))
 
-    def batch(self, rng, n, empty, pairs):
+    def batch(self, rng, n, empty, pairs, most):
         """(pictures uint8 [n,h,w,3], ids [n,PLACES] int64, counts [n] int64).
 
         A scene with an uncommon thing is taken with probability RARE, one of two things with
@@ -76,13 +77,14 @@ class Ring:
             things = t[t >= CONCEPT0]
             if not self.common[things].all() and rng.random() > RARE:
                 continue
-            if len(things) > 1 and rng.random() > pairs:
+            if len(things) > most or (len(things) > 1 and rng.random() > pairs):
                 continue
             if np.count_nonzero(t) <= PLACES:
                 rows.append(i)
                 ids.append(t[:PLACES] * 0 if rng.random() < empty else t[:PLACES])
         ids = np.stack(ids).astype(np.int64)
-        return self.pix[rows], torch.from_numpy(ids), torch.from_numpy((ids > 0).sum(1))
+        places = sketched(ids, self.cfg, most)
+        return self.pix[rows], torch.from_numpy(ids), torch.from_numpy((ids > 0).sum(1)), places
 
 
 def refresh(args, shared):
@@ -91,7 +93,7 @@ def refresh(args, shared):
     torch.set_num_threads(1)
     comp = Composer(args.data, args.work, seed=int(time.time()))
     rng = np.random.default_rng(int(time.time()))
-    ring = Ring(args.work, SHAPES[0])
+    ring = Ring(args.work, SHAPES[0], Config.load(args.config))
     while not shared.stop.value:
         t = time.time()
         sc = comp.choose(rng)
@@ -120,7 +122,7 @@ def worker(rank, shared, args):
     cfg = Config.load(args.config)
     painter = Painter(cfg)
     w = elastic.Worker(shared, painter)
-    rings = [Ring(args.work, s) for s in SHAPES]
+    rings = [Ring(args.work, s, cfg) for s in SHAPES]
     fast = torch.compile(painter, dynamic=False) if args.compile else painter
 
     def share():
@@ -134,7 +136,9 @@ def worker(rank, shared, args):
         late = share() < 1 / 3
         other = late and rng.random() < 0.1
         ring = rings[int(rng.integers(1, len(SHAPES)))] if other else rings[0]
-        pix, ids, n = ring.batch(rng, args.micro, 0.1, 0.4 if share() > 0.6 else 1.0)
+        # Most batches hold single things only, so that they carry one sketch and are shorter.
+        most = 1 if rng.random() < 0.7 else 2
+        pix, ids, n, places = ring.batch(rng, args.micro, 0.1, 1.0, most)
         x0 = encode_small(torch.from_numpy(pix).permute(0, 3, 1, 2) / 127.5 - 1, cfg)
         s = torch.sigmoid(1.2 * torch.randn(len(x0)) + args.noisy).clamp(0.002, 0.998)
         k = s[:, None, None, None]
@@ -142,7 +146,7 @@ def worker(rank, shared, args):
         # One process compiles while the others already train; they follow when it is done.
         use = painter if other or (rank and not args.ready.value) else fast
         with torch.autocast(dev, torch.bfloat16):
-            guess = use(z, s, ids, n)
+            guess = use(z, s, ids, n, places)
         if use is fast and not args.ready.value:
             compiling = True
         else:
