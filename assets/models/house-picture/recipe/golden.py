@@ -72,6 +72,12 @@ def main():
         "weights": "model.safetensors of the same folder, widened to float32",
     }
     (out / "golden.json").write_text(json.dumps(note, indent=1))
+    (out / "card.md").write_text(
+        "# Reference results of the house picture model\n\n"
+        f"Made by `recipe/golden.py` (seed 20, Python {note['python']}, PyTorch {note['torch']}) from `model.safetensors` of the\n"
+        "folder above, for the tests of the program that runs it. What each tensor is stands at the top of that script.\n"
+        "Licence: MIT OR Apache-2.0, as the model's.\n"
+    )
     vec = [dict(zip(("text", "ids", "unknown"), (t, *lex.tokens(t)))) for t in TEXTS]
     (out / "tokens.json").write_text(json.dumps(vec, ensure_ascii=False, indent=0), encoding="utf-8")
 

@@ -101,9 +101,9 @@ def main():
     if args.sweep:
         todo = prompts(comp, args.n, 5)
         want = judging.labels([s for s, _, _ in todo])
-        for shift in (1.0, 2.0):
-            for g in (2.0, 3.0, 4.5):
-                pics, sec = draw(cfg, dec, painter, [t[2] for t in todo], 16, g, shift)
+        for shift in (3.0, 6.0):
+            for g in (1.5, 2.5, 4.0):
+                pics, sec = draw(cfg, dec, painter, [t[2] for t in todo], 20, g, shift)
                 print("shift", shift, "guidance", g, shares(verdict(judge, pics, want)[0]), f"{sec:.0f} s", flush=True)
         return
     todo = prompts(comp, args.n, 77)
