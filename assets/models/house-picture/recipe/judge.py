@@ -136,7 +136,10 @@ def main():
     np.save(args.work / "judge-pix.npy", out)
     rows = labels([recs[i] for i in keep])
     torch.save(rows, args.work / "judge-rows.pt")
-    shared = elastic.Shared(Judge(), muon)
+    start = Judge()
+    if (args.work / "judge.pt").exists():
+        start.load_state_dict(torch.load(args.work / "judge.pt"))  # a judge there is trained further
+    shared = elastic.Shared(start, muon)
     args.t0 = time.time()
     args.t1 = args.t0 + 60 * args.minutes
     ps = elastic.run(worker, args, shared, args.workers)
