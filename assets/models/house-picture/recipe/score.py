@@ -90,6 +90,7 @@ def main():
     p.add_argument("--work", type=Path, required=True)
     p.add_argument("--model", type=Path, required=True)
     p.add_argument("--n", type=int, default=1000)
+    p.add_argument("--spread", type=int, default=10, help="prompts drawn with 16 seeds each, for diversity")
     p.add_argument("--sweep", action="store_true")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     args = p.parse_args()
@@ -101,7 +102,7 @@ def main():
     if args.sweep:
         todo = prompts(comp, args.n, 5)
         want = judging.labels([s for s, _, _ in todo])
-        for shift in (3.0, 6.0):
+        for shift in (4.0,):
             for g in (1.5, 2.5, 4.0):
                 pics, sec = draw(cfg, dec, painter, [t[2] for t in todo], 20, g, shift)
                 print("shift", shift, "guidance", g, shares(verdict(judge, pics, want)[0]), f"{sec:.0f} s", flush=True)
@@ -124,7 +125,7 @@ def main():
     coloured = want[:, 1] > 0
     half = len(fr) // 2
     div = []
-    for sc, _, ids in todo[:10]:
+    for sc, _, ids in todo[: args.spread]:
         a, _ = draw(cfg, dec, painter, [ids] * 16, *how, seed=3)
         b = np.stack([comp.render(sc, rng) for _ in range(16)])
         w = judging.labels([sc] * 16)
