@@ -137,7 +137,8 @@ def main():
         "drawn_common": shares(hits, core), "drawn_uncommon": shares(hits, ~core),
         "drawn_english": shares(hits, ~zh), "drawn_chinese": shares(hits, zh),
         "drawn_recoloured": shares(hits, coloured), "drawn_natural": shares(hits, ~coloured),
-        "kid_x1000": round(kid(fg, fr), 3), "kid_x1000_real_halves": round(kid(fr[:half], fr[half:]), 3),
+        # Halves of different prompts, since pictures of one prompt are not independent.
+        "kid_x1000": round(kid(fg[:half], fr[half:]), 3), "kid_x1000_real_halves": round(kid(fr[:half], fr[half:]), 3),
         "diversity_ratio": round(float(np.mean([a / b for a, b in div])), 3),
         "seconds_per_picture_batch_25": round(sec / len(todo), 3), "threads": args.threads,
     }
