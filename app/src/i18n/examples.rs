@@ -5,10 +5,10 @@ use super::Language;
 /// Lists the example prompts, in English and in 简体中文.
 pub const EXAMPLES: [[&str; 2]; 6] = [
     ["a red fox in the snow", "雪地里的红狐狸"],
-    ["a sailing boat on the sea at sunset", "日落海上的帆船"],
-    ["a teddy bear under a starry night sky", "星空下的泰迪熊"],
+    ["a house on a meadow, flat style", "草地上的房子，扁平风格"],
+    ["a watermelon on the beach", "海滩上的西瓜"],
     ["a green cactus in the desert", "沙漠里的绿色仙人掌"],
-    ["a rocket above a city", "城市上空的火箭"],
+    ["a rocket in space, 3d style", "太空里的火箭，3D风格"],
     ["a penguin in the snow, flat style", "雪地里的企鹅，扁平风格"],
 ];
 
