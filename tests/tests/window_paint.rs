@@ -48,9 +48,9 @@ fn an_example_paints_at_once() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
     let mut window = open_painting(home.path(), FAST)?;
     settle(&mut window);
-    window.get_by_label("a rocket above a city").click();
+    window.get_by_label("a green cactus in the desert").click();
     wait_until(&mut window, "the picture", |state| state.history.entries.len() == 1);
-    assert_eq!(state(&window).prompt.text, "a rocket above a city");
+    assert_eq!(state(&window).prompt.text, "a green cactus in the desert");
     Ok(())
 }
 

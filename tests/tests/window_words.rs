@@ -1,7 +1,11 @@
 //! The line that names the words which the model never saw, and the styles that it knows.
 
+use std::path::Path;
 use std::time::Duration;
 
+use atelier::i18n::EXAMPLES;
+use atelier_engine::library::Models;
+use atelier_engine::models::house_picture::Lexicon;
 use atelier_tests::window::{open_painting, settle, state};
 use egui_kittest::kittest::Queryable as _;
 
@@ -68,5 +72,17 @@ fn advanced_settings_open_and_change_the_sampler() -> anyhow::Result<()> {
     settle(&mut window);
     assert_eq!(state(&window).prompt.sampling.sampler.id(), "unipc");
     assert!(window.query_by_label("Steps").is_some());
+    Ok(())
+}
+
+#[test]
+fn every_example_prompt_is_made_of_words_that_the_house_model_knows() -> anyhow::Result<()> {
+    let files = Models::standard().find("house-picture")?;
+    let lexicon = Lexicon::from_json(&files.lexicon_json, Path::new("lexicon.json"))?;
+    for prompt in EXAMPLES.iter().flatten() {
+        let unknown: Vec<&str> =
+            lexicon.unknown_words(prompt).into_iter().map(|range| &prompt[range]).collect();
+        assert!(unknown.is_empty(), "{prompt}: {unknown:?}");
+    }
     Ok(())
 }

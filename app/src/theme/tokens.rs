@@ -137,14 +137,14 @@ pub const DARK: Palette = Palette {
 /// The light colours.
 pub const LIGHT: Palette = Palette {
     is_dark: false,
-    canvas: grey(0xe4),
+    canvas: grey(0xed),
     panel: grey(0xf6),
     raised: grey(0xff),
     popup: grey(0xff),
     field: grey(0xff),
-    control: grey(0xe7),
-    control_hovered: grey(0xdc),
-    control_pressed: grey(0xd0),
+    control: grey(0xe1),
+    control_hovered: grey(0xd7),
+    control_pressed: grey(0xcb),
     line: grey(0xd9),
     text: grey(0x2c),
     text_strong: grey(0x0e),
