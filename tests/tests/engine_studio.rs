@@ -264,3 +264,10 @@ fn cancel_to_idle_takes_at_most_200_ms_at_every_stage() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn the_house_models_licence_is_known_so_that_pictures_can_carry_it() -> Result<()> {
+    let files = Models::standard().find("house-picture")?;
+    assert_eq!(files.licence, "MIT OR Apache-2.0");
+    Ok(())
+}
