@@ -40,7 +40,7 @@ impl Runner for GradientRunner {
                 let done = index * request.sampling.steps + step + 1;
                 let preview = Some(gradient(&recipe, step));
                 let steps = Some([done, total]);
-                job.report(Live { stage: Stage::Sampling, steps, preview })?;
+                job.report(Live { stage: Stage::Sampling, steps, preview, ..Live::default() })?;
                 std::thread::sleep(self.step);
             }
             let pixels = gradient(&recipe, request.sampling.steps);

@@ -185,7 +185,7 @@ fn the_time_left_is_measured_while_painting() {
     let job = &mut state.jobs.jobs[0];
     job.phase = JobPhase::Running;
     job.started_secs = Some(0.0);
-    job.live = Live { stage: Stage::Sampling, steps: Some([6, 20]), preview: None };
+    job.live = Live { stage: Stage::Sampling, steps: Some([6, 20]), ..Live::default() };
     job.steps_seen = Some(StepsSeen { first: (0.5, 1), last: (3.0, 6), total: 20 });
     // Five steps took 2.5 s, so the other fourteen take 7 s.
     let left = state.jobs.secs_left().unwrap_or_default();

@@ -35,7 +35,11 @@ impl Runner for Fake {
         let word = request.prompt.text.split_whitespace().next().unwrap_or_default();
         let mut pictures = Vec::new();
         for number in 0..request.count {
-            job.report(Live { stage: Stage::Sampling, steps: Some([number, 2]), preview: None })?;
+            job.report(Live {
+                stage: Stage::Sampling,
+                steps: Some([number, 2]),
+                ..Live::default()
+            })?;
             let picture = Self::picture(request, number);
             if word != "unannounced" {
                 job.partial(Partial::Picture(picture.clone()));

@@ -26,6 +26,10 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Encoding => "Reading the prompt",
         Stage::Sampling => "Painting",
         Stage::Decoding => "Decoding",
+        Stage::Reading => "Reading",
+        Stage::Writing => "Writing",
+        Stage::Composing => "Composing",
+        Stage::Rendering => "Rendering sound",
         Stage::Saving => "Saving",
         _ => "Working",
     }
@@ -36,7 +40,7 @@ mod tests {
     use super::*;
 
     fn sampling(done: u32, total: u32) -> String {
-        draw(&Live { stage: Stage::Sampling, steps: Some([done, total]), preview: None })
+        draw(&Live { stage: Stage::Sampling, steps: Some([done, total]), ..Live::default() })
     }
 
     #[test]

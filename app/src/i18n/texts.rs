@@ -88,6 +88,10 @@ texts! {
     StageEncoding = "Reading the prompt", "正在理解提示词";
     StageSampling = "Painting", "正在绘制";
     StageDecoding = "Developing", "正在显影";
+    StageReading = "Reading", "正在阅读";
+    StageWriting = "Writing", "正在写作";
+    StageComposing = "Composing", "正在作曲";
+    StageRendering = "Rendering sound", "正在合成声音";
     StageSaving = "Saving", "正在保存";
     Cancelling = "Stopping…", "正在停止…";
     StepOf = "step {} of {}", "第 {} / {} 步";

@@ -116,6 +116,10 @@ fn status_text(state: &AppState, language: Language) -> (String, String) {
         Stage::Encoding => Text::StageEncoding,
         Stage::Sampling => Text::StageSampling,
         Stage::Decoding => Text::StageDecoding,
+        Stage::Reading => Text::StageReading,
+        Stage::Writing => Text::StageWriting,
+        Stage::Composing => Text::StageComposing,
+        Stage::Rendering => Text::StageRendering,
         Stage::Saving => Text::StageSaving,
         _ => Text::Starting,
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, Latents, PictureRequest, Pixels};
+use super::{JobId, Latents, PictureRequest, Pixels, Sound, SoundOutput, WordsOutput};
 use crate::error::EngineError;
 
 /// Tells what became of a job.
@@ -51,6 +51,8 @@ impl Event {
 pub enum Partial {
     /// One picture of a batch, saved.
     Picture(Picture),
+    /// A piece of music, saved.
+    Sound(Sound),
 }
 
 /// Holds everything that a job made.
@@ -59,6 +61,10 @@ pub enum Partial {
 pub enum Output {
     /// The pictures of a [`super::PictureRequest`].
     Picture(PictureOutput),
+    /// The text of a [`super::WordsRequest`].
+    Words(WordsOutput),
+    /// The piece of a [`super::SoundRequest`].
+    Sound(SoundOutput),
 }
 
 /// Holds the pictures of one job and what is to be said about them.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Partial, Pixels};
+use super::{Event, Partial, Pixels, Score, WordsStats};
 use crate::error::EngineError;
 
 /// Names a job; never reused by its engine.
@@ -45,6 +45,14 @@ pub enum Stage {
     Sampling,
     /// Latents are becoming pixels.
     Decoding,
+    /// A language model reads what it is to go on with.
+    Reading,
+    /// Text is being written.
+    Writing,
+    /// Notes are being written.
+    Composing,
+    /// Notes are becoming sound.
+    Rendering,
     /// The result is being written to disk.
     Saving,
 }
@@ -56,8 +64,14 @@ pub struct Live {
     pub stage: Stage,
     /// `[done, total]` of the stage's steps; over all pictures of a batch while sampling.
     pub steps: Option<[u32; 2]>,
+    /// `[read, total]` bytes of the model that is being loaded.
+    pub bytes: Option<[u64; 2]>,
     /// The picture so far.
     pub preview: Option<Arc<Pixels>>,
+    /// What the text took so far.
+    pub words: Option<WordsStats>,
+    /// The notes so far.
+    pub score: Option<Arc<Score>>,
 }
 
 #[derive(Debug, Default)]
@@ -144,7 +158,7 @@ impl JobContext {
     }
 
     /// Replaces the progress shown, then checks for cancelling: to be called once per step, tile,
-    /// token and tensor loaded. A report without a preview keeps the last one.
+    /// token and tensor loaded. A report without a preview or a score keeps the last one.
     ///
     /// # Errors
     /// [`EngineError::Cancelled`] when the job was cancelled; the pipeline passes it on at once.
@@ -152,7 +166,8 @@ impl JobContext {
         self.check()?;
         let mut slot = self.shared.lock_live();
         let preview = live.preview.or_else(|| slot.preview.take());
-        *slot = Live { preview, ..live };
+        let score = live.score.or_else(|| slot.score.take());
+        *slot = Live { preview, score, ..live };
         drop(slot);
         (self.wake)();
         Ok(())

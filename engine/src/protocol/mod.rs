@@ -4,12 +4,21 @@ mod event;
 mod job;
 mod media;
 mod request;
+mod sound;
+mod words;
 
 pub use event::{Event, Notice, Output, Partial, Picture, PictureOutput};
 pub(crate) use job::JobShared;
 pub use job::{JobContext, JobHandle, JobId, Live, Stage};
-pub use media::{Latents, Pixels};
+pub use media::{Latents, Note, Pcm, Pixels, Score, Track};
 pub use request::{
     DeviceChoice, ModelRef, NoiseSource, PictureRequest, PreviewMode, Prompt, Request, SamplerKind,
     Sampling, Size,
+};
+pub use sound::{
+    Density, GivenMusic, GivenUse, Instrument, Key, Metre, Mode, MusicPlan, Sound, SoundOutput,
+    SoundRequest,
+};
+pub use words::{
+    Logits, Role, TokenSampling, Turn, WordsEnd, WordsOutput, WordsRequest, WordsStats, WordsTask,
 };

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::{SoundRequest, WordsRequest};
+
 /// Asks the engine for one job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "job", rename_all = "snake_case")]
@@ -12,6 +14,10 @@ use serde::{Deserialize, Serialize};
 pub enum Request {
     /// A picture, or several from consecutive seeds.
     Picture(Box<PictureRequest>),
+    /// Text from a language model.
+    Words(Box<WordsRequest>),
+    /// A piece of music.
+    Sound(Box<SoundRequest>),
 }
 
 /// Describes pictures to be made from a prompt.

@@ -86,7 +86,7 @@ fn progress_is_overwritten_and_a_report_without_a_preview_keeps_the_last_one() {
             job.report(Live { stage: Stage::Sampling, steps: Some([1, 3]), preview })?;
             for step in 2..=3 {
                 let steps = Some([step, 3]);
-                job.report(Live { stage: Stage::Sampling, steps, preview: None })?;
+                job.report(Live { stage: Stage::Sampling, steps, ..Live::default() })?;
             }
             Err(EngineError::Stopped)
         }

@@ -53,7 +53,7 @@ impl Runner for Fake {
         if let Some(kept) = self.kept.take() {
             kept.text("from a job that has ended".to_owned());
         }
-        let Request::Picture(request) = request;
+        let Request::Picture(request) = request else { return Err(EngineError::Stopped) };
         let done = || {
             Ok(Output::Picture(PictureOutput {
                 pictures: Vec::new(),

@@ -130,6 +130,12 @@ impl Runner for Studio {
     fn run(&mut self, request: &Request, job: &JobContext) -> Result<Output, EngineError> {
         match request {
             Request::Picture(request) => self.paint(request, job).map(Output::Picture),
+            Request::Words(request) => {
+                Err(EngineError::ModelNotFound { name: request.model.name.clone() })
+            }
+            Request::Sound(request) => {
+                Err(EngineError::ModelNotFound { name: request.model.name.clone() })
+            }
         }
     }
 

@@ -46,7 +46,7 @@ impl<'a> Weights<'a> {
     pub fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
         self.read.set(self.read.get() + 1);
         let steps = Some([self.read.get().min(self.total), self.total]);
-        self.job.report(Live { stage: Stage::Loading, steps, preview: None })?;
+        self.job.report(Live { stage: Stage::Loading, steps, ..Live::default() })?;
         let view = self.view(name, shape)?;
         if view.dtype() != Dtype::U8 {
             return floats(&view).ok_or_else(|| self.bad_dtype(name, view.dtype()));

@@ -102,7 +102,7 @@ mod tests {
     fn timeline(seen: &[(u64, Stage, u32)]) -> Timeline {
         let mut timeline = Timeline::default();
         for &(at, stage, done) in seen {
-            let live = Live { stage, steps: Some([done, 3]), preview: None };
+            let live = Live { stage, steps: Some([done, 3]), ..Live::default() };
             timeline.note(Duration::from_millis(at), &live);
         }
         timeline

@@ -171,12 +171,21 @@ impl PicturePipeline {
 
         let total = request.count * settings.steps;
         let first = index * settings.steps;
-        job.report(Live { stage: Stage::Sampling, steps: Some([first, total]), preview: None })?;
+        job.report(Live {
+            stage: Stage::Sampling,
+            steps: Some([first, total]),
+            ..Live::default()
+        })?;
         let mut previews = Previews::new(self, request.preview);
         let mut on_step = |step: sampling::Step<'_>| {
             let done = first + u32::try_from(step.index + 1).unwrap_or(u32::MAX);
             let preview = previews.draw(step.x0)?.map(Arc::new);
-            job.report(Live { stage: Stage::Sampling, steps: Some([done, total]), preview })
+            job.report(Live {
+                stage: Stage::Sampling,
+                steps: Some([done, total]),
+                preview,
+                ..Live::default()
+            })
         };
         sampling::sample(settings.sampler, &schedule, start, &mut denoise, &mut on_step)
     }

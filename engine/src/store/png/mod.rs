@@ -246,7 +246,9 @@ fn parse_request(json: &str) -> Result<PictureRequest, String> {
         let said: String = error.to_string().chars().take(120).collect();
         format!("holds a recipe that cannot be read ({said})")
     };
-    let Request::Picture(request) = serde_json::from_str(json).map_err(unreadable)?;
+    let Request::Picture(request) = serde_json::from_str(json).map_err(unreadable)? else {
+        return Err("holds a recipe that is not one of a picture".to_owned());
+    };
     check(&request).map_err(|(what, reason)| format!("holds a recipe whose {what} {reason}"))?;
     Ok(*request)
 }
