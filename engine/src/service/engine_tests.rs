@@ -83,7 +83,12 @@ fn progress_is_overwritten_and_a_report_without_a_preview_keeps_the_last_one() {
     impl Runner for Reports {
         fn run(&mut self, _: &Request, job: &JobContext) -> Result<Output, EngineError> {
             let preview = Pixels::new(1, 1, vec![7; 4]).map(Arc::new);
-            job.report(Live { stage: Stage::Sampling, steps: Some([1, 3]), preview })?;
+            job.report(Live {
+                stage: Stage::Sampling,
+                steps: Some([1, 3]),
+                preview,
+                ..Live::default()
+            })?;
             for step in 2..=3 {
                 let steps = Some([step, 3]);
                 job.report(Live { stage: Stage::Sampling, steps, ..Live::default() })?;
