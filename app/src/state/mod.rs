@@ -9,6 +9,7 @@ pub mod offers;
 pub mod palette;
 pub mod prompt;
 pub mod settings;
+pub mod time_span;
 
 pub use canvas::{CanvasState, Shown, View};
 pub use history::{Entry, HistoryState, Thumbnail};
@@ -19,6 +20,7 @@ pub use offers::{OffersState, RecipeOffer, Unfinished};
 pub use palette::PaletteState;
 pub use prompt::{PromptState, SIZE_PRESETS, SeedState, SizePreset};
 pub use settings::{SavedSettings, SettingsState, ThemeChoice};
+pub use time_span::TimeSpan;
 
 /// Names a result: its number in the library, or a negative number while there is no library.
 pub type ResultId = i64;

@@ -161,6 +161,24 @@ pub const LIGHT: Palette = Palette {
     veil: Color32::from_black_alpha(60),
 };
 
+/// Colours that tell the voices of a piece apart, on dark and on light surfaces.
+///
+/// # Source
+/// Hues of Okabe and Ito's set, which colour-blind people can tell apart, with the lightness
+/// changed so that each stands out on its surface.
+const VOICES: [(Color32, Color32); 4] = [
+    (Color32::from_rgb(0x6c, 0xb6, 0xf2), Color32::from_rgb(0x00, 0x6a, 0xb0)),
+    (Color32::from_rgb(0xf0, 0xa8, 0x3c), Color32::from_rgb(0xb5, 0x66, 0x00)),
+    (Color32::from_rgb(0x4f, 0xc9, 0xa0), Color32::from_rgb(0x00, 0x7a, 0x57)),
+    (Color32::from_rgb(0xe0, 0x92, 0xc4), Color32::from_rgb(0xa6, 0x4a, 0x86)),
+];
+
+/// Returns the colour of the n-th voice of a piece.
+pub fn voice_colour(voice: usize, is_dark: bool) -> Color32 {
+    let (dark, light) = VOICES[voice % VOICES.len()];
+    if is_dark { dark } else { light }
+}
+
 /// Returns the colours of a theme.
 pub fn of(theme: Theme) -> &'static Palette {
     match theme {
@@ -206,6 +224,10 @@ mod tests {
             }
             assert!(contrast(colours.text, colours.control_hovered) >= 4.5);
             assert!(contrast(colours.on_accent, colours.accent_fill) >= 4.5);
+            for voice in 0..VOICES.len() {
+                // The least for parts of a drawing.
+                assert!(contrast(voice_colour(voice, colours.is_dark), colours.field) >= 3.0);
+            }
             assert!(contrast(colours.text_strong, colours.accent_soft) >= 4.5);
         }
     }
