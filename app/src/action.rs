@@ -1,13 +1,19 @@
 //! Everything a person can do in the window, with the shortcuts and the command palette from one
 //! table.
 
+mod sound;
+mod words;
+
 use std::path::PathBuf;
 
 use atelier_engine::protocol::{DeviceChoice, SamplerKind, Size};
 use egui::{Key, KeyboardShortcut, Modifiers};
 
 use crate::i18n::{Language, Text};
-use crate::state::{Remedy, ResultId, ThemeChoice, View};
+use crate::state::{Remedy, ResultId, Room, ThemeChoice, View};
+
+pub use sound::SoundAction;
+pub use words::WordsAction;
 
 /// Is one thing that a person did.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +32,12 @@ pub enum Action {
     Offer(OfferAction),
     /// Used the command palette.
     Palette(PaletteAction),
+    /// Went into a room.
+    Enter(Room),
+    /// Did something in the words room.
+    Words(WordsAction),
+    /// Did something in the sound room.
+    Sound(SoundAction),
     /// Closes the window.
     Quit,
 }
@@ -205,6 +217,21 @@ pub struct Command {
     pub reach: Reach,
 }
 
+impl Command {
+    /// Tells whether the command means something in a room.
+    pub fn works_in(&self, room: Room) -> bool {
+        match &self.action {
+            Action::Prompt(_)
+            | Action::Canvas(_)
+            | Action::History(_)
+            | Action::Job(JobAction::Generate) => room == Room::Pictures,
+            Action::Words(_) => room == Room::Words,
+            Action::Sound(_) => room == Room::Sound,
+            _ => true,
+        }
+    }
+}
+
 const fn keys(modifiers: Modifiers, key: Key) -> KeyboardShortcut {
     KeyboardShortcut::new(modifiers, key)
 }
@@ -214,7 +241,31 @@ pub fn commands() -> Vec<Command> {
     const PLAIN: Modifiers = Modifiers::NONE;
     const COMMAND: Modifiers = Modifiers::COMMAND;
     const COMMAND_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
-    let table: [(Text, Action, &'static [KeyboardShortcut], Reach); 23] = [
+    let table: [(Text, Action, &'static [KeyboardShortcut], Reach); 27] = [
+        (
+            Text::RoomPictures,
+            Action::Enter(Room::Pictures),
+            const { &[keys(COMMAND, Key::Num1)] },
+            Reach::Everywhere,
+        ),
+        (
+            Text::RoomWords,
+            Action::Enter(Room::Words),
+            const { &[keys(COMMAND, Key::Num2)] },
+            Reach::Everywhere,
+        ),
+        (
+            Text::RoomSound,
+            Action::Enter(Room::Sound),
+            const { &[keys(COMMAND, Key::Num3)] },
+            Reach::Everywhere,
+        ),
+        (
+            Text::Compose,
+            Action::Sound(SoundAction::Compose),
+            const { &[keys(COMMAND, Key::Enter)] },
+            Reach::Everywhere,
+        ),
         (
             Text::Generate,
             Action::Job(JobAction::Generate),
@@ -347,12 +398,13 @@ pub fn commands() -> Vec<Command> {
     table.map(|(name, action, keys, reach)| Command { name, action, keys, reach }).into()
 }
 
-/// Returns the commands whose names, in `language`, contain every word of `query`.
-pub fn find_commands(query: &str, language: Language) -> Vec<Command> {
+/// Returns the commands of a room whose names, in `language`, contain every word of `query`.
+pub fn find_commands(query: &str, language: Language, room: Room) -> Vec<Command> {
     let query = query.to_lowercase();
     let words: Vec<&str> = query.split_whitespace().collect();
     commands()
         .into_iter()
+        .filter(|command| command.works_in(room))
         .filter(|command| {
             let name = language.get(command.name).to_lowercase();
             words.iter().all(|word| name.contains(word))
@@ -365,20 +417,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_commands_share_a_shortcut() {
-        let mut seen = Vec::new();
-        for command in commands() {
-            for keys in command.keys {
-                assert!(!seen.contains(keys), "{:?} is used twice", keys);
-                seen.push(*keys);
+    fn no_two_commands_of_a_room_share_a_shortcut() {
+        for room in Room::ALL {
+            let mut seen = Vec::new();
+            for command in commands().into_iter().filter(|command| command.works_in(room)) {
+                for keys in command.keys {
+                    assert!(!seen.contains(keys), "{keys:?} is used twice in {room:?}");
+                    seen.push(*keys);
+                }
             }
         }
     }
 
     #[test]
     fn a_command_is_found_by_a_part_of_its_name_in_both_languages() {
-        assert_eq!(find_commands("fit win", Language::English)[0].name, Text::Fit);
-        assert_eq!(find_commands("适应", Language::Chinese)[0].name, Text::Fit);
-        assert!(find_commands("no such thing", Language::English).is_empty());
+        assert_eq!(find_commands("fit win", Language::English, Room::Pictures)[0].name, Text::Fit);
+        assert_eq!(find_commands("适应", Language::Chinese, Room::Pictures)[0].name, Text::Fit);
+        assert!(find_commands("no such thing", Language::English, Room::Pictures).is_empty());
+        assert!(find_commands("fit win", Language::English, Room::Words).is_empty());
     }
 }

@@ -3,16 +3,16 @@
 
 use std::time::Instant;
 
-use egui::{Context, Frame, Id, Key, Margin, Modifiers, Panel, Ui};
+use egui::{Context, Frame, Id, Key, Margin, Modifiers, Panel, Rect, Ui};
 
 use crate::action::{Action, JobAction, OfferAction, Reach, SettingsAction, commands};
 use crate::frame_log::FrameLog;
 use crate::panels::{
     PROMPT_FIELD, canvas_panel_ui, film_strip_ui, offers_ui, palette_ui, prompt_panel_ui,
-    top_bar_ui,
+    sound_room_ui, top_bar_ui,
 };
 use crate::services::{Dialogs, EngineLink, Librarian, Textures, desktop, textures::color_image};
-use crate::state::{AppState, SavedSettings};
+use crate::state::{AppState, Room, SavedSettings};
 use crate::theme::{self, size};
 use crate::update::{Effect, Incoming, LibraryNews, apply, update};
 
@@ -58,6 +58,8 @@ impl Shell {
         state.settings.device = saved.device;
         state.jobs.pace = saved.pace;
         state.jobs.next_ticket = parts.entropy;
+        state.shell.room = saved.room;
+        state.sound.seed.entropy = parts.entropy ^ 1;
         state.prompt.text = saved.draft;
         state.prompt.negative = saved.draft_negative;
         state.prompt.seed.entropy = parts.entropy;
@@ -136,6 +138,24 @@ impl Shell {
             .exact_size(size::TOP_BAR)
             .frame(panel(Margin::symmetric(size::MARGIN, 4)))
             .show(ui, |ui| actions.extend(top_bar_ui(ui, state)));
+        let field = match state.shell.room {
+            Room::Pictures | Room::Words => self.pictures_ui(ui, &mut actions),
+            Room::Sound => {
+                let (done, field) = sound_room_ui(ui, state);
+                actions.extend(done);
+                field
+            }
+        };
+        actions.extend(offers_ui(ui, &self.state, field));
+        actions.extend(palette_ui(ui, &self.state));
+        actions
+    }
+
+    /// Draws the pictures room and returns where messages may lie.
+    fn pictures_ui(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) -> Rect {
+        let colours = theme::palette(ui);
+        let state = &self.state;
+        let panel = |margin: Margin| Frame::new().fill(colours.panel).inner_margin(margin);
         Panel::left("prompt-panel")
             .resizable(false)
             .exact_size(size::LEFT_PANEL)
@@ -147,13 +167,11 @@ impl Shell {
             .exact_size(size::THUMBNAIL + 24.0)
             .frame(panel(Margin::symmetric(size::MARGIN, 12)))
             .show(ui, |ui| actions.extend(film_strip_ui(ui, state, &mut self.textures)));
-        egui::CentralPanel::default().frame(Frame::new().fill(colours.canvas)).show(ui, |ui| {
-            let (done, field) = canvas_panel_ui(ui, state, &mut self.textures);
-            actions.extend(done);
-            actions.extend(offers_ui(ui, state, field));
-        });
-        actions.extend(palette_ui(ui, state));
-        actions
+        let canvas = egui::CentralPanel::default().frame(Frame::new().fill(colours.canvas));
+        let (done, field) =
+            canvas.show(ui, |ui| canvas_panel_ui(ui, state, &mut self.textures)).inner;
+        actions.extend(done);
+        field
     }
 
     /// Returns what the keys of this frame ask for. The keys are taken away from the widgets.
@@ -162,14 +180,14 @@ impl Shell {
         let writes = ctx.text_edit_focused();
         let has_focus = ctx.memory(|memory| memory.focused().is_some());
         let state = &self.state;
-        if state.palette.open {
+        if state.shell.palette.open {
             return actions;
         }
         let closes = if state.jobs.queue_open {
             Some(Action::Job(JobAction::ShowQueue(false)))
         } else if state.settings.open {
             Some(Action::Settings(SettingsAction::Show(false)))
-        } else if state.offers.recipe.is_some() {
+        } else if state.messages.offers.recipe.is_some() {
             Some(Action::Offer(OfferAction::RefuseRecipe))
         } else {
             None
@@ -180,6 +198,9 @@ impl Shell {
             actions.push(action);
         }
         for command in commands() {
+            if !command.works_in(state.shell.room) {
+                continue;
+            }
             if command.reach == Reach::OutsideText && writes {
                 continue;
             }
@@ -242,13 +263,14 @@ impl Shell {
     }
 
     fn saved_settings(&self) -> SavedSettings {
-        let AppState { settings, jobs, prompt, .. } = &self.state;
+        let AppState { settings, jobs, prompt, shell, .. } = &self.state;
         SavedSettings {
             theme: settings.theme,
             language: Some(settings.language),
             scale_percent: settings.scale_percent,
             device: settings.device,
             pace: jobs.pace,
+            room: shell.room,
             draft: prompt.text.clone(),
             draft_negative: prompt.negative.clone(),
         }

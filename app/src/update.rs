@@ -3,23 +3,25 @@
 
 mod apply;
 mod effect;
+mod sound;
 
 use std::path::Path;
 
 use atelier_engine::library::HOUSE_PICTURE;
-use atelier_engine::protocol::{Live, ModelRef, PictureRequest};
+use atelier_engine::protocol::{Live, ModelRef, PictureRequest, Request};
 
 pub use apply::apply;
 pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
 
 use crate::action::{
     Action, CanvasAction, HistoryAction, JobAction, OfferAction, PaletteAction, PromptAction,
-    SettingsAction, find_commands,
+    SettingsAction, WordsAction, find_commands,
 };
 use crate::i18n::{Text, error_hint, error_sentence};
 use crate::state::prompt::COUNT_MAX;
 use crate::state::{
-    AppState, Job, JobPhase, MessageKind, Remedy, ResultId, Shown, ThemeChoice, Thumbnail, View,
+    AppState, Job, JobPhase, MessageKind, Remedy, ResultId, Shown, ThemeChoice, Thumbnail,
+    Unfinished, View,
 };
 
 /// Changes the state as a person asked.
@@ -32,6 +34,15 @@ pub fn update(state: &mut AppState, action: Action) -> Vec<Effect> {
         Action::Settings(action) => update_settings(state, action),
         Action::Offer(action) => update_offers(state, action),
         Action::Palette(action) => update_palette(state, action),
+        Action::Enter(room) => {
+            state.shell.room = room;
+            vec![Effect::SaveSettings]
+        }
+        Action::Words(WordsAction::SetDraft(text)) => {
+            state.words.draft = text;
+            Vec::new()
+        }
+        Action::Sound(action) => sound::update_sound(state, action),
         Action::Quit => vec![Effect::Quit],
     }
 }
@@ -104,10 +115,10 @@ fn update_jobs(state: &mut AppState, action: JobAction) -> Vec<Effect> {
                 state.prompt.seed.set(state.prompt.seed.value);
             }
             let request = state.prompt.request(model_ref(state), state.settings.device);
-            if state.jobs.running().is_none() {
+            if state.jobs.first_picture().is_none_or(|job| job.phase == JobPhase::Waiting) {
                 show(state, Shown::Live);
             }
-            ask(state, request)
+            ask(state, Request::Picture(Box::new(request))).1
         }
         JobAction::CancelRunning => {
             // Escape first closes what is open, and only then stops the work.
@@ -141,8 +152,9 @@ fn update_jobs(state: &mut AppState, action: JobAction) -> Vec<Effect> {
     }
 }
 
-/// Puts a request at the end of the queue and notes it as pending, so that it outlives the program.
-fn ask(state: &mut AppState, request: PictureRequest) -> Vec<Effect> {
+/// Puts a request at the end of the queue and returns its ticket. The request is noted as pending,
+/// so that it outlives the program; text is not, because its conversation keeps what was written.
+fn ask(state: &mut AppState, request: Request) -> (u64, Vec<Effect>) {
     let ticket = state.jobs.next_ticket;
     state.jobs.next_ticket += 1;
     state.jobs.jobs.push(Job {
@@ -154,15 +166,14 @@ fn ask(state: &mut AppState, request: PictureRequest) -> Vec<Effect> {
         started_secs: None,
         steps_seen: None,
     });
-    let request = Box::new(request);
-    vec![
-        Effect::Library(LibraryTask::AddPending {
-            key: ticket.to_string(),
-            request: request.clone(),
-        }),
-        Effect::Submit { ticket, request },
-        Effect::SaveSettings,
-    ]
+    let mut effects = Vec::new();
+    if !matches!(request, Request::Words(_)) {
+        let key = ticket.to_string();
+        effects.push(Effect::Library(LibraryTask::AddPending { key, request: request.clone() }));
+    }
+    effects.push(Effect::Submit { ticket, request });
+    effects.push(Effect::SaveSettings);
+    (ticket, effects)
 }
 
 fn cancel(state: &mut AppState, ticket: u64) -> Vec<Effect> {
@@ -412,18 +423,21 @@ fn update_offers(state: &mut AppState, action: OfferAction) -> Vec<Effect> {
         }
         OfferAction::ContinueUnfinished => {
             let mut effects = Vec::new();
-            if state.jobs.running().is_none() && !state.offers.unfinished.is_empty() {
+            let is_picture = |one: &Unfinished| matches!(one.request, Request::Picture(_));
+            if state.jobs.running().is_none()
+                && state.messages.offers.unfinished.iter().any(is_picture)
+            {
                 effects.extend(show(state, Shown::Live));
             }
-            for unfinished in std::mem::take(&mut state.offers.unfinished) {
+            for unfinished in std::mem::take(&mut state.messages.offers.unfinished) {
                 // The new job is noted before the old note is dropped: nothing is lost in between.
-                effects.extend(ask(state, unfinished.request));
+                effects.extend(ask(state, unfinished.request).1);
                 effects.push(Effect::Library(LibraryTask::RemovePending(unfinished.key)));
             }
             return effects;
         }
         OfferAction::DiscardUnfinished => {
-            return std::mem::take(&mut state.offers.unfinished)
+            return std::mem::take(&mut state.messages.offers.unfinished)
                 .into_iter()
                 .map(|unfinished| Effect::Library(LibraryTask::RemovePending(unfinished.key)))
                 .collect();
@@ -432,18 +446,19 @@ fn update_offers(state: &mut AppState, action: OfferAction) -> Vec<Effect> {
             return vec![Effect::Library(LibraryTask::ReadRecipe(path))];
         }
         OfferAction::TakeRecipe => {
-            if let Some(offer) = state.offers.recipe.take() {
+            if let Some(offer) = state.messages.offers.recipe.take() {
                 return take_recipe(state, &offer.recipe);
             }
         }
-        OfferAction::RefuseRecipe => state.offers.recipe = None,
+        OfferAction::RefuseRecipe => state.messages.offers.recipe = None,
     }
     Vec::new()
 }
 
 fn update_palette(state: &mut AppState, action: PaletteAction) -> Vec<Effect> {
-    let palette = &mut state.palette;
-    let found = || find_commands(&palette.query, state.settings.language);
+    let palette = &mut state.shell.palette;
+    let room = state.shell.room;
+    let found = || find_commands(&palette.query, state.settings.language, room);
     match action {
         PaletteAction::Show(open) => {
             palette.open = open;

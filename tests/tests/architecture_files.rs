@@ -27,6 +27,15 @@ fn main_only_chooses_between_window_and_command_line() -> anyhow::Result<()> {
 }
 
 #[test]
+fn the_state_of_the_window_has_at_most_ten_parts() -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(root().join("app/src/state/mod.rs"))?;
+    let state = text.split("pub struct AppState {").nth(1).and_then(|rest| rest.split('}').next());
+    let parts = state.map(|body| body.lines().filter(|line| line.contains("pub ")).count());
+    assert!(parts.is_some_and(|parts| (1..=10).contains(&parts)), "AppState has {parts:?} parts");
+    Ok(())
+}
+
+#[test]
 fn lints_are_expected_with_a_reason_and_never_allowed() -> anyhow::Result<()> {
     // Written in two pieces, or this file would be the first to be found.
     let forbidden = [concat!("#[al", "low("), concat!("#![al", "low(")];

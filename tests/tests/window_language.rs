@@ -55,7 +55,7 @@ fn every_command_can_be_reached_from_the_palette() -> anyhow::Result<()> {
     settle(&mut window);
     window.key_press(egui::Key::Enter);
     settle(&mut window);
-    assert!(!state(&window).palette.open);
+    assert!(!state(&window).shell.palette.open);
     assert!(!window.ctx.global_style().visuals.dark_mode);
     Ok(())
 }

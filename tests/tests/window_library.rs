@@ -39,7 +39,7 @@ fn the_film_strip_survives_a_restart() -> anyhow::Result<()> {
     assert_eq!((entry.recipe.seed, state(&window).history.entries.len()), (seed, 1));
     let name = format!("a red fox in the snow, seed {seed}");
     assert!(window.query_by_label(&name).is_some());
-    assert!(state(&window).offers.unfinished.is_empty());
+    assert!(state(&window).messages.offers.unfinished.is_empty());
     Ok(())
 }
 
@@ -53,7 +53,8 @@ fn closing_asks_nothing_and_what_was_unfinished_is_offered_again() -> anyhow::Re
     window.get_by_label("Generate").click();
     settle(&mut window);
     assert_eq!(state(&window).jobs.jobs.len(), 2);
-    let seeds: Vec<u64> = state(&window).jobs.jobs.iter().map(|job| job.request.seed).collect();
+    let seeds: Vec<u64> =
+        state(&window).jobs.jobs.iter().filter_map(|job| Some(job.picture()?.seed)).collect();
     drop(window);
 
     let mut window = open_painting(home.path(), FAST)?;
@@ -71,7 +72,7 @@ fn closing_asks_nothing_and_what_was_unfinished_is_offered_again() -> anyhow::Re
 
     let mut window = open_painting(home.path(), FAST)?;
     settle(&mut window);
-    assert!(state(&window).offers.unfinished.is_empty());
+    assert!(state(&window).messages.offers.unfinished.is_empty());
     Ok(())
 }
 
@@ -131,7 +132,7 @@ fn a_dropped_picture_offers_its_recipe() -> anyhow::Result<()> {
     std::fs::write(&file, png::encode(&pixels, &recipe, "CC0-1.0")?)?;
 
     window.input_mut().dropped_files.push(Arc::new(Dropped(file)));
-    wait_until(&mut window, "the offer", |state| state.offers.recipe.is_some());
+    wait_until(&mut window, "the offer", |state| state.messages.offers.recipe.is_some());
     settle(&mut window);
     assert!(window.query_by_label("Recipe found in dropped.png").is_some());
     window.get_by_label("Use recipe").click();
@@ -153,7 +154,7 @@ fn a_dropped_file_that_is_no_picture_gets_a_sentence() -> anyhow::Result<()> {
     window.input_mut().dropped_files.push(Arc::new(Dropped(file)));
     wait_until(&mut window, "the message", |state| !state.messages.toasts.is_empty());
     assert!(!state(&window).messages.toasts[0].hint.is_empty());
-    assert!(state(&window).offers.recipe.is_none());
+    assert!(state(&window).messages.offers.recipe.is_none());
     Ok(())
 }
 

@@ -18,7 +18,7 @@ fn generate(window: &mut Window, prompt: &str) {
 }
 
 fn waiting(window: &Window) -> Vec<String> {
-    state(window).jobs.waiting().map(|job| job.request.prompt.text.clone()).collect()
+    state(window).jobs.waiting().map(|job| job.words()).collect()
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn what_is_generated_while_a_job_runs_waits_and_can_be_reordered_and_cancelled()
     assert_eq!(waiting(&window), ["four", "three"]);
     window.get_by_label("Cancel: one").click();
     wait_until(&mut window, "the next job", |state| {
-        state.jobs.running().is_some_and(|job| job.request.prompt.text == "four")
+        state.jobs.running().is_some_and(|job| job.words() == "four")
     });
     assert_eq!(waiting(&window), ["three"]);
     Ok(())

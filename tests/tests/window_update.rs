@@ -8,7 +8,9 @@ use atelier::state::{
 };
 use atelier::update::{Effect, Incoming, LibraryNews, LibraryTask, apply, update};
 use atelier_engine::EngineError;
-use atelier_engine::protocol::{DeviceChoice, ModelRef, PictureRequest, SamplerKind, Size};
+use atelier_engine::protocol::{
+    DeviceChoice, ModelRef, PictureRequest, Request, SamplerKind, Size,
+};
 
 fn request(prompt: &str, seed: u64) -> PictureRequest {
     let mut state = AppState::default();
@@ -50,12 +52,14 @@ fn an_unlocked_seed_changes_with_every_request_and_a_locked_one_stays() {
     let mut state = AppState::default();
     generate(&mut state, "a fox");
     generate(&mut state, "a fox");
-    let seeds: Vec<u64> = state.jobs.jobs.iter().map(|job| job.request.seed).collect();
+    let seeds: Vec<u64> =
+        state.jobs.jobs.iter().filter_map(|job| Some(job.picture()?.seed)).collect();
     assert_ne!(seeds[0], seeds[1]);
     update(&mut state, Action::Prompt(PromptAction::SetSeed("42".to_owned())));
     generate(&mut state, "a fox");
     generate(&mut state, "a fox");
-    let seeds: Vec<u64> = state.jobs.jobs.iter().map(|job| job.request.seed).collect();
+    let seeds: Vec<u64> =
+        state.jobs.jobs.iter().filter_map(|job| Some(job.picture()?.seed)).collect();
     assert_eq!(seeds[2..], [42, 42]);
 }
 
@@ -117,16 +121,19 @@ fn a_picture_is_asked_of_the_library_once() {
 #[test]
 fn unfinished_requests_are_noted_anew_before_the_old_note_goes() {
     let mut state = AppState::default();
-    let unfinished = vec![Unfinished { key: "old".to_owned(), request: request("a cat", 5) }];
+    let unfinished = vec![Unfinished {
+        key: "old".to_owned(),
+        request: Request::Picture(Box::new(request("a cat", 5))),
+    }];
     let news = LibraryNews::Opened { folder: "pictures".into(), unfinished };
     apply(&mut state, Incoming::Library(news));
-    assert_eq!(state.offers.unfinished.len(), 1);
+    assert_eq!(state.messages.offers.unfinished.len(), 1);
     let effects = update(&mut state, Action::Offer(OfferAction::ContinueUnfinished));
     let at = |wanted: &dyn Fn(&Effect) -> bool| effects.iter().position(wanted);
     let noted = at(&|e| matches!(e, Effect::Library(LibraryTask::AddPending { .. })));
     let gone = at(&|e| *e == Effect::Library(LibraryTask::RemovePending("old".to_owned())));
     assert!(noted.is_some() && noted < gone);
-    assert_eq!(state.jobs.jobs[0].request.seed, 5);
+    assert_eq!(state.jobs.jobs[0].picture().map(|request| request.seed), Some(5));
     assert_eq!(state.jobs.jobs[0].phase, JobPhase::Waiting);
 }
 

@@ -21,6 +21,11 @@ macro_rules! texts {
 }
 
 texts! {
+    // Rooms.
+    RoomPictures = "Pictures", "图片";
+    RoomWords = "Words", "文字";
+    RoomSound = "Sound", "声音";
+
     // Prompt.
     Prompt = "Prompt", "提示词";
     PromptHint = "Describe the picture…", "描述你想要的画面…";
@@ -106,6 +111,19 @@ texts! {
     CancelJob = "Cancel: {}", "取消：{}";
     Seconds = "{} s", "{} 秒";
     MinutesSeconds = "{} min {} s", "{} 分 {} 秒";
+
+    BytesOf = "{} of {} MB", "{} / {} MB";
+    TokensWritten = "{} tokens", "{} 个词元";
+    TokensPerSecond = "{} tokens/s", "每秒 {} 个词元";
+
+    // Sound room.
+    SoundPrompt = "What it sounds like", "音乐描述";
+    SoundHint = "Describe the music…", "描述你想要的音乐…";
+    SoundTitle = "What shall it sound like?", "今天听点什么？";
+    Compose = "Compose", "作曲";
+
+    // Words beside the picture prompt.
+    SurpriseMe = "Surprise me", "给我惊喜";
 
     // Settings.
     Settings = "Settings", "设置";

@@ -12,7 +12,7 @@ use super::command_button;
 use crate::action::{Action, CanvasAction, HistoryAction, PromptAction};
 use crate::i18n::{EXAMPLES, Text};
 use crate::services::textures::Textures;
-use crate::state::{AppState, Shown, View};
+use crate::state::{AppState, Job, Shown, View};
 use crate::theme::{Weight, icons, on_picture, palette, size};
 use crate::widgets::{Button, details, elide};
 
@@ -66,7 +66,7 @@ pub fn canvas_panel_ui(
 fn shown_recipe(state: &AppState) -> Option<Arc<PictureRequest>> {
     match state.canvas.shown {
         Shown::Nothing => None,
-        Shown::Live => state.jobs.jobs.first().map(|job| Arc::new(job.request.clone())),
+        Shown::Live => state.jobs.first_picture().and_then(Job::picture).cloned().map(Arc::new),
         Shown::Result(id) => state.history.get(id).map(|entry| entry.recipe.clone()),
     }
 }

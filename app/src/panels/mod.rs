@@ -8,6 +8,7 @@ mod palette_panel;
 mod prompt_panel;
 mod queue_popup;
 mod settings_popup;
+mod sound_room;
 mod top_bar;
 
 pub use canvas_panel::canvas_panel_ui;
@@ -15,6 +16,7 @@ pub use film_strip::film_strip_ui;
 pub use offers_panel::offers_ui;
 pub use palette_panel::palette_ui;
 pub use prompt_panel::{PROMPT_FIELD, prompt_panel_ui};
+pub use sound_room::sound_room_ui;
 pub use top_bar::top_bar_ui;
 
 use crate::action::{Action, commands};

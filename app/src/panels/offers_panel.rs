@@ -4,6 +4,7 @@ use egui::{Align, Align2, Area, Id, Layout, Order, RichText, Ui, vec2};
 
 use crate::action::{Action, OfferAction};
 use crate::i18n::Text;
+use crate::state::jobs::words_of;
 use crate::state::{AppState, MessageKind, Remedy, Toast};
 use crate::theme::{Weight, icons, palette, size};
 use crate::widgets::{Button, card, elide};
@@ -12,10 +13,10 @@ use crate::widgets::{Button, card, elide};
 pub fn offers_ui(ui: &mut Ui, state: &AppState, canvas: egui::Rect) -> Vec<Action> {
     let mut actions = Vec::new();
     toasts_ui(ui, state, canvas, &mut actions);
-    if !state.offers.unfinished.is_empty() {
+    if !state.messages.offers.unfinished.is_empty() {
         unfinished_ui(ui, state, canvas, &mut actions);
     }
-    if state.offers.recipe.is_some() {
+    if state.messages.offers.recipe.is_some() {
         recipe_ui(ui, state, canvas, &mut actions);
     }
     if ui.input(|input| !input.raw.hovered_files.is_empty()) {
@@ -120,13 +121,13 @@ fn offer_card(
 
 fn unfinished_ui(ui: &Ui, state: &AppState, canvas: egui::Rect, actions: &mut Vec<Action>) {
     let language = state.settings.language;
-    let unfinished = &state.offers.unfinished;
+    let unfinished = &state.messages.offers.unfinished;
     let title = match unfinished.len() {
         1 => language.get(Text::Unfinished).to_owned(),
         count => language.fill(Text::UnfinishedMany, &[&count]),
     };
     let prompts: Vec<String> =
-        unfinished.iter().take(3).map(|one| elide(&one.request.prompt.with_styles(), 80)).collect();
+        unfinished.iter().take(3).map(|one| elide(&words_of(&one.request), 80)).collect();
     let answers = [
         (language.get(Text::Continue), Action::Offer(OfferAction::ContinueUnfinished)),
         (language.get(Text::Discard), Action::Offer(OfferAction::DiscardUnfinished)),
@@ -135,7 +136,7 @@ fn unfinished_ui(ui: &Ui, state: &AppState, canvas: egui::Rect, actions: &mut Ve
 }
 
 fn recipe_ui(ui: &Ui, state: &AppState, canvas: egui::Rect, actions: &mut Vec<Action>) {
-    let Some(offer) = &state.offers.recipe else { return };
+    let Some(offer) = &state.messages.offers.recipe else { return };
     let language = state.settings.language;
     let title = language.fill(Text::RecipeFound, &[&elide(&offer.file_name, 40)]);
     let recipe = &offer.recipe;

@@ -11,7 +11,7 @@ use crate::widgets::{Button, text_field};
 /// Draws the command palette while it is open.
 pub fn palette_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
     let mut actions = Vec::new();
-    if !state.palette.open {
+    if !state.shell.palette.open {
         return actions;
     }
     // The keys are taken before the text field sees them.
@@ -26,7 +26,7 @@ pub fn palette_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
         actions.push(Action::Palette(PaletteAction::Step(if down { 1 } else { -1 })));
     }
     if enter {
-        actions.push(Action::Palette(PaletteAction::Run(state.palette.index)));
+        actions.push(Action::Palette(PaletteAction::Run(state.shell.palette.index)));
     }
     let modal = Modal::new(Id::unique("palette"))
         .backdrop_color(palette(ui).veil)
@@ -41,7 +41,7 @@ fn content_ui(ui: &mut Ui, state: &AppState, moved: bool, actions: &mut Vec<Acti
     let language = state.settings.language;
     ui.set_width(420.0);
     let id = Id::unique("palette-field");
-    let mut query = state.palette.query.clone();
+    let mut query = state.shell.palette.query.clone();
     let name = language.get(Text::PaletteHint);
     let response = text_field(ui, id, name, &mut query, ui.available_width());
     if query.is_empty() {
@@ -54,7 +54,7 @@ fn content_ui(ui: &mut Ui, state: &AppState, moved: bool, actions: &mut Vec<Acti
         actions.push(Action::Palette(PaletteAction::SetQuery(query)));
     }
     response.request_focus();
-    let found = find_commands(&state.palette.query, language);
+    let found = find_commands(&state.shell.palette.query, language, state.shell.room);
     if found.is_empty() {
         let text = RichText::new(language.get(Text::PaletteNothing)).color(palette(ui).text_weak);
         ui.label(text);
@@ -63,7 +63,7 @@ fn content_ui(ui: &mut Ui, state: &AppState, moved: bool, actions: &mut Vec<Acti
         ui.spacing_mut().item_spacing.y = 2.0;
         for (index, command) in found.iter().enumerate() {
             let keys = command.keys.first().map(|keys| ui.ctx().format_shortcut(keys));
-            let chosen = index == state.palette.index;
+            let chosen = index == state.shell.palette.index;
             let button = Button::text(language.get(command.name))
                 .quiet()
                 .side(keys.unwrap_or_default())

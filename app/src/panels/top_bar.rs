@@ -11,7 +11,7 @@ use super::settings_popup::settings_ui;
 use super::{command_button, keys_of};
 use crate::action::{Action, JobAction, SettingsAction};
 use crate::i18n::{Language, Text};
-use crate::state::{AppState, JobPhase, ModelStatus};
+use crate::state::{AppState, JobPhase, ModelStatus, Room};
 use crate::theme::{Weight, icons, palette, size};
 use crate::widgets::{Button, menu_frame};
 
@@ -26,6 +26,8 @@ pub fn top_bar_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
         ui.label(title.color(palette(ui).text_strong));
         let indent = size::LEFT_PANEL - f32::from(size::MARGIN) - ui.min_rect().width();
         ui.add_space(indent.max(size::GAP));
+        rooms_ui(ui, state, &mut actions);
+        ui.add_space(size::GAP_LARGE);
         status_ui(ui, state, &mut actions);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
@@ -51,6 +53,28 @@ pub fn top_bar_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
     });
     progress_line(ui, state, bar);
     actions
+}
+
+/// Draws the tabs of the rooms.
+fn rooms_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
+    let language = state.settings.language;
+    ui.spacing_mut().item_spacing.x = 2.0;
+    for (room, icon, name) in [
+        (Room::Pictures, icons::IMAGE, Text::RoomPictures),
+        (Room::Words, icons::WORDS, Text::RoomWords),
+        (Room::Sound, icons::MUSIC, Text::RoomSound),
+    ] {
+        let text = language.get(name);
+        let tab = Button::text(text)
+            .with_icon(icon)
+            .tooltip(text)
+            .shortcut(&keys_of(ui.ctx(), name))
+            .quiet()
+            .selected(state.shell.room == room);
+        if ui.add(tab).clicked() {
+            actions.push(Action::Enter(room));
+        }
+    }
 }
 
 /// Returns the name of the device that is chosen.
@@ -127,10 +151,25 @@ fn status_text(state: &AppState, language: Language) -> (String, String) {
     if let (Stage::Sampling, Some([done, total])) = (job.live.stage, job.live.steps) {
         parts.push(language.fill(Text::StepOf, &[&done, &total]));
     }
+    if let (Stage::Loading, Some([read, total])) = (job.live.stage, job.live.bytes) {
+        parts.push(language.fill(Text::BytesOf, &[&megabytes(read), &megabytes(total)]));
+    }
+    if let (Stage::Writing, Some(stats)) = (job.live.stage, job.live.words) {
+        parts.push(language.fill(Text::TokensWritten, &[&stats.written_tokens]));
+        if let Some(pace) = stats.tokens_per_second() {
+            parts.push(language.fill(Text::TokensPerSecond, &[&format!("{pace:.0}")]));
+        }
+    }
     if let Some(secs) = state.jobs.secs_left() {
         parts.push(language.fill(Text::TimeLeft, &[&language.duration(secs)]));
     }
     (language.get(stage).to_owned(), parts.join("  ·  "))
+}
+
+/// Returns a size in megabytes, with a decimal where it says something.
+fn megabytes(bytes: u64) -> String {
+    let mega = bytes as f64 / 1e6;
+    if mega < 10.0 { format!("{mega:.1}") } else { format!("{mega:.0}") }
 }
 
 fn status_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use atelier_engine::EngineError;
-use atelier_engine::protocol::{JobContext, JobHandle, JobId, Output, PictureRequest, Request};
+use atelier_engine::protocol::{JobContext, JobHandle, JobId, Output, Request};
 use atelier_engine::service::{Engine, Runner};
 
 use crate::update::Incoming;
@@ -27,8 +27,8 @@ impl EngineLink {
     }
 
     /// Hands over a request; the answer says which job it is, or why not.
-    pub fn submit(&mut self, ticket: u64, request: Box<PictureRequest>) -> Incoming {
-        match self.engine.submit(Request::Picture(request)) {
+    pub fn submit(&mut self, ticket: u64, request: Request) -> Incoming {
+        match self.engine.submit(request) {
             Ok(handle) => {
                 let job = handle.id();
                 self.handles.push(handle);

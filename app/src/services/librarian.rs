@@ -11,7 +11,7 @@ use std::{fmt, fs, io, thread};
 use atelier_engine::EngineError;
 use atelier_engine::library::{DeviceInfo, HOUSE_PICTURE, Models, devices};
 use atelier_engine::models::house_picture::Lexicon;
-use atelier_engine::protocol::{ModelRef, Request};
+use atelier_engine::protocol::ModelRef;
 use atelier_engine::store::files::write_atomic;
 use atelier_engine::store::{ResultRow, Store, png};
 
@@ -191,10 +191,7 @@ impl Desk {
         for job in store.pending()? {
             let key = format!("pending-{}", job.id);
             numbers.insert(key.clone(), job.id);
-            // Requests of kinds that this window has no panel for stay where they are.
-            if let Request::Picture(request) = job.request {
-                unfinished.push(Unfinished { key, request: *request });
-            }
+            unfinished.push(Unfinished { key, request: job.request });
         }
         self.pending = numbers;
         tell(LibraryNews::Opened { folder, unfinished });
@@ -232,7 +229,7 @@ impl Desk {
                 }
             }
             LibraryTask::AddPending { key, request } => {
-                let id = self.store()?.add_pending(&Request::Picture(request))?;
+                let id = self.store()?.add_pending(&request)?;
                 self.pending.insert(key, id);
             }
             LibraryTask::RemovePending(key) => {

@@ -1,6 +1,8 @@
 //! What runs and what waits, and how long it may take.
 
-use atelier_engine::protocol::{JobId, Live, PictureRequest, SamplerKind, Stage};
+use atelier_engine::protocol::{
+    JobId, Live, PictureRequest, Request, SamplerKind, Stage, WordsTask,
+};
 use serde::{Deserialize, Serialize};
 
 /// Says how far a job has come in the window's eyes.
@@ -22,7 +24,7 @@ pub struct Job {
     /// The engine's number, once it accepted the job.
     pub id: Option<JobId>,
     /// What was asked for.
-    pub request: PictureRequest,
+    pub request: Request,
     /// How far it has come.
     pub phase: JobPhase,
     /// Its latest progress.
@@ -31,6 +33,38 @@ pub struct Job {
     pub started_secs: Option<f64>,
     /// The steps that were seen.
     pub steps_seen: Option<StepsSeen>,
+}
+
+impl Job {
+    /// Returns the picture that was asked for, if it was one.
+    pub fn picture(&self) -> Option<&PictureRequest> {
+        match &self.request {
+            Request::Picture(request) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// Returns the words of the person that tell the job from others; empty where there are none.
+    pub fn words(&self) -> String {
+        words_of(&self.request)
+    }
+}
+
+/// Returns the words of the person that tell a request from others; empty where there are none.
+pub fn words_of(request: &Request) -> String {
+    match request {
+        Request::Picture(request) => request.prompt.with_styles(),
+        Request::Sound(request) => request.prompt.trim().to_owned(),
+        Request::Words(request) => match &request.task {
+            WordsTask::Continue { text } => text.clone(),
+            WordsTask::Chat { turns, .. } => {
+                turns.last().map(|turn| turn.text.clone()).unwrap_or_default()
+            }
+            WordsTask::Expand { prompt } => prompt.clone(),
+            _ => String::new(),
+        },
+        _ => String::new(),
+    }
 }
 
 /// Holds the first and the latest step that were seen of a job, with their times.
@@ -90,6 +124,25 @@ impl Pace {
     }
 }
 
+/// The share of a job's progress that loading its model takes.
+const LOADING_SHARE: f32 = 0.05;
+
+/// Returns the share of a model that is loaded, by bytes where they are known.
+fn loaded(steps: Option<[u32; 2]>, bytes: Option<[u64; 2]>) -> f32 {
+    match (bytes, steps) {
+        (Some([read, total]), _) if total > 0 => read.min(total) as f32 / total as f32,
+        (_, Some([done, total])) if total > 0 => done.min(total) as f32 / total as f32,
+        _ => 0.0,
+    }
+}
+
+/// Returns the share of a text that is written, of the most that it may become.
+fn written(job: &Job) -> f32 {
+    let Request::Words(request) = &job.request else { return 0.0 };
+    let tokens = job.live.words.map_or(0, |stats| stats.written_tokens) as f32;
+    LOADING_SHARE + (1.0 - LOADING_SHARE) * (tokens / request.max_tokens.max(1) as f32).min(1.0)
+}
+
 /// Holds what runs and what waits.
 #[derive(Debug, Clone, Default)]
 pub struct JobsState {
@@ -116,6 +169,11 @@ impl JobsState {
         self.jobs.iter().filter(|job| job.phase == JobPhase::Waiting)
     }
 
+    /// Returns the first of the jobs that make pictures: the one that runs, or the next.
+    pub fn first_picture(&self) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.picture().is_some())
+    }
+
     /// Returns a job by the engine's number.
     pub fn by_id(&mut self, id: JobId) -> Option<&mut Job> {
         self.jobs.iter_mut().find(|job| job.id == Some(id))
@@ -128,9 +186,13 @@ impl JobsState {
             (Stage::Sampling, Some([done, total])) if total > 0 => {
                 Some(0.05 + 0.9 * done.min(total) as f32 / total as f32)
             }
-            (Stage::Loading, Some([done, total])) if total > 0 => {
-                Some(0.05 * done.min(total) as f32 / total as f32)
+            (Stage::Loading, steps) => Some(LOADING_SHARE * loaded(steps, job.live.bytes)),
+            (Stage::Reading | Stage::Composing | Stage::Rendering, Some([done, total]))
+                if total > 0 =>
+            {
+                Some(LOADING_SHARE + (1.0 - LOADING_SHARE) * done.min(total) as f32 / total as f32)
             }
+            (Stage::Writing, _) => Some(written(job)),
             (Stage::Decoding | Stage::Saving, _) => Some(0.97),
             _ => Some(0.0),
         }
@@ -153,7 +215,7 @@ impl JobsState {
             Stage::Decoding | Stage::Saving => None,
             _ => {
                 let elapsed = self.clock_secs - job.started_secs?;
-                Some((self.pace.estimate_secs(&job.request)? - elapsed).max(0.0))
+                Some((self.pace.estimate_secs(job.picture()?)? - elapsed).max(0.0))
             }
         }
     }

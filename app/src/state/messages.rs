@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::OffersState;
+
 /// Says what kind of message it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageKind {
@@ -44,6 +46,8 @@ pub struct Toast {
 pub struct MessagesState {
     /// The messages, the latest last.
     pub toasts: Vec<Toast>,
+    /// What the window offers to do.
+    pub offers: OffersState,
     next_id: u64,
 }
 

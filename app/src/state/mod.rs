@@ -9,7 +9,10 @@ pub mod offers;
 pub mod palette;
 pub mod prompt;
 pub mod settings;
+pub mod shell;
+pub mod sound;
 pub mod time_span;
+pub mod words;
 
 pub use canvas::{CanvasState, Shown, View};
 pub use history::{Entry, HistoryState, Thumbnail};
@@ -20,12 +23,15 @@ pub use offers::{OffersState, RecipeOffer, Unfinished};
 pub use palette::PaletteState;
 pub use prompt::{PromptState, SIZE_PRESETS, SeedState, SizePreset};
 pub use settings::{SavedSettings, SettingsState, ThemeChoice};
+pub use shell::{Room, ShellState};
+pub use sound::SoundState;
 pub use time_span::TimeSpan;
+pub use words::WordsState;
 
 /// Names a result: its number in the library, or a negative number while there is no library.
 pub type ResultId = i64;
 
-/// Holds everything that the window shows.
+/// Holds everything that the window shows, in at most ten parts.
 #[derive(Debug, Clone, Default)]
 pub struct AppState {
     /// The request that is being written.
@@ -40,10 +46,12 @@ pub struct AppState {
     pub models: ModelsState,
     /// What the user chose once for all.
     pub settings: SettingsState,
-    /// The messages in the corner.
+    /// The messages in the corner, and what the window offers to do.
     pub messages: MessagesState,
-    /// What the window offers to do.
-    pub offers: OffersState,
-    /// The command palette.
-    pub palette: PaletteState,
+    /// The room that is open, and the command palette.
+    pub shell: ShellState,
+    /// The words room.
+    pub words: WordsState,
+    /// The sound room.
+    pub sound: SoundState,
 }

@@ -1,6 +1,6 @@
 //! What the window offers to do, and the user may refuse.
 
-use atelier_engine::protocol::PictureRequest;
+use atelier_engine::protocol::{PictureRequest, Request};
 
 /// Holds a request that an earlier run of the program did not finish.
 #[derive(Debug, Clone, PartialEq)]
@@ -8,7 +8,7 @@ pub struct Unfinished {
     /// Its key among the pending requests.
     pub key: String,
     /// What was asked for.
-    pub request: PictureRequest,
+    pub request: Request,
 }
 
 /// Holds a recipe that was read from a picture.

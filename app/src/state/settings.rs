@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use atelier_engine::protocol::DeviceChoice;
 use serde::{Deserialize, Serialize};
 
-use super::Pace;
+use super::{Pace, Room};
 use crate::i18n::Language;
 
 /// The scales that are offered, in percent.
@@ -68,6 +68,8 @@ pub struct SavedSettings {
     pub device: DeviceChoice,
     /// How fast this machine paints.
     pub pace: Pace,
+    /// The room that was open.
+    pub room: Room,
     /// The prompt that was being written.
     pub draft: String,
     /// The negative prompt that was being written.

@@ -72,3 +72,53 @@ pub const COMMAND: &str = "\u{e1c4}";
 pub const DRIVE: &str = "\u{e2a0}";
 /// Uses the settings again.
 pub const REUSE: &str = "\u{e094}";
+/// The pictures room.
+pub const IMAGE: &str = "\u{e2ca}";
+/// The words room.
+pub const WORDS: &str = "\u{e17a}";
+/// The sound room.
+pub const MUSIC: &str = "\u{e340}";
+/// Edits.
+pub const EDIT: &str = "\u{e3b4}";
+/// Makes again.
+pub const REDO: &str = "\u{e036}";
+/// Goes to the one before.
+pub const CARET_LEFT: &str = "\u{e138}";
+/// Searches.
+pub const SEARCH: &str = "\u{e30c}";
+/// Sends.
+pub const SEND: &str = "\u{e396}";
+/// A language model.
+pub const WRITER: &str = "\u{e3ac}";
+/// Takes back.
+pub const UNDO: &str = "\u{e08a}";
+/// Goes on from here.
+pub const GO_ON: &str = "\u{e01a}";
+/// Says more.
+pub const EXPAND: &str = "\u{e6b6}";
+/// Settings of what is at hand.
+pub const SLIDERS: &str = "\u{e434}";
+/// A surprise.
+pub const SHUFFLE: &str = "\u{e422}";
+/// Begins something new.
+pub const NEW_NOTE: &str = "\u{e34c}";
+/// Plays.
+pub const PLAY: &str = "\u{e3d0}";
+/// Halts the playing.
+pub const PAUSE: &str = "\u{e39e}";
+/// Back to the start.
+pub const TO_START: &str = "\u{e5a4}";
+/// Plays over and over.
+pub const LOOP: &str = "\u{e3f6}";
+/// Loudness.
+pub const SPEAKER: &str = "\u{e44a}";
+/// Silence.
+pub const SPEAKER_OFF: &str = "\u{e45c}";
+/// A waveform.
+pub const WAVEFORM: &str = "\u{e802}";
+/// A piano roll.
+pub const PIANO: &str = "\u{e9c8}";
+/// Writes a file elsewhere.
+pub const EXPORT: &str = "\u{eaf0}";
+/// Tempo.
+pub const METRONOME: &str = "\u{ec8e}";

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use atelier_engine::EngineError;
 use atelier_engine::protocol::{Event, JobId, Live, Notice, Output, Partial, Picture, Stage};
 
+use super::sound::apply_sound;
 use super::{Effect, Incoming, LibraryNews, LibraryTask, file_name, say, say_error, show};
 use crate::i18n::Text;
 use crate::state::{
@@ -36,9 +37,9 @@ pub fn apply(state: &mut AppState, incoming: Incoming) -> Vec<Effect> {
 }
 
 fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
-    let Some(ticket) = state.jobs.by_id(event.job()).map(|job| job.ticket) else {
-        return Vec::new();
-    };
+    let Some(job) = state.jobs.by_id(event.job()) else { return Vec::new() };
+    let (ticket, is_picture) = (job.ticket, job.picture().is_some());
+    let mut effects = apply_sound(state, &event);
     match event {
         Event::Started(id) => {
             let now = state.jobs.clock_secs;
@@ -51,19 +52,16 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
             job.started_secs = Some(now);
             state.jobs.jobs.insert(0, job);
             // A preview takes the canvas only from a preview: who looks at a result keeps it.
-            if state.canvas.shown == Shown::Nothing {
-                return show(state, Shown::Live);
+            if is_picture && state.canvas.shown == Shown::Nothing {
+                effects.extend(show(state, Shown::Live));
             }
-            Vec::new()
         }
         Event::Partial(_, Partial::Picture(picture)) => {
             // Who watches a batch goes on watching; the film strip has the finished one.
             add_result(state, picture);
-            Vec::new()
         }
         Event::Finished(id, Output::Picture(output)) => {
             learn(state, id);
-            let mut effects = Vec::new();
             let last = output.pictures.into_iter().map(|picture| add_result(state, picture)).last();
             if let (Some(Some(id)), Shown::Live) = (last, state.canvas.shown) {
                 effects.extend(show(state, Shown::Result(id)));
@@ -73,11 +71,22 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
             }
             effects.extend(end_job(state, ticket, None));
             effects.push(Effect::SaveSettings);
-            effects
         }
-        Event::Failed(_, error) => end_job(state, ticket, Some(&error)),
-        _ => Vec::new(),
+        Event::Finished(_, output) => {
+            let notices = match &output {
+                Output::Words(output) => output.notices.as_slice(),
+                Output::Sound(output) => output.notices.as_slice(),
+                _ => &[],
+            };
+            for notice in notices {
+                say_notice(state, notice);
+            }
+            effects.extend(end_job(state, ticket, None));
+        }
+        Event::Failed(_, error) => effects.extend(end_job(state, ticket, Some(&error))),
+        _ => {}
     }
+    effects
 }
 
 /// Puts a finished picture into the film strip, once; `None` when it was deleted meanwhile.
@@ -110,18 +119,22 @@ fn add_result(state: &mut AppState, picture: Picture) -> Option<ResultId> {
 
 /// Ends a job: its pending note goes, an error is said, and the canvas finds something to show.
 fn end_job(state: &mut AppState, ticket: u64, error: Option<&EngineError>) -> Vec<Effect> {
+    let was_picture =
+        state.jobs.jobs.iter().any(|job| job.ticket == ticket && job.picture().is_some());
     state.jobs.jobs.retain(|job| job.ticket != ticket);
     let mut effects = vec![Effect::Library(LibraryTask::RemovePending(ticket.to_string()))];
     match error {
         None | Some(EngineError::Cancelled) => {}
         Some(error) => say_error(state, error),
     }
-    if state.canvas.shown == Shown::Live && state.jobs.jobs.is_empty() {
+    let paints_on = state.jobs.first_picture().is_some();
+    if state.canvas.shown == Shown::Live && !paints_on {
         let before = state.canvas.before.filter(|id| state.history.get(*id).is_some());
         let fallback = before.or_else(|| state.history.entries.first().map(|entry| entry.id));
         effects.extend(show(state, fallback.map_or(Shown::Nothing, Shown::Result)));
     } else if error.is_none()
-        && !state.jobs.jobs.is_empty()
+        && was_picture
+        && paints_on
         && state.history.entries.first().map(|e| e.id) == state.canvas.result()
         && state.canvas.compare.is_none()
     {
@@ -155,7 +168,9 @@ fn learn(state: &mut AppState, id: JobId) {
     let Some(per_step) = seen.secs_per_step() else { return };
     let step_secs = per_step * f64::from(seen.total);
     let other_secs = (now - started - step_secs).max(0.0);
-    state.jobs.pace.learn(&job.request, step_secs, other_secs);
+    if let Some(request) = job.picture() {
+        state.jobs.pace.learn(request, step_secs, other_secs);
+    }
 }
 
 fn say_notice(state: &mut AppState, notice: &Notice) {
@@ -183,7 +198,7 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
         LibraryNews::Opened { folder, unfinished } => {
             state.settings.data_folder = Some(folder);
             // Requests of this run may be noted already, if the user was quick.
-            state.offers.unfinished = unfinished
+            state.messages.offers.unfinished = unfinished
                 .into_iter()
                 .filter(|old| !state.jobs.jobs.iter().any(|job| job.ticket.to_string() == old.key))
                 .collect();
@@ -233,7 +248,7 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
             state.canvas.awaited.retain(|other| *other != id);
             say_error(state, &error);
         }
-        LibraryNews::Recipe(offer) => state.offers.recipe = Some(*offer),
+        LibraryNews::Recipe(offer) => state.messages.offers.recipe = Some(*offer),
         LibraryNews::NoRecipe { file_name } => {
             let text = language.fill(Text::NoRecipe, &[&file_name]);
             let hint = language.get(Text::NoRecipeHint).to_owned();

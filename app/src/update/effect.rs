@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use atelier_engine::EngineError;
-use atelier_engine::protocol::{Event, JobId, Live, PictureRequest, Pixels};
+use atelier_engine::protocol::{Event, JobId, Live, Pixels, Request};
 
 use crate::state::{DeviceEntry, Entry, ModelInfo, RecipeOffer, ResultId, Unfinished};
 
@@ -16,7 +16,7 @@ pub enum Effect {
         /// The window's number for the job.
         ticket: u64,
         /// What is asked for.
-        request: Box<PictureRequest>,
+        request: Request,
     },
     /// Cancels a job.
     CancelJob(JobId),
@@ -68,7 +68,7 @@ pub enum LibraryTask {
         /// Its key.
         key: String,
         /// The request.
-        request: Box<PictureRequest>,
+        request: Request,
     },
     /// Forgets a pending request.
     RemovePending(String),

@@ -1,0 +1,32 @@
+//! What frames everything else: the room that is open, and the command palette.
+
+use serde::{Deserialize, Serialize};
+
+use super::PaletteState;
+
+/// Names a room of the studio.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Room {
+    /// Pictures are made here.
+    #[default]
+    Pictures,
+    /// Conversations with a language model.
+    Words,
+    /// Music is made here.
+    Sound,
+}
+
+impl Room {
+    /// Lists every room, in the order of their tabs.
+    pub const ALL: [Self; 3] = [Self::Pictures, Self::Words, Self::Sound];
+}
+
+/// Holds what frames everything else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ShellState {
+    /// The room that is open.
+    pub room: Room,
+    /// The command palette.
+    pub palette: PaletteState,
+}
