@@ -33,10 +33,10 @@ impl TinyModel {
             header.insert(name, entry);
         }
         let config = json!({
-            "version": 1, "encoder": "area4", "prediction": "x0", "latent_channels": 48,
+            "version": 2, "encoder": "area4", "prediction": "x0", "latent_channels": 48,
             "dec_width": 8, "dec_blocks": 1, "dec_out_width": 4, "vocab": 8, "max_tokens": 4,
             "width": WIDTH, "heads": 1, "mlp": MLP, "blocks": 2, "text_blocks": 1,
-            "time_freqs": 4, "pos_freqs": 2, "rope_base": 100.0,
+            "time_freqs": 4, "pos_freqs": 2, "rope_base": 100.0, "mend": MEND,
             "latent_mean": vec![0.3; 48], "latent_std": vec![0.5; 48],
         });
         let lexicon = json!({
@@ -53,6 +53,7 @@ impl TinyModel {
 
 const WIDTH: usize = 64;
 const MLP: usize = 32;
+const MEND: usize = 16;
 
 /// Writes a safetensors file from its header and data.
 ///
@@ -104,15 +105,19 @@ fn shapes() -> Vec<(String, Vec<usize>)> {
         add(format!("dit.{name}.weight"), &[outputs, inputs]);
         add(format!("dit.{name}.bias"), &[outputs]);
     }
+    add("dit.mend.time.weight".into(), &[MEND, WIDTH]);
     for (name, outputs, inputs) in [
-        ("conv_in", 8, 3),
-        ("blocks.0.conv1", 8, 8),
-        ("blocks.0.conv2", 8, 8),
-        ("up3", 16, 8),
-        ("up4", 12, 4),
+        ("dit.mend.conv1", MEND, 96),
+        ("dit.mend.conv2", MEND, MEND),
+        ("dit.mend.conv3", 48, MEND),
+        ("dec.conv_in", 8, 3),
+        ("dec.blocks.0.conv1", 8, 8),
+        ("dec.blocks.0.conv2", 8, 8),
+        ("dec.up3", 16, 8),
+        ("dec.up4", 12, 4),
     ] {
-        add(format!("dec.{name}.weight"), &[outputs, inputs, 3, 3]);
-        add(format!("dec.{name}.bias"), &[outputs]);
+        add(format!("{name}.weight"), &[outputs, inputs, 3, 3]);
+        add(format!("{name}.bias"), &[outputs]);
     }
     all
 }

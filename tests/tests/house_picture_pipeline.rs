@@ -121,8 +121,11 @@ fn the_kernels_and_candle_paint_the_same_latents() -> Result<()> {
             },
         );
         let (Some(kernels), Some(candle)) = (both.next(), both.next()) else { bail!("no pair") };
-        for (a, b) in kernels?.iter().zip(candle?) {
-            ensure!((a - b).abs() < 1e-4, "{}: {a} and {b}", sampler.id());
+        let (kernels, candle) = (kernels?, candle?);
+        // Random weights make latents of some tens; their last bits are worth that much more.
+        let largest = kernels.iter().fold(10.0, |most: f32, value| most.max(value.abs()));
+        for (a, b) in kernels.iter().zip(candle) {
+            ensure!((a - b).abs() < 1e-5 * largest, "{}: {a} and {b}", sampler.id());
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::error::EngineError;
 /// Names are those of the file; what the program does not need is ignored.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Config {
-    /// Version of the format; 1.
+    /// Version of the format: 1, or 2 for one that may have a [`Config::mend`].
     pub version: u32,
     /// How pictures become latents; `area4`.
     pub encoder: String,
@@ -57,6 +57,9 @@ pub struct Config {
     /// How many of a prompt's concepts bring their sketch; 0 in a model without sketches.
     #[serde(default)]
     pub sketch_max: usize,
+    /// Width of the net that mends the seams between tokens; 0 in a model without one.
+    #[serde(default)]
+    pub mend: usize,
     /// Mean of each channel of the latents that the transformer knows normalised.
     pub latent_mean: Vec<f32>,
     /// Standard deviation of each channel.
@@ -114,13 +117,19 @@ impl Config {
         let is_absurd = |size: &usize| !(1..=1 << 16).contains(size);
         let moments = self.latent_mean.iter().chain(&self.latent_std);
         Some(match () {
-            () if self.version != 1 || self.encoder != "area4" || self.prediction != "x0" => {
+            () if !(1..=2).contains(&self.version)
+                || self.encoder != "area4"
+                || self.prediction != "x0" =>
+            {
                 "describes a kind of model that this program does not know"
             }
             () if self.latent_channels != 3 * CELL * CELL => {
                 "gives another latent than 48 channels"
             }
-            () if widths.iter().any(is_absurd) || is_absurd(&self.time_freqs) => {
+            () if widths.iter().any(is_absurd)
+                || is_absurd(&self.time_freqs)
+                || self.mend > 1 << 16 =>
+            {
                 "gives a size that no house model has"
             }
             () if Some(self.width) != self.heads.checked_mul(HEAD_WIDTH) => {

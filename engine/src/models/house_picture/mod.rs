@@ -9,6 +9,7 @@
 mod config;
 mod decoder;
 mod lexicon;
+mod mend;
 mod mixer;
 mod text_encoder;
 mod transformer;

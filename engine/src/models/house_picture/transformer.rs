@@ -3,6 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use super::config::{Config, HEAD_WIDTH, PATCH};
+use super::mend::Mend;
 use super::mixer::Mixer;
 use super::text_encoder::TextStates;
 use crate::error::EngineError;
@@ -26,6 +27,7 @@ pub struct FlowTransformer {
     blocks: Vec<Block>,
     final_ada: Linear,
     last: Linear,
+    mend: Option<Mend>,
 }
 
 #[derive(Debug, Clone)]
@@ -76,6 +78,7 @@ impl FlowTransformer {
             blocks: blocks.collect::<Result<_, EngineError>>()?,
             final_ada: Linear::new(width, 2 * width, &load.pp("final_ada"))?,
             last: Linear::new(width, patch, &load.pp("final"))?,
+            mend: Mend::new(config, &load.pp("mend"))?,
         })
     }
 
@@ -164,7 +167,11 @@ impl FlowTransformer {
         let x = Tensor::cat(&ends.collect::<Result<Vec<_>, _>>()?, 0)?; // [batch · tokens, width]
         let modulation = self.final_ada.forward(&c)?; // [batch, 2 · width]
         let x = modulate(&self.compute, &x, &modulation, (0, 1), latent_spans)?;
-        self.unpatchify(&self.last.forward(&x)?, batch, *grid)
+        let guess = self.unpatchify(&self.last.forward(&x)?, batch, *grid)?;
+        match &self.mend {
+            Some(mend) => mend.forward(&guess, latents, &c),
+            None => Ok(guess),
+        }
     }
 
     /// Cuts latents into tokens `[batch · tokens, channels · 4]`, ordered (channel, row, column).
