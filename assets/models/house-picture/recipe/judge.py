@@ -1,66 +1,124 @@
-"""The judge: a small classifier of composed scenes, which scores what the model draws.
+"""The judge: recognises what a composed scene shows, and scores what the model draws.
 
-It sees pictures averaged to 64 pixels and has three heads: concept, colour (natural first) and
-background (none first).  It is trained on real composed scenes of one object only, never on
-anything the model drew, and on no held-out combination.
+It sees pictures averaged to 64 pixels.  Nothing in it is learnt by descent: a thing is told by
+histograms of gradients (so that its colour hardly matters) and linear discriminants, its colour
+and its background by histograms of colours, widened by random units, and ridge regression; all of
+it has a closed form and takes a minute or two.  It is made from real composed scenes of one object
+only, never from anything the model drew, and from no held-out combination; a convolutional judge
+trained for eight minutes knew 49 % of the held-out things, this one nearly all.
 """
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
-import elastic
 from backgrounds import NAMES
 from lexicon import COLOURS, read_concepts
+from scenes import Composer
 
-SIDE = 64
-
-
-class Res(nn.Module):
-    def __init__(self, c):
-        super().__init__()
-        self.norm = nn.GroupNorm(8, c)
-        self.conv1 = nn.Conv2d(c, c, 3, padding=1)
-        self.conv2 = nn.Conv2d(c, c, 3, padding=1)
-        self.conv2.weight.data *= 0.3
-
-    def forward(self, x):
-        return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
+SIDE, CELL, TURNS = 64, 4, 9
+BINS = 6  # of a colour channel
+DIRECTIONS = 64  # linear discriminants
+UNITS = 2000  # random units for colours
 
 
-class Judge(nn.Module):
-    """Small pictures [b,3,64,64] in [-1,1] -> logits of concept, colour, background."""
+def gradients(px):
+    """uint8 [n,64,64,3] -> [n,2304]: directions of edges in cells of 4 pixels, evened out locally."""
+    x = F.pad(torch.from_numpy(px).permute(0, 3, 1, 2).float() / 255, (1, 1, 1, 1), mode="replicate")
+    gx, gy = x[:, :, 1:-1, 2:] - x[:, :, 1:-1, :-2], x[:, :, 2:, 1:-1] - x[:, :, :-2, 1:-1]
+    size = gx**2 + gy**2
+    k = size.argmax(1, keepdim=True)  # the channel with the strongest edge
+    gx, gy = gx.gather(1, k)[:, 0], gy.gather(1, k)[:, 0]
+    size = size.gather(1, k)[:, 0].sqrt().clamp(max=0.5)
+    turn = (torch.atan2(gy, gx) % np.pi) / np.pi * TURNS
+    low = turn.floor()
+    part, low = turn - low, low.long() % TURNS
+    h = torch.zeros(len(x), TURNS, SIDE, SIDE)
+    h.scatter_(1, low[:, None], (size * (1 - part))[:, None])
+    h.scatter_add_(1, ((low + 1) % TURNS)[:, None], (size * part)[:, None])
+    h = F.avg_pool2d(h, CELL)
+    near = F.avg_pool2d((h**2).sum(1, keepdim=True), 3, 1, 1, count_include_pad=False)
+    return (h / (near * 9 + 1e-4).sqrt()).flatten(1).clamp(max=0.4)
 
-    def __init__(self):
-        super().__init__()
-        w = (48, 96, 192)
-        self.conv_in = nn.Conv2d(12, w[0], 3, padding=1)
-        self.r1 = Res(w[0])
-        self.d1 = nn.Conv2d(w[0], w[1], 3, 2, padding=1)
-        self.r2 = Res(w[1])
-        self.d2 = nn.Conv2d(w[1], w[2], 3, 2, padding=1)
-        self.r3 = Res(w[2])
-        self.norm = nn.LayerNorm(2 * w[2])
-        self.concept = nn.Linear(2 * w[2], len(read_concepts()))
-        self.colour = nn.Linear(2 * w[2], 1 + len(COLOURS))
-        self.background = nn.Linear(2 * w[2], 1 + len(NAMES))
 
-    def features(self, x):
-        """[b,384]: mean and maximum over the last map."""
-        x = self.r1(self.conv_in(F.pixel_unshuffle(x, 2)))
-        x = self.r3(self.d2(F.silu(self.r2(self.d1(F.silu(x))))))
-        x = F.silu(x).flatten(2).float()
-        return self.norm(torch.cat([x.mean(2), x.amax(2)], 1))
+def colours(px):
+    """uint8 [n,64,64,3] -> [n,2*216]: histograms of colours outside and inside of the middle."""
+    n = BINS**3
+    b = (torch.from_numpy(px).float() / 256 * BINS).long()
+    b = (b * torch.tensor([BINS * BINS, BINS, 1])).sum(-1)
+    inside = torch.zeros(SIDE, SIDE, dtype=torch.long)
+    inside[14:54, 14:50] = n
+    out = torch.zeros(len(px), 2 * n)
+    out.scatter_add_(1, (b + inside).flatten(1), torch.ones(1).expand(len(px), SIDE * SIDE))
+    out = out.unflatten(1, (2, n))
+    return (out / out.sum(2, keepdim=True)).sqrt().flatten(1)
 
-    def forward(self, x):
-        f = self.features(x)
-        return self.concept(f), self.colour(f), self.background(f)
+
+def parts(f, px, size=500):
+    return torch.cat([f(px[i : i + size]) for i in range(0, len(px), size)])
+
+
+class Judge:
+    """Tensors by name in `t`; made by `fit`."""
+
+    def __init__(self, t):
+        self.t = t
+
+    @classmethod
+    def fit(cls, px, y):
+        things, t = len(read_concepts()), {}
+        g = parts(gradients, px)
+        count = torch.bincount(y[:, 0], minlength=things).clamp(min=1)[:, None]
+        mean = torch.zeros(things, g.shape[1]).index_add_(0, y[:, 0], g) / count
+        t["middle"] = g.mean(0)
+        rest = g - mean[y[:, 0]]
+        cov = rest.T @ rest / len(rest)
+        root = torch.linalg.cholesky(cov + 0.3 * cov.diag().mean() * torch.eye(len(cov)))
+        white = torch.linalg.solve_triangular(root, (mean - t["middle"]).T, upper=False)
+        lead = torch.linalg.svd(white, full_matrices=False)[0][:, :DIRECTIONS]
+        t["directions"] = torch.linalg.solve_triangular(root.T, lead, upper=True)
+        t["things"] = (mean - t["middle"]) @ t["directions"]
+        c, natural = parts(colours, px), y[:, 1] == 0
+        n = BINS**3
+        own = torch.zeros(things, n).index_add_(0, y[natural, 0], c[natural, n:])
+        t["own"] = own / torch.bincount(y[natural, 0], minlength=things).clamp(min=1)[:, None]
+        x = torch.cat([c, c[:, n:] - t["own"][y[:, 0]]], 1)
+        t["mean"], t["std"] = x.mean(0), x.std(0) + 0.02
+        gen = torch.Generator().manual_seed(1)
+        t["mix"] = torch.randn(x.shape[1], UNITS, generator=gen) / x.shape[1] ** 0.5
+        t["shift"] = torch.randn(UNITS, generator=gen) * 0.5
+        self = cls(t)
+        x = self.widen(x)
+        root = torch.linalg.cholesky(x.T @ x + torch.eye(x.shape[1]))
+        for name, i, k in (("colour", 1, 1 + len(COLOURS)), ("background", 2, 1 + len(NAMES))):
+            t[name] = torch.cholesky_solve(x.T @ F.one_hot(y[:, i], k).float(), root)
+        return self
+
+    def widen(self, x):
+        t = self.t
+        x = (x - t["mean"]) / t["std"]
+        return torch.cat([x, F.relu(x @ t["mix"] + t["shift"]), torch.ones(len(x), 1)], 1)
+
+    def see(self, px):
+        """uint8 [n,64,64,3] -> scores of concept, colour (natural first), background (none first),
+        and features [n,64+12+27] for distances between sets of pictures."""
+        t = self.t
+        z = (parts(gradients, px) - t["middle"]) @ t["directions"]
+        thing = z @ t["things"].T - 0.5 * t["things"].square().sum(1)
+        c = parts(colours, px)
+        # The colour is asked of the thing that the judge saw, not of the one that was wanted.
+        x = self.widen(torch.cat([c, c[:, BINS**3 :] - t["own"][thing.argmax(1)]], 1))
+        colour, background = x @ t["colour"], x @ t["background"]
+        return (thing, colour, background), torch.cat([z / t["things"].std(), 3 * colour, 3 * background], 1)
+
+
+def hits(scores, want):
+    """bool [n,3]: concept, colour and background recognised as wanted."""
+    return torch.stack([a.argmax(1) == want[:, k] for k, a in enumerate(scores)], 1)
 
 
 def labels(records):
@@ -76,90 +134,46 @@ def single(r):
     return len(r["objects"]) == 1 and r["count"] == 1 and not r["light"]
 
 
-def muon(name, p):
-    return int(p.ndim == 4 and "conv_in" not in name)
+def small(a):
+    """uint8 [...,256,256,3] -> uint8 [...,64,64,3]."""
+    *n, h, w, c = a.shape
+    return np.rint(a.reshape(*n, h // 4, 4, w // 4, 4, c).mean((-4, -2), dtype=np.float32)).astype(np.uint8)
 
 
-def worker(rank, shared, args):
-    torch.set_num_threads(1)
-    torch.manual_seed(rank)
-    rng = np.random.default_rng([shared.step.value, rank])
-    judge = Judge()
-    w = elastic.Worker(shared, judge)
-    rows = torch.load(args.work / "judge-rows.pt")
-    pix = np.load(args.work / "judge-pix.npy", mmap_mode="r")
-
-    def rate(step):
-        return min(1, (step + 1) / 50) * max(0.0, min(1, (args.t1 - time.time()) / (args.t1 - args.t0) / 0.6))
-
-    while not shared.stop.value:
-        w.pull()
-        i = rng.integers(args.keep_out, len(pix), args.micro)
-        x = torch.from_numpy(pix[i]).permute(0, 3, 1, 2) / 127.5 - 1
-        y = rows[torch.from_numpy(i)]
-        if rng.random() < 0.5:
-            x = x.flip(3)
-        dy, dx = rng.integers(-4, 5, 2)
-        x = torch.roll(x, (int(dy), int(dx)), (2, 3))
-        x = x * (1 + 0.05 * torch.randn(len(x), 1, 1, 1)) + 0.03 * torch.randn(len(x), 3, 1, 1)
-        x = x + torch.randn_like(x) * torch.rand(len(x), 1, 1, 1) * 0.1
-        with torch.autocast("cpu", torch.bfloat16):
-            out = judge(x)
-        loss = sum(F.cross_entropy(o.float(), y[:, k]) for k, o in enumerate(out))
-        loss.backward()
-        hit = (out[0].argmax(1) == y[:, 0]).float().mean()
-        w.push(len(x), args.micro, lambda s: 2e-3 * rate(s), lambda s: 0.02 * rate(s), 0.99, [1, loss.item(), hit.item()])
+def scenes(comp, n, seed, held=False):
+    """n new scenes of one object, 60 % of them recoloured: pictures [n,64,64,3] and labels."""
+    rng, px, recs = np.random.default_rng(seed), np.empty((n, SIDE, SIDE, 3), np.uint8), []
+    while len(recs) < n:
+        sc = comp.choose(rng, want_held=held, hues=0.6)
+        if single(sc):
+            px[len(recs)] = small(comp.render(sc, rng))
+            recs.append(sc)
+    return px, labels(recs)
 
 
 def load(work):
-    j = Judge()
-    j.load_state_dict(torch.load(Path(work) / "judge.pt"))
-    return j.eval()
+    return Judge(torch.load(Path(work) / "judge.pt"))
 
 
 def main():
     p = argparse.ArgumentParser()
+    p.add_argument("--data", type=Path, required=True)
     p.add_argument("--work", type=Path, required=True)
-    p.add_argument("--minutes", type=float, default=8)
-    p.add_argument("--micro", type=int, default=64)
-    p.add_argument("--workers", type=int, default=1)
-    p.add_argument("--keep-out", type=int, default=500, help="scenes kept out of training, to measure the judge")
+    p.add_argument("--n", type=int, default=16000, help="scenes made beside those of make_scenes.py")
+    p.add_argument("--test", type=int, default=1000, help="held-out scenes, to measure the judge")
     args = p.parse_args()
-    torch.manual_seed(3)
-    recs = [json.loads(line) for line in open(args.work / "records.jsonl")]
-    keep = [i for i, r in enumerate(recs) if single(r)]
+    with open(args.work / "records.jsonl") as f:
+        recs = [json.loads(line) for line in f]
     n, h, w, c = json.loads((args.work / "scenes.json").read_text())["shape"]
+    keep = [i for i, r in enumerate(recs[:n]) if single(r)]
     src = np.memmap(args.work / "scenes.u8", np.uint8, "r", shape=(n, h, w, c))
-    out = np.empty((len(keep), SIDE, SIDE, 3), np.uint8)
-    for k, i in enumerate(keep):
-        out[k] = np.rint(src[i].reshape(SIDE, 4, SIDE, 4, 3).mean((1, 3), dtype=np.float32))
-    np.save(args.work / "judge-pix.npy", out)
-    rows = labels([recs[i] for i in keep])
-    torch.save(rows, args.work / "judge-rows.pt")
-    start = Judge()
-    if (args.work / "judge.pt").exists():
-        start.load_state_dict(torch.load(args.work / "judge.pt"))  # a judge there is trained further
-    shared = elastic.Shared(start, muon)
-    args.t0 = time.time()
-    args.t1 = args.t0 + 60 * args.minutes
-    ps = elastic.run(worker, args, shared, args.workers)
-    while time.time() < args.t1 and all(q.is_alive() for q in ps):
-        time.sleep(min(20, max(0.1, args.t1 - time.time())))
-        with shared.lock:
-            m, loss, hit, *_ = shared.stats.tolist()
-            shared.stats.zero_()
-        if m:
-            print(f"{time.strftime('%H:%M:%S')} seen {shared.seen.value} loss {loss / m:.3f} concept {hit / m:.3f}", flush=True)
-    shared.stop.value = 1
-    for q in ps:
-        q.join(60)
-    torch.save(shared.state_dict(), args.work / "judge.pt")
-    judge = load(args.work)
-    with torch.no_grad():
-        k = args.keep_out
-        o = judge(torch.from_numpy(out[:k]).permute(0, 3, 1, 2) / 127.5 - 1)
-        hit = torch.stack([a.argmax(1) == rows[:k, i] for i, a in enumerate(o)], 1)
-    print("kept-out scenes: concept, colour, background", hit.float().mean(0).tolist(), "all", hit.all(1).float().mean().item())
+    px, y = scenes(Composer(args.data, args.work, seed=41), args.n, 41)
+    px = np.concatenate([np.stack([small(src[i]) for i in keep]), px])
+    judge = Judge.fit(px, torch.cat([labels([recs[i] for i in keep]), y]))
+    torch.save(judge.t, args.work / "judge.pt")
+    px, y = scenes(Composer(args.data, args.work, seed=4321), args.test, 4321, held=True)
+    h = hits(judge.see(px)[0], y).float()
+    print("real held-out scenes: concept, colour, background", h.mean(0).tolist(), "all", h.all(1).float().mean().item())
 
 
 if __name__ == "__main__":

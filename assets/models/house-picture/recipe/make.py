@@ -29,10 +29,12 @@ def main():
     p.add_argument("--out", type=Path, default=HERE.parent)
     p.add_argument("--painter-minutes", type=float, default=90)
     p.add_argument("--decoder-minutes", type=float, default=12)
-    p.add_argument("--judge-minutes", type=float, default=8)
+    p.add_argument("--scenes", type=int, default=24000)
+    p.add_argument("--judge-scenes", type=int, default=16000)
+    p.add_argument("--pictures", type=int, default=1000, help="how many are scored")
     p.add_argument("--more", type=float, default=0, help="minutes to train a finished transformer further")
     p.add_argument("--guidance", type=float, default=3.0)
-    p.add_argument("--shift", type=float, default=1.0)
+    p.add_argument("--shift", type=float, default=6.0)
     a = p.parse_args()
     a.work.mkdir(parents=True, exist_ok=True)
     io = ("--data", a.data, "--work", a.work)
@@ -44,16 +46,16 @@ def main():
             stage()
             done.touch()
 
-    once("scenes", lambda: run("make_scenes.py", *io))
+    once("scenes", lambda: run("make_scenes.py", *io, "--n", a.scenes, "--others", max(1, a.scenes // 34)))
     once("decoder", lambda: run("train_dec.py", *io, "--minutes", a.decoder_minutes))
-    once("judge", lambda: run("judge.py", "--work", a.work, "--minutes", a.judge_minutes))
+    once("judge", lambda: run("judge.py", *io, "--n", a.judge_scenes))
     once("sketch", lambda: run("sketch.py", *io))
     once("painter", lambda: run("train_dit.py", *io, "--minutes", a.painter_minutes))
     if a.more:
         run("train_dit.py", *io, "--minutes", a.more)
     run("export.py", "--work", a.work, "--out", a.out, "--guidance", a.guidance, "--shift", a.shift)
     run("golden.py", "--model", a.out)
-    run("score.py", *io, "--model", a.out)
+    run("score.py", *io, "--model", a.out, "--n", a.pictures)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ class Config:
     sketch_side: int = 4  # a sketch is a grid of side x side codes
     sketch_width: int = 32  # numbers in a code
     sketch_max: int = 3  # how many of a prompt's concepts bring their sketch
+    mend: int = 0  # width of the net that mends the seams between tokens; 0 for none
     latent_mean: list = field(default_factory=lambda: [0.3] * 48)
     latent_std: list = field(default_factory=lambda: [0.5] * 48)
 
@@ -315,6 +316,27 @@ def place_features(h, w, freqs, device=None):
     return torch.cat([ay.sin(), ay.cos(), ax.sin(), ax.cos()], 1)
 
 
+class Mend(nn.Module):
+    """Adds to a guess of x0 what joins its tokens: they are written side by side, each blind to
+    the exact edge of the next.  It sees the guess, the noisy latent and the time, and starts as
+    nothing at all, so that weights trained without it carry over.
+    """
+
+    def __init__(self, c, width, d):
+        super().__init__()
+        self.conv1 = nn.Conv2d(2 * c, width, 3, padding=1)  # channels: the guess, then the latent
+        self.time = nn.Linear(d, width, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv3 = nn.Conv2d(width, c, 3, padding=1)
+        nn.init.zeros_(self.time.weight)
+        nn.init.zeros_(self.conv3.weight)
+        nn.init.zeros_(self.conv3.bias)
+
+    def forward(self, x0, z, c):
+        x = self.conv1(torch.cat([x0, z], 1)) + self.time(c)[:, :, None, None]
+        return x0 + self.conv3(F.silu(self.conv2(F.silu(x))))
+
+
 class FlowTransformer(nn.Module):
     """The clean latent x0 [b,C,h,w] as guessed from a noisy one at time s [b].
 
@@ -335,6 +357,7 @@ class FlowTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(d, cfg.heads, cfg.mlp) for _ in range(cfg.blocks))
         self.final_ada = nn.Linear(d, 2 * d)  # shift, scale
         self.final = nn.Linear(d, c)
+        self.mend = Mend(cfg.latent_channels, cfg.mend, d) if cfg.mend else None
         for m in (self.ada, self.final_ada, self.final):
             nn.init.zeros_(m.weight)
             nn.init.zeros_(m.bias)
@@ -355,7 +378,8 @@ class FlowTransformer(nn.Module):
             x = m(x, mod, cos, sin, mask)
         shift, scale = self.final_ada(c).float()[:, None, :].chunk(2, dim=-1)
         x = self.final(rms(x[:, t:]) * (1 + scale) + shift)
-        return unpatchify(x.float(), h, w)
+        x = unpatchify(x.float(), h, w)
+        return x if self.mend is None else self.mend(x, z, c).float()
 
 
 class Painter(nn.Module):

@@ -192,8 +192,11 @@ class Composer:
 
     # ------------------------------------------------------------ choice
 
-    def choose(self, rng, shape=(256, 256), want_held=False, concept=None):
-        """A random scene dict; never a held-out combination, or (with want_held) only one."""
+    def choose(self, rng, shape=(256, 256), want_held=False, concept=None, hues=0.32):
+        """A random scene dict; never a held-out combination, or (with want_held) only one.
+
+        A thing has a colour that is not its own with probability `hues` (0.6 with want_held).
+        """
         C = len(self.codes)
         while True:
             u = rng.random()
@@ -202,7 +205,7 @@ class Composer:
             if not two and not want_held and rng.random() < 0.05:
                 count = int(rng.integers(2, 4))
             objs = [
-                {"concept": int(rng.integers(C)) if concept is None else concept, "colour": int(rng.integers(len(COLOURS))) if rng.random() < (0.32 if not want_held else 0.6) else -1}
+                {"concept": int(rng.integers(C)) if concept is None else concept, "colour": int(rng.integers(len(COLOURS))) if rng.random() < (hues if not want_held else 0.6) else -1}
                 for _ in range(2 if two else 1)
             ]
             if two and objs[0]["concept"] == objs[1]["concept"]:

@@ -22,12 +22,13 @@ import torch
 import torch.multiprocessing as mp
 
 import elastic
-from lexicon import CONCEPT0, read_concepts
+from lexicon import CONCEPT0, Lexicon, read_concepts
 from make_scenes import CAPTIONS
 from model import Config, Painter, sketched
 from scenes import SHAPES, Composer
 
 RARE = 0.15
+NATURAL = 0.6  # share of the scenes without a recoloured thing that are taken
 PLACES = 8  # tokens a training caption may have; the few longer ones are skipped
 
 
@@ -61,14 +62,15 @@ class Ring:
         tag = "" if shape == SHAPES[0] else f"-{h}x{w}"
         self.tokens = np.load(work / f"ring-tokens{tag}.npy", mmap_mode="r+")
         n = len(self.tokens)
+        self.hues = [i for (kind, _), i in Lexicon().ids.items() if kind == "colour"]
         self.common = np.array([False] * CONCEPT0 + [c["core"] for c in read_concepts()])
         self.pix = np.memmap(work / f"ring{tag}.u8", np.uint8, "r+", shape=(n, h // 4, w // 4, 3))
 
     def batch(self, rng, n, empty, pairs, most):
         """(pictures uint8 [n,h,w,3], ids [n,PLACES] int64, counts [n] int64).
 
-        A scene with an uncommon thing is taken with probability RARE, one of two things with
-        probability `pairs`.
+        A scene with an uncommon thing is taken with probability RARE, one whose things all have
+        their natural colours with probability NATURAL, one of two things with probability `pairs`.
         """
         rows, ids = [], []
         while len(rows) < n:
@@ -76,6 +78,8 @@ class Ring:
             t = self.tokens[i, int(rng.integers(CAPTIONS))]
             things = t[t >= CONCEPT0]
             if not self.common[things].all() and rng.random() > RARE:
+                continue
+            if not np.isin(t, self.hues).any() and rng.random() > NATURAL:
                 continue
             if len(things) > most or (len(things) > 1 and rng.random() > pairs):
                 continue
@@ -137,7 +141,7 @@ def worker(rank, shared, args):
         other = late and rng.random() < 0.1
         ring = rings[int(rng.integers(1, len(SHAPES)))] if other else rings[0]
         # Most batches hold single things only, so that they carry one sketch and are shorter.
-        most = 1 if rng.random() < 0.7 else 2
+        most = 1 if rng.random() < 0.6 else 2
         pix, ids, n, places = ring.batch(rng, args.micro, 0.1, 1.0, most)
         x0 = encode_small(torch.from_numpy(pix).permute(0, 3, 1, 2) / 127.5 - 1, cfg)
         s = torch.sigmoid(1.2 * torch.randn(len(x0)) + args.noisy).clamp(0.002, 0.998)
