@@ -100,6 +100,12 @@ pub enum EngineError {
         /// What SQLite said.
         reason: String,
     },
+    /// The chat template in a language model's file refused the conversation or is broken.
+    #[error("The model's chat template failed: {reason}")]
+    Template {
+        /// What it said, or what is wrong with it.
+        reason: String,
+    },
     /// A tensor operation failed; a bug or a model that does not fit its description.
     #[error("The model failed: {reason}")]
     Model {
@@ -143,7 +149,7 @@ impl EngineError {
             Self::Panicked { .. } => "Generate again; if it stops again, report it with the recipe",
             Self::NotANumber { .. } => "Lower the guidance or choose another sampler",
             Self::ModelNotFound { .. } => {
-                "Choose a model from the list, or give the path of its folder"
+                "Choose a model from the list, or give the path of its file or folder"
             }
             Self::ModelChanged { .. } => {
                 "Generate again with the model that is here; the picture may differ"
@@ -154,6 +160,9 @@ impl EngineError {
             Self::Device { .. } => "Choose another device in the settings",
             Self::Index { .. } => {
                 "Restart Atelier; the index is rebuilt from the pictures if it is damaged"
+            }
+            Self::Template { .. } => {
+                "Have the model continue a text instead of a conversation, or choose another model"
             }
             Self::Model { .. } => "Choose another model, or report it with the recipe",
         }

@@ -1,3 +1,4 @@
 //! The networks, one folder per family: sizes, loading, and a forward pass each; no loops over steps.
 
 pub mod house_picture;
+pub mod language;

@@ -1,0 +1,20 @@
+//! Language models: decoders of the families llama, mistral, qwen2, qwen3, gemma3, phi3 and
+//! smollm3, with their vocabularies and chat templates.
+
+mod bpe;
+mod cache;
+mod config;
+mod decoder;
+mod layer;
+mod llama2c;
+mod load;
+mod rope;
+mod spm;
+mod template;
+mod tokenizer;
+
+pub use config::{Activation, Config, Pairs, Rope, Sizes};
+pub use decoder::Decoder;
+pub use llama2c::Llama2c;
+pub use template::{ChatTemplate, Message};
+pub use tokenizer::{TextStream, Tokenizer};
