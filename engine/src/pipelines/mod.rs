@@ -1,3 +1,5 @@
 //! Requests → outputs: each pipeline checks its request, runs its networks and reports every step.
 
+mod device;
 pub mod picture;
+pub mod words;

@@ -108,6 +108,11 @@ pub enum Notice {
         /// How many were not.
         dropped: usize,
     },
+    /// Models that were in memory had to go, so that the one that was asked for fits.
+    MadeRoom {
+        /// Their names.
+        names: Vec<String>,
+    },
     /// The recipe names a model with another hash.
     ModelDiffers {
         /// The hash in the request.

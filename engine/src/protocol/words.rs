@@ -155,6 +155,6 @@ pub struct Logits {
     pub shape: [usize; 2],
     /// Row-major values; row 0 chose the first written token.
     pub values: Vec<f32>,
-    /// The tokens that were written, one per row.
+    /// The tokens that were chosen, one per row; the one that ended the text is the last.
     pub tokens: Vec<u32>,
 }

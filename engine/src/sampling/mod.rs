@@ -10,6 +10,7 @@ mod dpm;
 mod guidance;
 mod prediction;
 mod single_step;
+mod tokens;
 mod unipc;
 
 use candle_core::{DType, Tensor};
@@ -21,6 +22,7 @@ use crate::protocol::SamplerKind;
 use combine::is_finite;
 pub use guidance::guide;
 pub use prediction::Prediction;
+pub use tokens::TokenSampler;
 
 /// Estimates the clean latents from noisy ones at a level: `(x, σ) → x0`, all of one shape.
 ///

@@ -1,6 +1,5 @@
 //! Pictures from prompts.
 
-mod device;
 mod noise;
 mod prompts;
 mod validate;
@@ -17,6 +16,7 @@ use crate::error::EngineError;
 use crate::math::schedule::Schedule;
 use crate::models::house_picture::{Conditioning, Config, HousePicture, Lexicon};
 use crate::nn::Compute;
+use crate::pipelines::device;
 use crate::preview::to_pixels;
 use crate::protocol::{
     DeviceChoice, JobContext, Latents, Live, Picture, PictureOutput, PictureRequest, Pixels,
