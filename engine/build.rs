@@ -7,6 +7,9 @@ use std::{env, fs, io};
 /// The files of a house model, in the order of the fields of `Embedded`; only the card may be absent.
 const FILES: [&str; 4] = ["model.safetensors", "config.json", "lexicon.json", "card.md"];
 
+/// The house models that are one GGUF file each.
+const LANGUAGE: [&str; 2] = ["house-writer", "house-composer"];
+
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     let engine = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
@@ -22,7 +25,29 @@ fn main() -> io::Result<()> {
         _ => "None".to_owned(),
     };
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    fs::write(out.join("house_picture.rs"), code)
+    fs::write(out.join("house_picture.rs"), code)?;
+    fs::write(out.join("house_language.rs"), language(&models)?)
+}
+
+/// Writes the list of the house models that are one GGUF file each, as far as they are there.
+fn language(models: &Path) -> io::Result<String> {
+    let mut code = String::from("&[\n");
+    for name in LANGUAGE {
+        let folder = models.join(name);
+        let file = folder.join("model.gguf");
+        let watched =
+            [file.as_path(), folder.as_path(), models].into_iter().find(|path| path.exists());
+        if let Some(watched) = watched {
+            println!("cargo:rerun-if-changed={}", watched.display());
+        }
+        if file.is_file() {
+            let file = file.canonicalize()?;
+            writeln!(code, "    ({name:?}, include_bytes!({file:?}) as &[u8]),")
+                .map_err(io::Error::other)?;
+        }
+    }
+    code.push_str("]\n");
+    Ok(code)
 }
 
 /// Has cargo run this again when a file changes or appears. A path that is missing would make

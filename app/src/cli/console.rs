@@ -108,6 +108,11 @@ impl Console {
         }
     }
 
+    /// Takes the progress bar away, before a result is written piece by piece.
+    pub fn end_bar(&mut self) {
+        self.clear_bar();
+    }
+
     fn clear_bar(&mut self) {
         if !self.bar.is_empty() {
             self.bar.clear();

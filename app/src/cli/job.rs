@@ -16,6 +16,8 @@ pub enum Report<'a> {
     Progress(&'a Live),
     /// One of its pictures is complete.
     Picture(&'a Picture),
+    /// It wrote more text.
+    Text(&'a str),
 }
 
 /// Runs a job; `pause` is how long to wait between two looks at its progress when nothing wakes
@@ -46,6 +48,7 @@ pub fn run(
             let report = match &event {
                 Event::Started(id) => Report::Started(*id),
                 Event::Partial(_, Partial::Picture(picture)) => Report::Picture(picture),
+                Event::Text(_, text) => Report::Text(text),
                 Event::Finished(_, output) => {
                     return refused.map_or_else(|| Ok(output.clone()), Err);
                 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use atelier_engine::EngineError;
-use atelier_engine::protocol::Latents;
+use atelier_engine::protocol::{Latents, Logits};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Encodes latents as the tensor `latents`, `[batch, c, h, w]` f32.
@@ -17,6 +17,24 @@ pub fn encode(latents: &Latents) -> Result<Vec<u8>, EngineError> {
     let bytes: Vec<u8> = latents.values.iter().flat_map(|value| value.to_le_bytes()).collect();
     let view = TensorView::new(Dtype::F32, latents.shape.to_vec(), &bytes).map_err(failed)?;
     safetensors::serialize(HashMap::from([("latents", view)]), None).map_err(failed)
+}
+
+/// Encodes logits as the tensors `logits`, `[tokens, vocabulary]` f32, and `tokens`, `[tokens]`
+/// i64: the tokens that were chosen by them.
+///
+/// # Errors
+/// [`EngineError::Model`] when the values do not fit their shape.
+pub fn encode_logits(logits: &Logits) -> Result<Vec<u8>, EngineError> {
+    let failed = |error: safetensors::SafeTensorError| EngineError::Model {
+        reason: format!("the logits cannot be written: {error}"),
+    };
+    let values: Vec<u8> = logits.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let tokens: Vec<u8> =
+        logits.tokens.iter().flat_map(|token| i64::from(*token).to_le_bytes()).collect();
+    let values = TensorView::new(Dtype::F32, logits.shape.to_vec(), &values).map_err(failed)?;
+    let tokens = TensorView::new(Dtype::I64, vec![logits.tokens.len()], &tokens).map_err(failed)?;
+    let tensors = HashMap::from([("logits", values), ("tokens", tokens)]);
+    safetensors::serialize(tensors, None).map_err(failed)
 }
 
 #[cfg(test)]

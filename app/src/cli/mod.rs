@@ -13,6 +13,7 @@ mod output;
 mod paint;
 mod progress;
 mod studio;
+mod write;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ struct Cli {
 enum Command {
     /// Paints a picture from a prompt
     Paint(paint::PaintArgs),
+    /// Writes with a language model
+    Write(write::WriteArgs),
     /// Prints the recipe in a picture
     Inspect(inspect::InspectArgs),
     /// Measures how fast it is on this machine
@@ -56,6 +59,7 @@ impl Command {
     fn voice(&self) -> Voice {
         match self {
             Self::Paint(arguments) => arguments.voice(),
+            Self::Write(arguments) => arguments.voice(),
             Self::Inspect(arguments) => arguments.voice(),
             Self::Bench(arguments) => arguments.voice(),
         }
@@ -82,6 +86,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut console = Console::standard(command.voice());
     let result = match &command {
         Command::Paint(arguments) => paint::paint(arguments, &mut console, &Interrupt::listen()),
+        Command::Write(arguments) => write::write(arguments, &mut console, &Interrupt::listen()),
         Command::Inspect(arguments) => inspect::inspect(arguments, &mut console),
         Command::Bench(arguments) => bench::bench(arguments, &mut console, &Interrupt::listen()),
     };

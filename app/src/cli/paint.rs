@@ -238,6 +238,7 @@ impl Desk<'_> {
                 }));
             }
             Report::Picture(picture) => self.write(picture)?,
+            Report::Text(_) => {}
         }
         Ok(())
     }

@@ -216,18 +216,27 @@ impl ModelFiles {
         if let Some(known) = self.sha256.get() {
             return Ok(known);
         }
-        let mut hash = Sha256::new();
-        for chunk in self.weights.chunks(CHUNK_BYTES) {
-            check()?;
-            hash.update(chunk);
-        }
-        let mut text = String::with_capacity(64);
-        for byte in hash.finalize() {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
+        let text = hash(&self.weights, check)?;
         Ok(self.sha256.get_or_init(|| text))
     }
+}
+
+/// Returns the hexadecimal SHA-256 of bytes, calling `check` every few milliseconds.
+pub(super) fn hash(
+    bytes: &[u8],
+    check: &mut dyn FnMut() -> Result<(), EngineError>,
+) -> Result<String, EngineError> {
+    let mut hash = Sha256::new();
+    for chunk in bytes.chunks(CHUNK_BYTES) {
+        check()?;
+        hash.update(chunk);
+    }
+    let mut text = String::with_capacity(64);
+    for byte in hash.finalize() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
 }
 
 /// Holds the bytes of a weights file; cheap to clone.
@@ -237,6 +246,12 @@ pub enum Weights {
     Embedded(&'static [u8]),
     /// They were read from a file.
     Read(Arc<Vec<u8>>),
+}
+
+impl From<Vec<u8>> for Weights {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Read(Arc::new(bytes))
+    }
 }
 
 impl Deref for Weights {
@@ -277,7 +292,7 @@ fn read_text(path: &Path) -> Result<String, EngineError> {
     Ok(text)
 }
 
-fn read_weights(
+pub(super) fn read_weights(
     path: &Path,
     check: &mut dyn FnMut() -> Result<(), EngineError>,
 ) -> Result<Vec<u8>, EngineError> {

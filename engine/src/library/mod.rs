@@ -3,12 +3,14 @@
 mod devices;
 mod estimate;
 mod files;
+mod language;
 mod memory;
 mod models;
 
 pub use devices::{DeviceInfo, devices};
 pub use estimate::{Estimate, estimate};
 pub use files::{Located, ModelFiles, Weights};
+pub use language::{HOUSE_COMPOSER, HOUSE_WRITER, LanguageEntry, LanguageFile, LocatedFile};
 pub use memory::{peak_memory_bytes, total_memory_bytes};
 pub use models::{HOUSE_PICTURE, Models};
 

@@ -43,6 +43,18 @@ impl Models {
         Self { first: places.into_iter().collect(), with_embedded: false, last: Vec::new() }
     }
 
+    pub(super) fn first_places(&self) -> &[PathBuf] {
+        &self.first
+    }
+
+    pub(super) fn last_places(&self) -> &[PathBuf] {
+        &self.last
+    }
+
+    pub(super) fn has_embedded(&self) -> bool {
+        self.with_embedded
+    }
+
     /// Finds a model without opening its weights.
     ///
     /// A name with a path separator in it is the path of a model's folder or of its weights file.

@@ -7,6 +7,8 @@ pub(super) struct Residents<K, M> {
     budget_bytes: u64,
     /// The one used last stands last.
     entries: Vec<Entry<K, M>>,
+    /// Who had to go since the last time that this was asked.
+    gone: Vec<K>,
 }
 
 struct Entry<K, M> {
@@ -18,7 +20,7 @@ struct Entry<K, M> {
 impl<K: PartialEq, M> Residents<K, M> {
     /// Keeps at most `budget_bytes` of models, except that one model is always kept.
     pub(super) fn new(budget_bytes: u64) -> Self {
-        Self { budget_bytes, entries: Vec::new() }
+        Self { budget_bytes, entries: Vec::new(), gone: Vec::new() }
     }
 
     /// Returns the model of this key; loads it when it is not in memory, after letting others go
@@ -39,6 +41,11 @@ impl<K: PartialEq, M> Residents<K, M> {
         Ok(&mut self.entries.push_mut(entry).model)
     }
 
+    /// Returns the keys of the models that had to make room since the last call.
+    pub(super) fn take_gone(&mut self) -> Vec<K> {
+        std::mem::take(&mut self.gone)
+    }
+
     /// Lets every model go.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
@@ -51,7 +58,7 @@ impl<K: PartialEq, M> Residents<K, M> {
         while !self.entries.is_empty()
             && held(&self.entries).saturating_add(bytes) > self.budget_bytes
         {
-            self.entries.remove(0);
+            self.gone.push(self.entries.remove(0).key);
         }
     }
 }
@@ -87,6 +94,8 @@ mod tests {
         let mut residents = Residents::new(20);
         assert_eq!(loaded(&mut residents, "abac"), "abc");
         assert_eq!(held(&residents), "ac");
+        assert_eq!(residents.take_gone(), ['b']);
+        assert_eq!(residents.take_gone(), []);
     }
 
     #[test]

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use super::Runner;
 use super::residents::Residents;
 use crate::error::EngineError;
-use crate::library::{Located, ModelFiles, Models, devices, total_memory_bytes};
+use crate::library::{
+    LanguageFile, Located, LocatedFile, ModelFiles, Models, devices, total_memory_bytes,
+};
 use crate::pipelines::picture::{self, PicturePipeline};
+use crate::pipelines::words::{self, WordsPipeline};
 use crate::protocol::{
     DeviceChoice, JobContext, Live, Notice, Output, Partial, Picture, PictureOutput,
-    PictureRequest, Request, Stage,
+    PictureRequest, Request, Stage, WordsOutput, WordsRequest,
 };
 use crate::store::Store;
 
@@ -23,16 +26,25 @@ const UNPACKED: u64 = 4;
 pub struct Studio {
     store: Option<Arc<Store>>,
     models: Models,
-    residents: Residents<ResidentKey, PicturePipeline>,
+    residents: Residents<ResidentKey, Resident>,
     /// What is known of models that were opened before, so that a job with a model in memory
     /// reads no file.
     known: Vec<Known>,
+    /// The hashes of language models that were read before.
+    known_files: Vec<(LocatedFile, String)>,
     /// What [`DeviceChoice::Auto`] means here, once it was asked for.
     fastest: Option<DeviceChoice>,
 }
 
+/// Is a model in memory: one arbiter keeps all kinds.
+enum Resident {
+    Picture(Box<PicturePipeline>),
+    Words(Box<WordsPipeline>),
+}
+
 #[derive(Clone, PartialEq)]
 struct ResidentKey {
+    name: String,
     sha256: String,
     /// Of the configuration and the lexicon: the same weights may come with others.
     texts_hash: u64,
@@ -51,7 +63,14 @@ impl Studio {
     /// Makes a runner that saves what it makes in `store`, or nowhere.
     pub fn new(store: Option<Arc<Store>>, models: Models) -> Self {
         let budget = total_memory_bytes().map_or(FALLBACK_BUDGET_BYTES, |total| total / 2);
-        Self { store, models, residents: Residents::new(budget), known: Vec::new(), fastest: None }
+        Self {
+            store,
+            models,
+            residents: Residents::new(budget),
+            known: Vec::new(),
+            known_files: Vec::new(),
+            fastest: None,
+        }
     }
 
     fn paint(
@@ -64,10 +83,14 @@ impl Studio {
         let located = self.models.locate(&request.model.name)?;
         let (model, files) = self.known(&located, job)?;
         let device = self.device(request.device);
-        let key =
-            ResidentKey { sha256: model.sha256.clone(), texts_hash: model.texts_hash, device };
+        let key = ResidentKey {
+            name: located.name().to_owned(),
+            sha256: model.sha256.clone(),
+            texts_hash: model.texts_hash,
+            device,
+        };
         let bytes = located.weights_bytes().saturating_mul(UNPACKED);
-        let pipeline = self.residents.get_or_load(key, bytes, || {
+        let resident = self.residents.get_or_load(key, bytes, || {
             let files = match files {
                 Some(files) => files,
                 None => located.open(&mut || job.check())?,
@@ -79,8 +102,10 @@ impl Studio {
                 device,
                 job,
             )
+            .map(|pipeline| Resident::Picture(Box::new(pipeline)))
             .map_err(|error| in_folder(error, &located))
         })?;
+        let Resident::Picture(pipeline) = resident else { return Err(mixed_up()) };
 
         let mut request = request.clone();
         let expected = std::mem::replace(&mut request.model.sha256, model.sha256.clone());
@@ -90,7 +115,68 @@ impl Studio {
         if !expected.is_empty() && !expected.eq_ignore_ascii_case(&model.sha256) {
             output.notices.push(Notice::ModelDiffers { expected, found: model.sha256 });
         }
+        output.notices.extend(self.made_room());
         Ok(output)
+    }
+
+    fn write(
+        &mut self,
+        request: &WordsRequest,
+        job: &JobContext,
+    ) -> Result<WordsOutput, EngineError> {
+        words::validate(request)?;
+        job.report(Live { stage: Stage::Loading, ..Live::default() })?;
+        let located = self.models.locate_language(&request.model.name)?;
+        let choice = self.device(request.device);
+        let (sha256, file) = self.known_file(&located, job)?;
+        let key = ResidentKey {
+            name: located.name().to_owned(),
+            sha256: sha256.clone(),
+            texts_hash: 0,
+            device: choice,
+        };
+        // The packed copy of the matrices stands beside the quantized one.
+        let bytes = located.bytes().saturating_mul(2);
+        let resident = self.residents.get_or_load(key, bytes, || {
+            let file = match file {
+                Some(file) => file,
+                None => located.open(&mut || job.check())?,
+            };
+            let tokenizer = file.tokenizer.as_deref();
+            WordsPipeline::load(&file.weights, tokenizer, &file.path, choice, job)
+                .map(|pipeline| Resident::Words(Box::new(pipeline)))
+        })?;
+        let Resident::Words(pipeline) = resident else { return Err(mixed_up()) };
+        let mut request = request.clone();
+        let expected = std::mem::replace(&mut request.model.sha256, sha256.clone());
+        let mut output = pipeline.run(&request, job)?;
+        if !expected.is_empty() && !expected.eq_ignore_ascii_case(&sha256) {
+            output.notices.push(Notice::ModelDiffers { expected, found: sha256 });
+        }
+        output.notices.extend(self.made_room());
+        Ok(output)
+    }
+
+    /// Says which models had to leave memory for the one that was asked for.
+    fn made_room(&mut self) -> Option<Notice> {
+        let models: Vec<String> =
+            self.residents.take_gone().into_iter().map(|key| key.name).collect();
+        (!models.is_empty()).then_some(Notice::MadeRoom { names: models })
+    }
+
+    /// Returns the hash of a language model, and its file when it had to be read for that.
+    fn known_file(
+        &mut self,
+        located: &LocatedFile,
+        job: &JobContext,
+    ) -> Result<(String, Option<LanguageFile>), EngineError> {
+        if let Some((_, hash)) = self.known_files.iter().find(|(known, _)| known == located) {
+            return Ok((hash.clone(), None));
+        }
+        let file = located.open(&mut || job.check())?;
+        self.known_files.retain(|(known, _)| known.name() != located.name());
+        self.known_files.push((located.clone(), file.sha256.clone()));
+        Ok((file.sha256.clone(), Some(file)))
     }
 
     /// Returns the device that a choice stands for, so that one model is not loaded twice for it.
@@ -130,9 +216,7 @@ impl Runner for Studio {
     fn run(&mut self, request: &Request, job: &JobContext) -> Result<Output, EngineError> {
         match request {
             Request::Picture(request) => self.paint(request, job).map(Output::Picture),
-            Request::Words(request) => {
-                Err(EngineError::ModelNotFound { name: request.model.name.clone() })
-            }
+            Request::Words(request) => self.write(request, job).map(Output::Words),
             Request::Sound(request) => {
                 Err(EngineError::ModelNotFound { name: request.model.name.clone() })
             }
@@ -142,6 +226,12 @@ impl Runner for Studio {
     fn forget_models(&mut self) {
         self.residents.clear();
     }
+}
+
+/// Says that a model of one kind stands where one of another was asked for: two kinds never share
+/// a key, as they never share a file.
+fn mixed_up() -> EngineError {
+    EngineError::Model { reason: "another kind of model stands in its place".to_owned() }
 }
 
 /// Gives the whole path of a damaged file, which the pipeline knows by its name only.
