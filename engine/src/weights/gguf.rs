@@ -405,7 +405,7 @@ impl<'a> Reader<'a> {
         let mut elements = 1_usize;
         for _ in 0..rank {
             let side = usize::try_from(self.u64()?).unwrap_or(usize::MAX);
-            elements = elements.checked_mul(side).unwrap_or(usize::MAX);
+            elements = elements.saturating_mul(side);
             shape.push(side);
         }
         let kind = self.u32()?;

@@ -110,8 +110,11 @@ impl Tokenizer {
             }
         };
         let (pieces, method): (Vec<Piece>, _) = if is_spm {
-            let piece = |(id, token): (usize, &Box<str>)| spm_piece(token, kind_of(id));
-            let pieces: Vec<_> = tokens.iter().enumerate().map(piece).collect();
+            let pieces: Vec<_> = tokens
+                .iter()
+                .enumerate()
+                .map(|(id, token)| spm_piece(token, kind_of(id)))
+                .collect();
             let mut scores: Vec<f32> = gguf
                 .numbers(&key("scores"))
                 .unwrap_or_default()
