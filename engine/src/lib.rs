@@ -4,6 +4,7 @@
 //! a [`service::Engine`] and reads [`protocol::Event`]s; all model work happens on the engine's
 //! own thread. Modules stand in storeys: each names only what stands below it in this list.
 
+pub mod audio;
 pub mod error;
 pub mod kernels;
 pub mod library;
