@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use atelier_engine::EngineError;
 use atelier_engine::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, PictureRequest, Pixels, PreviewMode, Prompt, SamplerKind,
-    Sampling, Size,
+    DeviceChoice, ModelRef, NoiseSource, PictureRequest, Pixels, PreviewMode, Prompt, Request,
+    SamplerKind, Sampling, Size,
 };
 use atelier_engine::store::{Store, png};
 
@@ -106,7 +106,8 @@ fn check(folder: &Path) -> anyhow::Result<usize> {
     ensure!(named == found, "rows and files differ: {:?}", named.symmetric_difference(&found));
     ensure!(named.len() == rows.len(), "two rows have one file");
     for row in &rows {
-        ensure!(pixels(row.request.seed, 64)? == png::decode_file(&row.file)?, "{row:?}");
+        let Request::Picture(request) = &row.request else { bail!("{row:?}") };
+        ensure!(pixels(request.seed, 64)? == png::decode_file(&row.file)?, "{row:?}");
     }
     Ok(rows.len())
 }

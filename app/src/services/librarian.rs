@@ -11,9 +11,9 @@ use std::{fmt, fs, io, thread};
 use atelier_engine::EngineError;
 use atelier_engine::library::{DeviceInfo, HOUSE_PICTURE, Models, devices};
 use atelier_engine::models::house_picture::Lexicon;
-use atelier_engine::protocol::ModelRef;
+use atelier_engine::protocol::{ModelRef, Request};
 use atelier_engine::store::files::write_atomic;
-use atelier_engine::store::{ResultRow, Store, png};
+use atelier_engine::store::{ResultKind, ResultRow, Store, png};
 
 use super::recipes;
 use crate::state::history::PAGE;
@@ -201,9 +201,9 @@ impl Desk {
     fn carry_out(&mut self, task: LibraryTask, tell: &Tell) -> Result<(), EngineError> {
         match task {
             LibraryTask::ReadResults { before } => {
-                let rows = self.store()?.recent(PAGE, before)?;
+                let rows = self.store()?.recent_of(ResultKind::Picture, PAGE, before)?;
                 let has_older = rows.len() == PAGE;
-                let entries = rows.into_iter().map(entry).collect();
+                let entries = rows.into_iter().filter_map(entry).collect();
                 tell(LibraryNews::Results { entries, has_older });
             }
             LibraryTask::ReadThumbnail(id) => {
@@ -251,13 +251,14 @@ impl Desk {
     }
 }
 
-fn entry(row: ResultRow) -> Entry {
-    Entry {
+fn entry(row: ResultRow) -> Option<Entry> {
+    let Request::Picture(request) = row.request else { return None };
+    Some(Entry {
         id: row.id,
-        recipe: Arc::new(row.request),
+        recipe: Arc::new(*request),
         file: Some(row.file),
         thumbnail: Thumbnail::Unknown,
-    }
+    })
 }
 
 fn write_settings(file: &Path, settings: &SavedSettings) -> Result<(), EngineError> {

@@ -10,13 +10,16 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
 
 use crate::error::EngineError;
-use crate::protocol::{PictureRequest, Request};
+use crate::protocol::Request;
+
+use super::ResultKind;
 
 /// How long a statement waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The n-th entry takes an index from version n to n + 1; entries are only ever added.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE results (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         file TEXT NOT NULL UNIQUE,
@@ -39,18 +42,23 @@ const MIGRATIONS: [&str; 1] = ["
     );
     CREATE TABLE step_times (key TEXT PRIMARY KEY, seconds REAL NOT NULL);
     CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-"];
+",
+    "
+    ALTER TABLE results ADD COLUMN kind TEXT NOT NULL DEFAULT 'picture';
+    CREATE INDEX results_by_kind ON results (kind, is_missing, trashed_ms, id);
+",
+];
 
 /// Reading one row of each table shows that the index has the form its version says.
 const PROBES: [&str; 4] = [
     "SELECT id, file, created_ms, request, seed, width_px, height_px, model, is_favourite,
-        trashed_ms, is_missing FROM results LIMIT 1",
+        trashed_ms, is_missing, kind FROM results LIMIT 1",
     "SELECT id, session, added_ms, request FROM pending LIMIT 1",
     "SELECT key, seconds FROM step_times LIMIT 1",
     "SELECT key, value FROM settings LIMIT 1",
 ];
 
-const COLUMNS: &str = "id, file, created_ms, request, is_favourite, trashed_ms";
+const COLUMNS: &str = "id, file, created_ms, request, is_favourite, trashed_ms, kind";
 
 /// Says why an index could not be opened.
 #[derive(Debug)]
@@ -77,6 +85,7 @@ pub(super) struct IndexRow {
     pub request: String,
     pub is_favourite: bool,
     pub trashed_ms: Option<i64>,
+    pub kind: String,
 }
 
 /// Holds what the check at start needs to know of a row.
@@ -175,7 +184,7 @@ impl Index {
         &mut self,
         file: &str,
         created_ms: i64,
-        request: &PictureRequest,
+        request: &Request,
     ) -> Result<i64, EngineError> {
         self.together(|index| {
             index.execute("DELETE FROM results WHERE file = ?1", [file])?;
@@ -189,22 +198,23 @@ impl Index {
         file: &str,
         created_ms: i64,
         trashed_ms: Option<i64>,
-        request: &PictureRequest,
+        request: &Request,
     ) -> Result<i64, EngineError> {
-        let json = to_json(request)?;
+        let Columns { kind, json, seed, size_px, model } = Columns::of(request)?;
         self.execute(
             "INSERT INTO results
-                (file, created_ms, trashed_ms, request, seed, width_px, height_px, model)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                (file, created_ms, trashed_ms, request, seed, width_px, height_px, model, kind)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 file,
                 created_ms,
                 trashed_ms,
                 json,
-                request.seed.to_string(),
-                request.size.width_px,
-                request.size.height_px,
-                request.model.name,
+                seed.to_string(),
+                size_px[0],
+                size_px[1],
+                model,
+                kind.id(),
             ],
         )?;
         Ok(self.connection.last_insert_rowid())
@@ -214,6 +224,7 @@ impl Index {
     pub(super) fn results(
         &self,
         which: Which,
+        kind: Option<ResultKind>,
         limit: usize,
         before: Option<i64>,
     ) -> Result<Vec<IndexRow>, EngineError> {
@@ -223,10 +234,15 @@ impl Index {
         };
         let sql = format!(
             "SELECT {COLUMNS} FROM results
-             WHERE is_missing = 0 AND {place} AND id < ?1 ORDER BY id DESC LIMIT ?2"
+             WHERE is_missing = 0 AND {place} AND (?3 IS NULL OR kind = ?3) AND id < ?1
+             ORDER BY id DESC LIMIT ?2"
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.rows(&sql, params![before.unwrap_or(i64::MAX), limit], index_row)
+        self.rows(
+            &sql,
+            params![before.unwrap_or(i64::MAX), limit, kind.map(ResultKind::id)],
+            index_row,
+        )
     }
 
     /// Returns one result, also a trashed one.
@@ -343,6 +359,37 @@ impl Index {
     }
 }
 
+/// Holds what of a request stands in columns of its own.
+struct Columns<'a> {
+    kind: ResultKind,
+    json: String,
+    seed: u64,
+    size_px: [u32; 2],
+    model: &'a str,
+}
+
+impl<'a> Columns<'a> {
+    fn of(request: &'a Request) -> Result<Self, EngineError> {
+        match request {
+            Request::Picture(request) => Ok(Self {
+                kind: ResultKind::Picture,
+                json: to_json(request)?,
+                seed: request.seed,
+                size_px: [request.size.width_px, request.size.height_px],
+                model: &request.model.name,
+            }),
+            Request::Sound(request) => Ok(Self {
+                kind: ResultKind::Sound,
+                json: to_json(request)?,
+                seed: request.seed,
+                size_px: [0, 0],
+                model: &request.model.name,
+            }),
+            Request::Words(_) => Err(EngineError::invalid("text", "is not kept as a file")),
+        }
+    }
+}
+
 fn index_row(row: &Row<'_>) -> rusqlite::Result<IndexRow> {
     Ok(IndexRow {
         id: row.get(0)?,
@@ -351,6 +398,7 @@ fn index_row(row: &Row<'_>) -> rusqlite::Result<IndexRow> {
         request: row.get(3)?,
         is_favourite: row.get(4)?,
         trashed_ms: row.get(5)?,
+        kind: row.get(6)?,
     })
 }
 

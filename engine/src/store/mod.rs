@@ -1,8 +1,9 @@
-//! The user's work: pictures with their recipes, written so that nothing can be lost.
+//! The user's work: pictures and sounds with their recipes, written so that nothing can be lost.
 //!
 //! ```text
 //! <folder>/
 //!   pictures/2026-11/2026-11-23-a-red-fox-42.png   each with its complete recipe
+//!   sounds/2026-11/2026-11-23-a-calm-waltz-42.flac the same
 //!   trash/2026-11/…                                the same, until the trash is emptied
 //!   thumbnails/7.png                               a cache, by the number of the result
 //!   index.sqlite (-wal, -shm)                      made again from the pictures if need be
@@ -11,8 +12,8 @@
 //!   moved-to                                       after a move: where everything is now
 //! ```
 //!
-//! The folders are the truth. A picture is on the disk before its row is in the index, and its row
-//! is there before [`Store::save_picture`] returns; what a killed process left in between is put in
+//! The folders are the truth. A result is on the disk before its row is in the index, and its row
+//! is there before [`Store::save_picture`] or [`Store::save_sound`] returns; what a killed process left in between is put in
 //! order by the next one that opens the library alone (see [`Opening`]).
 
 pub mod files;
@@ -24,17 +25,21 @@ mod relocate;
 mod thumbnails;
 
 #[cfg(test)]
+mod sound_tests;
+#[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
+use crate::audio::recipe::Tags;
+use crate::audio::write::{SampleFormat, flac};
 use crate::error::EngineError;
-use crate::protocol::{PictureRequest, Pixels, Request};
+use crate::protocol::{Pcm, PictureRequest, Pixels, Request, Score, SoundRequest};
 
 use index::{Index, IndexRow, Which};
 pub use place::default_folder;
-use place::{PICTURES, Presence, TRASH};
+use place::{PICTURES, Presence, SOUNDS, TRASH};
 pub use recovery::Opening;
 use recovery::now_ms;
 pub use thumbnails::THUMBNAIL_PX;
@@ -42,7 +47,51 @@ pub use thumbnails::THUMBNAIL_PX;
 /// How much the newest measurement counts for a learned time.
 const LEARNING_RATE: f64 = 0.3;
 
-/// Says where a saved picture is.
+/// Says what a result is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ResultKind {
+    /// A picture, kept as PNG.
+    Picture,
+    /// A piece of music, kept as FLAC.
+    Sound,
+}
+
+impl ResultKind {
+    /// Lists every kind.
+    pub const ALL: [Self; 2] = [Self::Picture, Self::Sound];
+
+    /// Returns the name that stands in the index.
+    fn id(self) -> &'static str {
+        match self {
+            Self::Picture => "picture",
+            Self::Sound => "sound",
+        }
+    }
+
+    /// Returns the folder of the library in which results of this kind are.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Picture => PICTURES,
+            Self::Sound => SOUNDS,
+        }
+    }
+
+    /// Returns the ending of files of this kind.
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Picture => "png",
+            Self::Sound => "flac",
+        }
+    }
+
+    /// Returns the kind of a file by its ending.
+    fn of(path: &Path) -> Option<Self> {
+        let ending = path.extension()?;
+        Self::ALL.into_iter().find(|kind| ending.eq_ignore_ascii_case(kind.extension()))
+    }
+}
+
+/// Says where a saved result is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedResult {
     /// Its number in the library; never reused while the index lives.
@@ -62,8 +111,8 @@ pub struct ResultRow {
     pub file: PathBuf,
     /// When it was saved, in milliseconds since 1970.
     pub created_ms: i64,
-    /// The request that makes it again.
-    pub request: PictureRequest,
+    /// The request that makes it again: [`Request::Picture`] or [`Request::Sound`].
+    pub request: Request,
     /// Whether the user marked it.
     pub is_favourite: bool,
     /// When it was trashed, in milliseconds since 1970.
@@ -110,16 +159,22 @@ impl Home {
             id: row.id,
             file: self.folder.join(&row.file),
             created_ms: row.created_ms,
-            request: serde_json::from_str(&row.request).ok()?,
+            request: match row.kind.as_str() {
+                "picture" => Request::Picture(serde_json::from_str(&row.request).ok()?),
+                "sound" => Request::Sound(serde_json::from_str(&row.request).ok()?),
+                _ => return None,
+            },
             is_favourite: row.is_favourite,
             trashed_ms: row.trashed_ms,
         })
     }
 
-    /// Moves a result's file between the pictures and the trash.
-    fn move_result(&self, id: i64, top: &str) -> Result<(), EngineError> {
+    /// Moves a result's file into the trash, or back to its kind.
+    fn move_result(&self, id: i64, to_trash: bool) -> Result<(), EngineError> {
         let index = self.index();
         let row = index.result(id)?.ok_or_else(|| unknown(id))?;
+        let kind = ResultKind::of(Path::new(&row.file)).unwrap_or(ResultKind::Picture);
+        let top = if to_trash { TRASH } else { kind.folder() };
         if row.file.split('/').next() == Some(top) {
             return Ok(());
         }
@@ -127,8 +182,26 @@ impl Home {
         let folder = self.folder.join(top).join(month);
         files::make_folder(&folder)?;
         let moved = files::move_new(&self.folder.join(&row.file), &folder)?;
-        let trashed_ms = (top == TRASH).then(now_ms);
+        let trashed_ms = to_trash.then(now_ms);
         index.set_place(id, &self.relative(&moved)?, trashed_ms)
+    }
+
+    /// Writes a result's file, then its row.
+    fn save(
+        &self,
+        kind: ResultKind,
+        (prompt, seed): (&str, u64),
+        bytes: &[u8],
+        request: &Request,
+    ) -> Result<SavedResult, EngineError> {
+        let created_ms = now_ms();
+        let date = self.index().local_date(created_ms)?;
+        let month = self.folder.join(kind.folder()).join(date.get(..7).unwrap_or("undated"));
+        files::make_folder(&month)?;
+        let stem = files::picture_stem(&date, prompt, seed);
+        let file = files::write_new(&month, &stem, kind.extension(), bytes)?;
+        let id = self.index().add_result(&self.relative(&file)?, created_ms, request)?;
+        Ok(SavedResult { id, file, created_ms })
     }
 
     fn relative(&self, path: &Path) -> Result<String, EngineError> {
@@ -148,7 +221,7 @@ impl Store {
         let asked = std::path::absolute(folder.as_ref())
             .map_err(|error| EngineError::io("open the library", folder.as_ref(), &error))?;
         let folder = place::follow_moves(&asked)?;
-        for top in [PICTURES, TRASH] {
+        for top in [PICTURES, SOUNDS, TRASH] {
             files::make_folder(&folder.join(top))?;
         }
         let (presence, is_alone) = Presence::enter(&folder)?;
@@ -193,25 +266,63 @@ impl Store {
     ) -> Result<SavedResult, EngineError> {
         let bytes = png::encode(pixels, request, licence)?;
         let home = self.home();
-        let created_ms = now_ms();
-        let date = home.index().local_date(created_ms)?;
-        let month = home.folder.join(PICTURES).join(date.get(..7).unwrap_or("undated"));
-        files::make_folder(&month)?;
-        let stem = files::picture_stem(&date, &request.prompt.text, request.seed);
-        let file = files::write_new(&month, &stem, "png", &bytes)?;
-        let id = home.index().add_result(&home.relative(&file)?, created_ms, request)?;
+        let name = (request.prompt.text.as_str(), request.seed);
+        let request = Request::Picture(Box::new(request.clone()));
+        let saved = home.save(ResultKind::Picture, name, &bytes, &request)?;
         // A thumbnail that could not be kept is made when it is asked for.
-        let _ = thumbnails::keep(&home.folder, id, pixels);
-        Ok(SavedResult { id, file, created_ms })
+        let _ = thumbnails::keep(&home.folder, saved.id, pixels);
+        Ok(saved)
     }
 
-    /// Lists results from the newest, those with a number below `before` only.
+    /// Saves a piece of music as FLAC of 16 bits with its notes, its recipe and its licence in the
+    /// tags, as safely as [`Store::save_picture`].
+    ///
+    /// # Errors
+    /// [`EngineError::DiskFull`], [`EngineError::Io`] or [`EngineError::Index`];
+    /// [`EngineError::InvalidSetting`] as [`flac`].
+    pub fn save_sound(
+        &self,
+        pcm: &Pcm,
+        score: &Score,
+        request: &SoundRequest,
+        licence: &str,
+    ) -> Result<SavedResult, EngineError> {
+        let tags = Tags { score: Some(score.clone()), ..Tags::of(request, licence) };
+        let bytes = flac(pcm, SampleFormat::Int16, &tags)?;
+        let name = (request.prompt.as_str(), request.seed);
+        let request = Request::Sound(Box::new(request.clone()));
+        self.home().save(ResultKind::Sound, name, &bytes, &request)
+    }
+
+    /// Lists results of every kind from the newest, those with a number below `before` only.
     ///
     /// # Errors
     /// [`EngineError::Index`].
     pub fn recent(&self, limit: usize, before: Option<i64>) -> Result<Vec<ResultRow>, EngineError> {
+        self.list(None, limit, before)
+    }
+
+    /// Lists results of one kind, as [`Store::recent`] does.
+    ///
+    /// # Errors
+    /// [`EngineError::Index`].
+    pub fn recent_of(
+        &self,
+        kind: ResultKind,
+        limit: usize,
+        before: Option<i64>,
+    ) -> Result<Vec<ResultRow>, EngineError> {
+        self.list(Some(kind), limit, before)
+    }
+
+    fn list(
+        &self,
+        kind: Option<ResultKind>,
+        limit: usize,
+        before: Option<i64>,
+    ) -> Result<Vec<ResultRow>, EngineError> {
         let home = self.home();
-        let rows = home.index().results(Which::Kept, limit, before)?;
+        let rows = home.index().results(Which::Kept, kind, limit, before)?;
         Ok(rows.into_iter().filter_map(|row| home.row(row)).collect())
     }
 
@@ -221,7 +332,7 @@ impl Store {
     /// [`EngineError::Index`].
     pub fn trashed(&self) -> Result<Vec<ResultRow>, EngineError> {
         let home = self.home();
-        let rows = home.index().results(Which::Trashed, usize::MAX, None)?;
+        let rows = home.index().results(Which::Trashed, None, usize::MAX, None)?;
         Ok(rows.into_iter().filter_map(|row| home.row(row)).collect())
     }
 
@@ -235,14 +346,18 @@ impl Store {
         Ok(row.and_then(|row| home.row(row)))
     }
 
-    /// Returns a result's thumbnail, at most [`THUMBNAIL_PX`] wide and high; made again when it is
+    /// Returns a picture's thumbnail, at most [`THUMBNAIL_PX`] wide and high; made again when it is
     /// missing or damaged.
     ///
     /// # Errors
-    /// [`EngineError::Io`] or [`EngineError::Damaged`] when the picture itself cannot be read.
+    /// [`EngineError::Io`] or [`EngineError::Damaged`] when the picture itself cannot be read,
+    /// [`EngineError::InvalidSetting`] when the result is none.
     pub fn thumbnail(&self, id: i64) -> Result<Pixels, EngineError> {
         let home = self.home();
         let row = home.index().result(id)?.ok_or_else(|| unknown(id))?;
+        if row.kind != ResultKind::Picture.id() {
+            return Err(EngineError::invalid("result", "is no picture and has no thumbnail"));
+        }
         thumbnails::get(&home.folder, id, &home.folder.join(row.file))
     }
 
@@ -252,7 +367,7 @@ impl Store {
     /// [`EngineError::Io`] when the file cannot be moved, [`EngineError::InvalidSetting`] when there
     /// is no such result.
     pub fn trash(&self, id: i64) -> Result<(), EngineError> {
-        self.home().move_result(id, TRASH)
+        self.home().move_result(id, true)
     }
 
     /// Takes a result back out of the trash.
@@ -260,7 +375,7 @@ impl Store {
     /// # Errors
     /// As [`Store::trash`].
     pub fn restore(&self, id: i64) -> Result<(), EngineError> {
-        self.home().move_result(id, PICTURES)
+        self.home().move_result(id, false)
     }
 
     /// Deletes what is in the trash for good and returns how many results went.
@@ -270,11 +385,11 @@ impl Store {
     pub fn empty_trash(&self) -> Result<usize, EngineError> {
         let home = self.home();
         let index = home.index();
-        let rows = index.results(Which::Trashed, usize::MAX, None)?;
+        let rows = index.results(Which::Trashed, None, usize::MAX, None)?;
         for row in &rows {
             let file = home.folder.join(&row.file);
             std::fs::remove_file(&file)
-                .map_err(|error| EngineError::io("delete the picture", &file, &error))?;
+                .map_err(|error| EngineError::io("delete the file", &file, &error))?;
             let _ = std::fs::remove_file(thumbnails::path(&home.folder, row.id));
             index.remove_result(row.id)?;
         }

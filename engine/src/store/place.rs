@@ -10,6 +10,7 @@ use super::files;
 
 pub(super) const INDEX: &str = "index.sqlite";
 pub(super) const PICTURES: &str = "pictures";
+pub(super) const SOUNDS: &str = "sounds";
 pub(super) const TRASH: &str = "trash";
 pub(super) const THUMBNAILS: &str = "thumbnails";
 pub(super) const LOCK: &str = "lock";

@@ -6,11 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::audio::recipe::recipe_of;
 use crate::error::EngineError;
+use crate::protocol::Request;
 
 use super::index::{Index, Refusal};
-use super::place::{INDEX, PICTURES, THUMBNAILS, TRASH};
-use super::{files, png};
+use super::place::{INDEX, PICTURES, SOUNDS, THUMBNAILS, TRASH};
+use super::{ResultKind, files, png};
 
 /// Says what the check at start found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,13 +21,13 @@ pub struct Opening {
     pub is_shared: bool,
     /// Where the damaged index was set aside; the new one was made from the pictures.
     pub set_aside: Option<PathBuf>,
-    /// Pictures that the index did not know.
+    /// Pictures and sounds that the index did not know.
     pub adopted: usize,
-    /// Results whose picture is gone; they are listed again when it is back.
+    /// Results whose file is gone; they are listed again when it is back.
     pub missing: usize,
     /// Half-written files of a killed process that were removed.
     pub swept: usize,
-    /// Files among the pictures that hold no recipe of ours, or are damaged; left alone.
+    /// Files among the results that hold no recipe of ours, or are damaged; left alone.
     pub unreadable: Vec<PathBuf>,
 }
 
@@ -84,7 +86,7 @@ pub(super) fn reconcile(
     opening: &mut Opening,
 ) -> Result<(), EngineError> {
     let mut found = BTreeSet::new();
-    for top in [PICTURES, TRASH] {
+    for top in [PICTURES, SOUNDS, TRASH] {
         list(folder, top, &mut found, opening)?;
     }
     let rows = index.places()?;
@@ -115,7 +117,7 @@ pub(super) fn reconcile(
     })
 }
 
-/// Adds the pictures that the index does not know, oldest first.
+/// Adds the results that the index does not know, oldest first.
 fn adopt<'a>(
     folder: &Path,
     index: &Index,
@@ -127,7 +129,7 @@ fn adopt<'a>(
     files.sort_unstable();
     for (created_ms, file) in files {
         let path = folder.join(file);
-        match png::read_recipe_file(&path).map(|found| found.request) {
+        match request_in(&path) {
             Ok(Some(request)) => {
                 let trashed_ms = file.starts_with(TRASH).then(now_ms);
                 index.adopt(file, created_ms, trashed_ms, &request)?;
@@ -139,7 +141,20 @@ fn adopt<'a>(
     Ok(())
 }
 
-/// Sweeps the month folders below `top` and lists their pictures, relative to the library's folder.
+/// Reads the request in a result's file.
+fn request_in(path: &Path) -> Result<Option<Request>, EngineError> {
+    Ok(match ResultKind::of(path) {
+        Some(ResultKind::Picture) => {
+            png::read_recipe_file(path)?.request.map(|request| Request::Picture(Box::new(request)))
+        }
+        Some(ResultKind::Sound) => {
+            recipe_of(path)?.request.map(|request| Request::Sound(Box::new(request)))
+        }
+        None => None,
+    })
+}
+
+/// Sweeps the month folders below `top` and lists their results, relative to the library's folder.
 fn list(
     folder: &Path,
     top: &str,
@@ -153,11 +168,13 @@ fn list(
         if !month.is_dir() {
             continue;
         }
-        opening.swept += files::sweep(&month, "png")?;
+        for kind in ResultKind::ALL {
+            opening.swept += files::sweep(&month, kind.extension())?;
+        }
         for entry in fs::read_dir(&month).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
-            let is_png = path.extension().is_some_and(|found| found.eq_ignore_ascii_case("png"));
-            if let Some(file) = relative(folder, &path).filter(|_| is_png) {
+            let is_ours = ResultKind::of(&path).is_some();
+            if let Some(file) = relative(folder, &path).filter(|_| is_ours) {
                 found.insert(file);
             }
         }
@@ -176,8 +193,8 @@ pub(super) fn relative(folder: &Path, path: &Path) -> Option<String> {
 fn other_side(file: &str) -> Option<String> {
     let (top, rest) = file.split_once('/')?;
     match top {
-        PICTURES => Some(format!("{TRASH}/{rest}")),
-        TRASH => Some(format!("{PICTURES}/{rest}")),
+        PICTURES | SOUNDS => Some(format!("{TRASH}/{rest}")),
+        TRASH => Some(format!("{}/{rest}", ResultKind::of(Path::new(file))?.folder())),
         _ => None,
     }
 }
