@@ -56,7 +56,8 @@ fn the_real_llama2c_model_continues_as_its_own_runner_does() {
     let Some(mut pipeline) = dreamer() else { return };
     let made = run(&mut pipeline, &greedy("", 60));
     let expected = "Echoes of vectors unfold, a gentle hum of precision, as I sense the nodes";
-    assert!(made.text.trim_start().starts_with(expected), "{}", made.text);
+    // The model was trained on sayings in quotation marks, and begins with one.
+    assert!(made.text.trim_start_matches([' ', '"']).starts_with(expected), "{}", made.text);
 }
 
 #[test]
