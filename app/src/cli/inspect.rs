@@ -1,8 +1,11 @@
-//! `atelier inspect`: the recipe in a picture.
+//! `atelier inspect`: the recipe in a picture or a sound.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use atelier_engine::EngineError;
+use atelier_engine::audio::recipe::{FoundSound, is_sound, recipe_of};
 use atelier_engine::protocol::PictureRequest;
 use atelier_engine::store::png::{self, ForeignRecipe, FoundRecipe, RecipeSource};
 use clap::Args;
@@ -13,7 +16,8 @@ use super::{Console, Voice};
 /// Holds the arguments of `atelier inspect`.
 #[derive(Debug, Clone, Args)]
 pub struct InspectArgs {
-    /// Picture to read: a PNG file made by Atelier or with AUTOMATIC1111's `parameters`
+    /// File to read: a PNG picture made by Atelier or with AUTOMATIC1111's `parameters`, or a WAV,
+    /// FLAC or MIDI file
     pub file: PathBuf,
     /// Prints the recipe as one JSON object
     #[arg(long)]
@@ -27,17 +31,28 @@ impl InspectArgs {
     }
 }
 
-/// Prints what a picture says about its making; a picture that says nothing is no error.
+/// Prints what a picture or a sound says about its making; one that says nothing is no error.
 ///
 /// # Errors
-/// [`EngineError::Io`] or [`EngineError::Damaged`] when the file cannot be read as a picture.
+/// [`EngineError::Io`] or [`EngineError::Damaged`] when the file cannot be read as what it is.
 pub fn inspect(arguments: &InspectArgs, console: &mut Console) -> Result<(), EngineError> {
-    let found = png::read_recipe_file(&arguments.file)?;
-    if arguments.json {
-        console.event(&json!(found));
-        return Ok(());
-    }
-    for (name, value) in describe(&found) {
+    let rows = if begins_as_sound(&arguments.file) {
+        let found = recipe_of(&arguments.file)?;
+        if arguments.json {
+            let FoundSound { request, title, licence, .. } = &found;
+            console.event(&json!({ "request": request, "title": title, "licence": licence }));
+            return Ok(());
+        }
+        describe_sound(&found)
+    } else {
+        let found = png::read_recipe_file(&arguments.file)?;
+        if arguments.json {
+            console.event(&json!(found));
+            return Ok(());
+        }
+        describe(&found)
+    };
+    for (name, value) in rows {
         // A value from a stranger's file must not steer the terminal.
         let value: String = value
             .chars()
@@ -47,6 +62,31 @@ pub fn inspect(arguments: &InspectArgs, console: &mut Console) -> Result<(), Eng
         console.line(&format!("{name:<12} {value}"));
     }
     Ok(())
+}
+
+fn begins_as_sound(path: &Path) -> bool {
+    let mut head = [0; 4];
+    File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && is_sound(&head)
+}
+
+fn describe_sound(found: &FoundSound) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    match &found.request {
+        None => rows.push(("Recipe", "none".to_owned())),
+        Some(request) => {
+            rows.push(("Recipe by", RecipeSource::Atelier.label().to_owned()));
+            rows.push(("Prompt", request.prompt.clone()));
+            rows.push(("Seed", request.seed.to_string()));
+            rows.push(("Model", request.model.name.clone()));
+            if !request.model.sha256.is_empty() {
+                rows.push(("Model hash", request.model.sha256.clone()));
+            }
+        }
+    }
+    let title = found.title.as_ref().filter(|_| found.request.is_none());
+    rows.extend(title.map(|title| ("Title", title.clone())));
+    rows.extend(found.licence.as_ref().map(|licence| ("Licence", licence.clone())));
+    rows
 }
 
 /// Lists what is known as pairs of a name and a value.

@@ -11,6 +11,7 @@ mod latents;
 mod machine;
 mod output;
 mod paint;
+mod play;
 mod progress;
 mod studio;
 mod write;
@@ -49,7 +50,9 @@ enum Command {
     Paint(paint::PaintArgs),
     /// Writes with a language model
     Write(write::WriteArgs),
-    /// Prints the recipe in a picture
+    /// Plays a sound file
+    Play(play::PlayArgs),
+    /// Prints the recipe in a picture or a sound
     Inspect(inspect::InspectArgs),
     /// Measures how fast it is on this machine
     Bench(bench::BenchArgs),
@@ -60,6 +63,7 @@ impl Command {
         match self {
             Self::Paint(arguments) => arguments.voice(),
             Self::Write(arguments) => arguments.voice(),
+            Self::Play(arguments) => arguments.voice(),
             Self::Inspect(arguments) => arguments.voice(),
             Self::Bench(arguments) => arguments.voice(),
         }
@@ -87,6 +91,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match &command {
         Command::Paint(arguments) => paint::paint(arguments, &mut console, &Interrupt::listen()),
         Command::Write(arguments) => write::write(arguments, &mut console, &Interrupt::listen()),
+        Command::Play(arguments) => play::play(arguments, &mut console, &Interrupt::listen()),
         Command::Inspect(arguments) => inspect::inspect(arguments, &mut console),
         Command::Bench(arguments) => bench::bench(arguments, &mut console, &Interrupt::listen()),
     };

@@ -1,5 +1,6 @@
 //! Carries out effects: the engine, the files, the graphics card.
 
+pub mod audio_out;
 pub mod desktop;
 pub mod dialogs;
 pub mod engine_link;
