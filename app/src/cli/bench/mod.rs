@@ -1,5 +1,6 @@
 //! `atelier bench`: how fast it is on this machine.
 
+mod llm;
 mod picture;
 mod timeline;
 mod window;
@@ -20,6 +21,8 @@ pub struct BenchArgs {
 enum What {
     /// Measures loading, sampling and decoding a picture, cold and warm
     Picture(picture::PictureArgs),
+    /// Measures how fast a language model reads and writes
+    Llm(llm::LlmArgs),
     /// Measures the window's frames while pictures are painted
     Window(window::WindowArgs),
 }
@@ -29,6 +32,7 @@ impl BenchArgs {
     pub fn voice(&self) -> Voice {
         let json = match &self.what {
             What::Picture(arguments) => arguments.json,
+            What::Llm(arguments) => arguments.json,
             What::Window(arguments) => arguments.json,
         };
         if json { Voice::Json } else { Voice::Plain }
@@ -46,6 +50,7 @@ pub fn bench(
 ) -> Result<(), EngineError> {
     match &arguments.what {
         What::Picture(arguments) => picture::bench(arguments, console, interrupt),
+        What::Llm(arguments) => llm::bench(arguments, console, interrupt),
         What::Window(arguments) => window::bench(arguments, console),
     }
 }
