@@ -4,6 +4,7 @@
 
 mod bench;
 mod console;
+mod expand;
 mod inspect;
 mod interrupt;
 mod job;
@@ -52,6 +53,8 @@ enum Command {
     Write(write::WriteArgs),
     /// Plays a sound file
     Play(play::PlayArgs),
+    /// Widens a short prompt into one that the house picture model can draw, or thinks one up
+    Expand(expand::ExpandArgs),
     /// Prints the recipe in a picture or a sound
     Inspect(inspect::InspectArgs),
     /// Measures how fast it is on this machine
@@ -64,6 +67,7 @@ impl Command {
             Self::Paint(arguments) => arguments.voice(),
             Self::Write(arguments) => arguments.voice(),
             Self::Play(arguments) => arguments.voice(),
+            Self::Expand(arguments) => arguments.voice(),
             Self::Inspect(arguments) => arguments.voice(),
             Self::Bench(arguments) => arguments.voice(),
         }
@@ -92,6 +96,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Paint(arguments) => paint::paint(arguments, &mut console, &Interrupt::listen()),
         Command::Write(arguments) => write::write(arguments, &mut console, &Interrupt::listen()),
         Command::Play(arguments) => play::play(arguments, &mut console, &Interrupt::listen()),
+        Command::Expand(arguments) => expand::expand(arguments, &mut console, &Interrupt::listen()),
         Command::Inspect(arguments) => inspect::inspect(arguments, &mut console),
         Command::Bench(arguments) => bench::bench(arguments, &mut console, &Interrupt::listen()),
     };

@@ -6,18 +6,23 @@ use super::Runner;
 use super::residents::Residents;
 use crate::error::EngineError;
 use crate::library::{
-    LanguageFile, Located, LocatedFile, ModelFiles, Models, devices, total_memory_bytes,
+    HOUSE_PICTURE, LanguageFile, Located, LocatedFile, ModelFiles, Models, devices,
+    total_memory_bytes,
 };
+use crate::models::house_picture::Lexicon;
 use crate::pipelines::picture::{self, PicturePipeline};
 use crate::pipelines::words::{self, WordsPipeline};
 use crate::protocol::{
     DeviceChoice, JobContext, Live, Notice, Output, Partial, Picture, PictureOutput,
-    PictureRequest, Request, Stage, WordsOutput, WordsRequest,
+    PictureRequest, Request, Stage, WordsOutput, WordsRequest, WordsTask,
 };
 use crate::store::Store;
 
 /// The memory for models where the system does not say how much it has.
 const FALLBACK_BUDGET_BYTES: u64 = 4 << 30;
+
+/// What the lexicon is called in errors.
+const LEXICON: &str = "lexicon.json";
 
 /// How many times larger a model is in memory than in its file, at most: from 8 to 32 bits.
 const UNPACKED: u64 = 4;
@@ -32,6 +37,8 @@ pub struct Studio {
     known: Vec<Known>,
     /// The hashes of language models that were read before.
     known_files: Vec<(LocatedFile, String)>,
+    /// The words that prompts are thought up in, once they were asked for.
+    lexicon: Option<(Located, Arc<Lexicon>)>,
     /// What [`DeviceChoice::Auto`] means here, once it was asked for.
     fastest: Option<DeviceChoice>,
 }
@@ -69,6 +76,7 @@ impl Studio {
             residents: Residents::new(budget),
             known: Vec::new(),
             known_files: Vec::new(),
+            lexicon: None,
             fastest: None,
         }
     }
@@ -128,6 +136,10 @@ impl Studio {
         job.report(Live { stage: Stage::Loading, ..Live::default() })?;
         let located = self.models.locate_language(&request.model.name)?;
         let choice = self.device(request.device);
+        let lexicon = match request.task {
+            WordsTask::Expand { .. } | WordsTask::Surprise => Some(self.lexicon(job)?),
+            _ => None,
+        };
         let (sha256, file) = self.known_file(&located, job)?;
         let key = ResidentKey {
             name: located.name().to_owned(),
@@ -149,12 +161,29 @@ impl Studio {
         let Resident::Words(pipeline) = resident else { return Err(mixed_up()) };
         let mut request = request.clone();
         let expected = std::mem::replace(&mut request.model.sha256, sha256.clone());
-        let mut output = pipeline.run(&request, job)?;
+        let mut output = match &lexicon {
+            Some(lexicon) => pipeline.expand(&request, lexicon, job)?,
+            None => pipeline.run(&request, job)?,
+        };
         if !expected.is_empty() && !expected.eq_ignore_ascii_case(&sha256) {
             output.notices.push(Notice::ModelDiffers { expected, found: sha256 });
         }
         output.notices.extend(self.made_room());
         Ok(output)
+    }
+
+    /// Returns the words that the house picture model knows.
+    fn lexicon(&mut self, job: &JobContext) -> Result<Arc<Lexicon>, EngineError> {
+        let located = self.models.locate(HOUSE_PICTURE)?;
+        if let Some((known, lexicon)) = &self.lexicon
+            && *known == located
+        {
+            return Ok(lexicon.clone());
+        }
+        let files = located.open(&mut || job.check())?;
+        let lexicon = Arc::new(Lexicon::from_json(&files.lexicon_json, LEXICON.as_ref())?);
+        self.lexicon = Some((located, lexicon.clone()));
+        Ok(lexicon)
     }
 
     /// Says which models had to leave memory for the one that was asked for.

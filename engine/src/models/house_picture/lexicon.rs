@@ -15,6 +15,7 @@ use crate::error::EngineError;
 #[derive(Debug, Clone)]
 pub struct Lexicon {
     phrases: HashMap<String, Vec<u32>>,
+    names: HashMap<u32, Name>,
     longest: usize,
     max_tokens: usize,
 }
@@ -24,6 +25,48 @@ struct File {
     version: u32,
     max_tokens: usize,
     phrases: HashMap<String, Vec<u32>>,
+    #[serde(default)]
+    names: HashMap<u32, Name>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Name {
+    category: Kind,
+}
+
+/// Says what kind of thing an id means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Something that is drawn.
+    #[serde(rename = "concept")]
+    Thing,
+    /// The colour of a thing.
+    Colour,
+    /// What is behind the things.
+    Background,
+    /// How two things stand to each other.
+    Relation,
+    /// How large a thing is.
+    Size,
+    /// How dark or bright the picture is.
+    Light,
+    /// How it is drawn.
+    Style,
+    /// How many there are.
+    Count,
+    /// Something else.
+    #[serde(other)]
+    Other,
+}
+
+/// Is a part of a prompt as the model reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phrase<'a> {
+    /// Where it stands in the prompt, in bytes.
+    pub source: Range<usize>,
+    /// What it means, nothing for words that only join others; `None` when the model never saw it.
+    pub ids: Option<&'a [u32]>,
 }
 
 /// Holds a prompt as the model reads it.
@@ -50,7 +93,7 @@ impl Lexicon {
             return Err(EngineError::damaged(path, reason));
         }
         let longest = file.phrases.keys().map(|phrase| phrase.chars().count()).max().unwrap_or(0);
-        Ok(Self { phrases: file.phrases, longest, max_tokens: file.max_tokens })
+        Ok(Self { phrases: file.phrases, names: file.names, longest, max_tokens: file.max_tokens })
     }
 
     /// Returns the largest id that a prompt can hold.
@@ -63,22 +106,44 @@ impl Lexicon {
         self.max_tokens
     }
 
-    /// Reads a prompt: the longest known phrase at each place that cuts no word.
-    pub fn tokenize(&self, text: &str) -> Tokens {
+    /// Lists all phrases, in lower case and with single spaces, and what they mean; in no order.
+    pub fn phrases(&self) -> impl Iterator<Item = (&str, &[u32])> {
+        self.phrases.iter().map(|(phrase, ids)| (phrase.as_str(), ids.as_slice()))
+    }
+
+    /// Returns what kind of thing an id means.
+    pub fn kind(&self, id: u32) -> Kind {
+        self.names.get(&id).map_or(Kind::Other, |name| name.category)
+    }
+
+    /// Reads a prompt part by part: the longest known phrase at each place that cuts no word.
+    pub fn read(&self, text: &str) -> Vec<Phrase<'_>> {
         let chars = normalised(text);
-        let mut tokens = Tokens::default();
+        let mut read = Vec::new();
         let mut at = 0;
         while let Some(here) = chars.get(at) {
             if here.is_space() {
                 at += 1;
-            } else if let Some((ids, len)) = self.longest_phrase(&chars, at) {
-                tokens.ids.extend_from_slice(ids);
-                at += len;
-            } else {
-                let run = chars[at..].iter().take_while(|c| c.is_word()).count().max(1);
-                let end = chars[at + run - 1].source.end;
-                tokens.unknown.push(here.source.start..end);
-                at += run;
+                continue;
+            }
+            let (ids, length) = match self.longest_phrase(&chars, at) {
+                Some((ids, length)) => (Some(ids), length),
+                None => (None, chars[at..].iter().take_while(|c| c.is_word()).count().max(1)),
+            };
+            let source = here.source.start..chars[at + length - 1].source.end;
+            read.push(Phrase { source, ids });
+            at += length;
+        }
+        read
+    }
+
+    /// Reads a prompt as the model is given it.
+    pub fn tokenize(&self, text: &str) -> Tokens {
+        let mut tokens = Tokens::default();
+        for phrase in self.read(text) {
+            match phrase.ids {
+                Some(ids) => tokens.ids.extend_from_slice(ids),
+                None => tokens.unknown.push(phrase.source),
             }
         }
         tokens.dropped = tokens.ids.len().saturating_sub(self.max_tokens);

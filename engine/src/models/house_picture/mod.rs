@@ -18,7 +18,7 @@ use candle_core::Tensor;
 
 pub use config::Config;
 pub use decoder::{Check, Decoder};
-pub use lexicon::{Lexicon, Tokens};
+pub use lexicon::{Kind, Lexicon, Phrase, Tokens};
 pub use text_encoder::{TextEncoder, TextStates};
 pub use transformer::{Conditioning, FlowTransformer};
 

@@ -1,5 +1,7 @@
 //! Words: a request to a language model → its text, in pieces as it is written.
 
+mod expand;
+mod known;
 mod prompt;
 mod teller;
 mod validate;

@@ -8,7 +8,7 @@ use crate::protocol::{JobContext, Live, Stage, WordsEnd, WordsStats};
 use crate::sampling::TokenSampler;
 
 /// Says whether a token may come after those that were written.
-pub(crate) type Allowed = dyn Fn(&[u32], u32) -> bool;
+pub(crate) type Allowed<'a> = dyn Fn(&[u32], u32) -> bool + 'a;
 
 /// Says what is to be written.
 pub(crate) struct Order<'a> {
@@ -19,7 +19,7 @@ pub(crate) struct Order<'a> {
     /// Tells whether a token ends the text.
     pub(crate) is_end: &'a dyn Fn(u32) -> bool,
     /// Tells, from the tokens written so far, whether a token may come next.
-    pub(crate) allowed: Option<&'a Allowed>,
+    pub(crate) allowed: Option<&'a Allowed<'a>>,
 }
 
 /// Shows a token that was just chosen.
