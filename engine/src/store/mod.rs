@@ -5,6 +5,7 @@
 //!   pictures/2026-11/2026-11-23-a-red-fox-42.png   each with its complete recipe
 //!   sounds/2026-11/2026-11-23-a-calm-waltz-42.flac the same
 //!   trash/2026-11/…                                the same, until the trash is emptied
+//!   conversations/…                                see [`conversations`]
 //!   thumbnails/7.png                               a cache, by the number of the result
 //!   index.sqlite (-wal, -shm)                      made again from the pictures if need be
 //!   index.sqlite.damaged-1                         an index that was set aside
@@ -16,6 +17,7 @@
 //! is there before [`Store::save_picture`] or [`Store::save_sound`] returns; what a killed process left in between is put in
 //! order by the next one that opens the library alone (see [`Opening`]).
 
+pub mod conversations;
 pub mod files;
 mod index;
 mod place;
@@ -221,7 +223,7 @@ impl Store {
         let asked = std::path::absolute(folder.as_ref())
             .map_err(|error| EngineError::io("open the library", folder.as_ref(), &error))?;
         let folder = place::follow_moves(&asked)?;
-        for top in [PICTURES, SOUNDS, TRASH] {
+        for top in [PICTURES, SOUNDS, TRASH, conversations::CONVERSATIONS] {
             files::make_folder(&folder.join(top))?;
         }
         let (presence, is_alone) = Presence::enter(&folder)?;
