@@ -13,7 +13,7 @@ use crate::i18n::{Language, Text};
 use crate::state::{Remedy, ResultId, Room, ThemeChoice, View};
 
 pub use sound::SoundAction;
-pub use words::WordsAction;
+pub use words::{HelpAction, MessageAction, WordsAction};
 
 /// Is one thing that a person did.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,8 @@ pub enum Action {
     Palette(PaletteAction),
     /// Went into a room.
     Enter(Room),
+    /// Had the house writer help with the picture prompt.
+    Help(HelpAction),
     /// Did something in the words room.
     Words(WordsAction),
     /// Did something in the sound room.
@@ -224,6 +226,7 @@ impl Command {
             Action::Prompt(_)
             | Action::Canvas(_)
             | Action::History(_)
+            | Action::Help(_)
             | Action::Job(JobAction::Generate) => room == Room::Pictures,
             Action::Words(_) => room == Room::Words,
             Action::Sound(_) => room == Room::Sound,
@@ -241,7 +244,7 @@ pub fn commands() -> Vec<Command> {
     const PLAIN: Modifiers = Modifiers::NONE;
     const COMMAND: Modifiers = Modifiers::COMMAND;
     const COMMAND_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
-    let table: [(Text, Action, &'static [KeyboardShortcut], Reach); 27] = [
+    let table: [(Text, Action, &'static [KeyboardShortcut], Reach); 33] = [
         (
             Text::RoomPictures,
             Action::Enter(Room::Pictures),
@@ -277,6 +280,37 @@ pub fn commands() -> Vec<Command> {
             Action::Job(JobAction::CancelRunning),
             const { &[keys(PLAIN, Key::Escape)] },
             Reach::Everywhere,
+        ),
+        (
+            Text::ExpandPrompt,
+            Action::Help(HelpAction::Expand),
+            const { &[keys(COMMAND_SHIFT, Key::E)] },
+            Reach::Everywhere,
+        ),
+        (Text::SurpriseMe, Action::Help(HelpAction::Surprise), &[], Reach::OutsideText),
+        (
+            Text::NewConversation,
+            Action::Words(WordsAction::New),
+            const { &[keys(COMMAND, Key::N)] },
+            Reach::Everywhere,
+        ),
+        (
+            Text::FocusMessage,
+            Action::Words(WordsAction::Focus),
+            const { &[keys(COMMAND, Key::L), keys(PLAIN, Key::Slash)] },
+            Reach::OutsideText,
+        ),
+        (
+            Text::UndoDeleteConversation,
+            Action::Words(WordsAction::UndoDelete),
+            const { &[keys(COMMAND, Key::Z)] },
+            Reach::OutsideText,
+        ),
+        (
+            Text::WritingSettings,
+            Action::Words(WordsAction::ShowSettings(true)),
+            &[],
+            Reach::OutsideText,
         ),
         (
             Text::FocusPrompt,

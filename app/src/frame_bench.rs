@@ -57,6 +57,7 @@ pub fn bench_frames_with(
         data_folder: folder.join("library"),
         settings_file: folder.join("settings.json"),
         models,
+        find_writers: |_| Vec::new(),
     };
     let opened = move |store| {
         let _closing = opened.send(store);

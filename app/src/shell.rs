@@ -5,16 +5,16 @@ use std::time::Instant;
 
 use egui::{Context, Frame, Id, Key, Margin, Modifiers, Panel, Rect, Ui};
 
-use crate::action::{Action, JobAction, OfferAction, Reach, SettingsAction, commands};
+use crate::action::{Action, HelpAction, JobAction, OfferAction, Reach, SettingsAction, commands};
 use crate::frame_log::FrameLog;
 use crate::panels::{
-    PROMPT_FIELD, canvas_panel_ui, film_strip_ui, offers_ui, palette_ui, prompt_panel_ui,
-    sound_room_ui, top_bar_ui,
+    MESSAGE_FIELD, PROMPT_FIELD, WordsView, canvas_panel_ui, film_strip_ui, offers_ui, palette_ui,
+    prompt_panel_ui, sound_room_ui, top_bar_ui, words_room_ui,
 };
 use crate::services::{Dialogs, EngineLink, Librarian, Textures, desktop, textures::color_image};
-use crate::state::{AppState, Room, SavedSettings};
+use crate::state::{AppState, Room, SavedSettings, SavedWords};
 use crate::theme::{self, size};
-use crate::update::{Effect, Incoming, LibraryNews, apply, update};
+use crate::update::{Effect, Incoming, LibraryNews, LibraryTask, apply, update};
 
 /// How long settings wait to be written, so that typing does not write them at every key.
 const SAVE_AFTER_SECS: f64 = 0.8;
@@ -39,6 +39,7 @@ pub struct Shell {
     librarian: Librarian,
     dialogs: Dialogs,
     textures: Textures,
+    words_view: WordsView,
     frames: FrameLog,
     born: Instant,
     save_at_secs: Option<f64>,
@@ -62,6 +63,13 @@ impl Shell {
         state.sound.seed.entropy = parts.entropy ^ 1;
         state.prompt.text = saved.draft;
         state.prompt.negative = saved.draft_negative;
+        state.words.draft = saved.words.draft;
+        state.words.settings = saved.words.settings;
+        if !saved.words.open.is_empty() {
+            // The librarian opens the library before it does anything else.
+            state.words.list.opening = Some(saved.words.open.clone());
+            parts.librarian.ask(LibraryTask::ReadConversation(saved.words.open));
+        }
         state.prompt.seed.entropy = parts.entropy;
         state.prompt.seed.roll();
         theme::apply(ctx, state.settings.theme, state.settings.scale_percent);
@@ -72,6 +80,7 @@ impl Shell {
             librarian: parts.librarian,
             dialogs: Dialogs::new(move || wake.request_repaint()),
             textures: Textures::default(),
+            words_view: WordsView::default(),
             frames: FrameLog::from_env(),
             born: Instant::now(),
             save_at_secs: None,
@@ -139,7 +148,13 @@ impl Shell {
             .frame(panel(Margin::symmetric(size::MARGIN, 4)))
             .show(ui, |ui| actions.extend(top_bar_ui(ui, state)));
         let field = match state.shell.room {
-            Room::Pictures | Room::Words => self.pictures_ui(ui, &mut actions),
+            Room::Pictures => self.pictures_ui(ui, &mut actions),
+            Room::Words => {
+                let (done, field) =
+                    words_room_ui(ui, state, &mut self.textures, &mut self.words_view);
+                actions.extend(done);
+                field
+            }
             Room::Sound => {
                 let (done, field) = sound_room_ui(ui, state);
                 actions.extend(done);
@@ -197,6 +212,14 @@ impl Shell {
         {
             actions.push(action);
         }
+        // The field's own undo knows nothing of what the house writer changed.
+        let helped = state.words.prompt_undo.as_ref();
+        if state.shell.room == Room::Pictures
+            && helped.is_some_and(|[_, after]| *after == state.prompt.text)
+            && ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, Key::Z))
+        {
+            actions.push(Action::Help(HelpAction::Undo));
+        }
         for command in commands() {
             if !command.works_in(state.shell.room) {
                 continue;
@@ -247,8 +270,13 @@ impl Shell {
                 }
                 Effect::PickDataFolder => self.dialogs.ask_data_folder(),
                 Effect::FocusPrompt => {
-                    ctx.memory_mut(|memory| memory.request_focus(Id::unique(PROMPT_FIELD)));
+                    let field = match self.state.shell.room {
+                        Room::Words => MESSAGE_FIELD,
+                        Room::Pictures | Room::Sound => PROMPT_FIELD,
+                    };
+                    ctx.memory_mut(|memory| memory.request_focus(Id::unique(field)));
                 }
+                Effect::CopyText(text) => ctx.copy_text(text),
                 Effect::ApplyLook => {
                     let settings = &self.state.settings;
                     theme::apply(ctx, settings.theme, settings.scale_percent);
@@ -263,7 +291,7 @@ impl Shell {
     }
 
     fn saved_settings(&self) -> SavedSettings {
-        let AppState { settings, jobs, prompt, shell, .. } = &self.state;
+        let AppState { settings, jobs, prompt, shell, words, .. } = &self.state;
         SavedSettings {
             theme: settings.theme,
             language: Some(settings.language),
@@ -271,6 +299,11 @@ impl Shell {
             device: settings.device,
             pace: jobs.pace,
             room: shell.room,
+            words: SavedWords {
+                draft: words.draft.clone(),
+                open: words.open.as_ref().map(|open| open.id.clone()).unwrap_or_default(),
+                settings: words.settings.clone(),
+            },
             draft: prompt.text.clone(),
             draft_negative: prompt.negative.clone(),
         }

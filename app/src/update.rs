@@ -4,6 +4,8 @@
 mod apply;
 mod effect;
 mod sound;
+mod words;
+mod words_jobs;
 
 use std::path::Path;
 
@@ -38,10 +40,8 @@ pub fn update(state: &mut AppState, action: Action) -> Vec<Effect> {
             state.shell.room = room;
             vec![Effect::SaveSettings]
         }
-        Action::Words(WordsAction::SetDraft(text)) => {
-            state.words.draft = text;
-            Vec::new()
-        }
+        Action::Help(action) => words::update_help(state, action),
+        Action::Words(action) => words::update_words(state, action),
         Action::Sound(action) => sound::update_sound(state, action),
         Action::Quit => vec![Effect::Quit],
     }
@@ -418,6 +418,9 @@ fn update_offers(state: &mut AppState, action: OfferAction) -> Vec<Effect> {
             state.messages.toasts.retain(|toast| toast.id != id);
             return match remedy {
                 Remedy::UndoDelete => update_history(state, HistoryAction::UndoDelete),
+                Remedy::UndoDeleteConversation => {
+                    words::update_words(state, WordsAction::UndoDelete)
+                }
                 Remedy::OpenFolder(file) => vec![Effect::OpenFolder(file)],
             };
         }

@@ -6,13 +6,14 @@ use std::sync::mpsc::channel;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use atelier_engine::EngineError;
-use atelier_engine::library::Models;
+use atelier_engine::library::{LanguageEntry, Models};
 use atelier_engine::service::{Engine, Studio};
 
 use crate::i18n::Language;
 use crate::services::librarian::read_settings;
 use crate::services::{EngineLink, LateRunner, Librarian, LibraryPlace, places};
 use crate::shell::{Shell, ShellParts};
+use crate::state::LanguageModel;
 use crate::theme;
 
 /// Says how the window is opened.
@@ -40,7 +41,7 @@ pub fn open_window(options: WindowOptions) -> anyhow::Result<()> {
         None => places::data_folder()?,
     };
     let models = Models::standard();
-    let place = LibraryPlace { data_folder, settings_file, models: models.clone() };
+    let place = LibraryPlace { data_folder, settings_file, models: models.clone(), find_writers };
 
     let viewport = egui::ViewportBuilder::default()
         .with_title("Atelier")
@@ -81,6 +82,16 @@ pub fn open_window(options: WindowOptions) -> anyhow::Result<()> {
         }),
     )
     .map_err(|error| anyhow::anyhow!("The window could not be opened: {error}"))
+}
+
+/// Finds the language models.
+fn find_writers(models: &Models) -> Vec<LanguageModel> {
+    let model = |entry: LanguageEntry| LanguageModel {
+        name: entry.name,
+        title: entry.title,
+        context_tokens: u32::try_from(entry.context).unwrap_or(u32::MAX),
+    };
+    models.language_models().into_iter().map(model).collect()
 }
 
 /// Returns a number that is another one each time.

@@ -7,14 +7,16 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use atelier::i18n::Language;
+use atelier::services::librarian::read_settings;
 use atelier::services::{EngineLink, LateRunner, Librarian, LibraryPlace};
 use atelier::shell::{Shell, ShellParts};
-use atelier::state::{AppState, SavedSettings};
+use atelier::state::words::HOUSE_WRITER;
+use atelier::state::{AppState, LanguageModel, SavedSettings};
 use atelier_engine::EngineError;
 use atelier_engine::library::{HOUSE_PICTURE, Models};
 use atelier_engine::protocol::{
     JobContext, Live, Output, Partial, Picture, PictureOutput, PictureRequest, Pixels, Request,
-    Stage,
+    Stage, WordsEnd, WordsOutput, WordsRequest, WordsStats, WordsTask,
 };
 use atelier_engine::service::{Engine, Runner};
 use atelier_engine::store::Store;
@@ -31,7 +33,11 @@ pub struct GradientRunner {
 
 impl Runner for GradientRunner {
     fn run(&mut self, request: &Request, job: &JobContext) -> Result<Output, EngineError> {
-        let Request::Picture(request) = request else { return Err(EngineError::Stopped) };
+        let request = match request {
+            Request::Picture(request) => request,
+            Request::Words(request) => return write(request, self.step, job).map(Output::Words),
+            _ => return Err(EngineError::Stopped),
+        };
         let mut pictures = Vec::new();
         let total = request.sampling.steps * request.count;
         for index in 0..request.count {
@@ -58,6 +64,39 @@ impl Runner for GradientRunner {
     }
 
     fn forget_models(&mut self) {}
+}
+
+/// What [`GradientRunner`] writes, word by word; the seed stands at the end.
+pub const STORY: &str = "Once upon a time a red fox lived in the snow.\n\nThe fox saw a cat.";
+
+/// Writes a story word by word, or a prompt.
+fn write(
+    request: &WordsRequest,
+    step: Duration,
+    job: &JobContext,
+) -> Result<WordsOutput, EngineError> {
+    let story = match &request.task {
+        WordsTask::Expand { prompt } => format!("{prompt} in the snow"),
+        WordsTask::Surprise => "a green cactus in the desert".to_owned(),
+        _ => format!("{STORY} Seed {}.", request.seed),
+    };
+    let mut stats = WordsStats { prompt_tokens: 12, context_tokens: 2_048, ..Default::default() };
+    for word in story.split_inclusive(' ') {
+        stats.written_tokens += 1;
+        stats.decode_secs += 0.02;
+        let words = Some(stats);
+        job.report(Live { stage: Stage::Writing, words, ..Live::default() })?;
+        job.text(word.to_owned());
+        std::thread::sleep(step);
+    }
+    Ok(WordsOutput {
+        text: story,
+        recipe: request.clone(),
+        stats,
+        ended: WordsEnd::EndOfText,
+        logits: None,
+        notices: Vec::new(),
+    })
 }
 
 /// Returns the recipe of the n-th picture of a request.
@@ -128,11 +167,16 @@ pub fn open(home: &Path, step: Duration, language: Language) -> anyhow::Result<W
         data_folder: home.join("library"),
         settings_file: home.join("settings.json"),
         models: Models::in_places([home.join("models")]),
+        find_writers: |_| {
+            let (name, title) = (HOUSE_WRITER.to_owned(), "House writer".to_owned());
+            vec![LanguageModel { name, title, context_tokens: 2_048 }]
+        },
     };
     let opened = move |store| {
         let _closing = opened.send(store);
     };
-    let settings = SavedSettings { language: Some(language), ..SavedSettings::default() };
+    let saved = read_settings(&home.join("settings.json"));
+    let settings = SavedSettings { language: Some(language), ..saved };
     let parts = ShellParts {
         engine: EngineLink::new(engine),
         librarian: Librarian::spawn(place, opened, || ())?,

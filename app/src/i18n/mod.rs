@@ -3,12 +3,14 @@
 
 mod errors;
 mod examples;
+mod starts;
 mod texts;
 
 use serde::{Deserialize, Serialize};
 
 pub use errors::{error_hint, error_sentence};
 pub use examples::EXAMPLES;
+pub use starts::STARTS;
 pub use texts::Text;
 
 /// Names a language of the window.

@@ -124,6 +124,60 @@ texts! {
 
     // Words beside the picture prompt.
     SurpriseMe = "Surprise me", "给我惊喜";
+    ExpandPrompt = "Expand prompt", "扩写提示词";
+    UndoHelp = "Undo: bring the earlier prompt back", "撤销：恢复之前的提示词";
+    WriterMissing = "No language model was found", "没有找到语言模型";
+    WriterBusy = "The house writer is thinking", "内置作者正在构思";
+
+    // Words room.
+    NewConversation = "New conversation", "新对话";
+    Conversations = "Conversations", "对话列表";
+    SearchConversations = "Search conversations", "搜索对话";
+    NoConversations = "Your conversations gather here", "对话会出现在这里";
+    NothingFound = "Nothing was found", "没有找到";
+    RenameConversation = "Rename: {}", "重命名：{}";
+    DeleteConversation = "Delete: {}", "删除：{}";
+    ConversationTitle = "Title", "标题";
+    Untitled = "Untitled", "无标题";
+    ConversationDeleted = "Conversation moved to the trash", "对话已移到回收站";
+    ConversationDamaged = "A conversation could not be read and was set aside: {}", "有一个对话无法读取，已放到一边：{}";
+    UndoDeleteConversation = "Undo delete of a conversation", "撤销删除对话";
+    FocusMessage = "Write a message", "编写消息";
+    Message = "Message", "消息";
+    MessageHint = "Write a message… Enter sends, Shift+Enter begins a new line", "写点什么…按 Enter 发送，Shift+Enter 换行";
+    Send = "Send", "发送";
+    StopWriting = "Stop writing", "停止写作";
+    You = "You", "你";
+    Writer = "Writer", "作者";
+    CopyMessage = "Copy message", "复制消息";
+    CopyCode = "Copy code", "复制代码";
+    TextCopied = "Text copied", "文字已复制";
+    EditMessage = "Edit message", "编辑消息";
+    EditedMessage = "Edited message", "编辑后的消息";
+    SaveAsVersion = "Save as a new version", "保存为新版本";
+    LeaveEdit = "Leave as it was", "保持原样";
+    Regenerate = "Regenerate", "重新生成回答";
+    GoOnWriting = "Continue writing", "继续写";
+    VersionOf = "{} / {}", "{} / {}";
+    EarlierVersion = "Earlier version", "上一个版本";
+    LaterVersion = "Later version", "下一个版本";
+    Illustrate = "Illustrate this: {}", "为此配图：{}";
+    Illustrating = "Painting this paragraph…", "正在为这一段配图…";
+    IllustrationOf = "Illustration: {}", "配图：{}";
+    NothingToPaint = "There is no word here that the picture model knows", "这里没有图片模型认识的词";
+    WritingSettings = "Writing settings", "写作设置";
+    SystemPrompt = "System prompt", "系统提示";
+    SystemHint = "What the model is told about its part…", "告诉模型它的角色…";
+    Temperature = "Temperature", "温度";
+    TopK = "Top-k (0 is off)", "Top-k（0 为关闭）";
+    TopP = "Top-p (1 is off)", "Top-p（1 为关闭）";
+    MinP = "Min-p (0 is off)", "Min-p（0 为关闭）";
+    RepetitionPenalty = "Repetition penalty (1 is off)", "重复惩罚（1 为关闭）";
+    MaxTokens = "Most tokens of an answer", "回答的最多词元数";
+    SeedEachTime = "New each time", "每次更换";
+    ContextUse = "{} of {} tokens", "{} / {} 个词元";
+    WordsTitle = "What shall we write?", "今天写点什么？";
+    HouseWriterNote = "The house writer is a small model that learned from children's stories. It writes simple English stories; it knows no facts and answers no questions", "内置作者是一个只学过儿童故事的小模型，只会写简单的英文故事，不了解事实，也不会回答问题";
 
     // Settings.
     Settings = "Settings", "设置";

@@ -2,7 +2,10 @@
 //! anything itself.
 
 mod canvas_panel;
+mod conversation_panel;
+mod conversations_list;
 mod film_strip;
+mod message_field;
 mod offers_panel;
 mod palette_panel;
 mod prompt_panel;
@@ -10,14 +13,19 @@ mod queue_popup;
 mod settings_popup;
 mod sound_room;
 mod top_bar;
+mod words_room;
+mod words_settings;
 
 pub use canvas_panel::canvas_panel_ui;
+pub use conversation_panel::WordsView;
 pub use film_strip::film_strip_ui;
+pub use message_field::MESSAGE_FIELD;
 pub use offers_panel::offers_ui;
 pub use palette_panel::palette_ui;
 pub use prompt_panel::{PROMPT_FIELD, prompt_panel_ui};
 pub use sound_room::sound_room_ui;
 pub use top_bar::top_bar_ui;
+pub use words_room::words_room_ui;
 
 use crate::action::{Action, commands};
 use crate::i18n::{Language, Text};

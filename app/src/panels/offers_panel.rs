@@ -60,7 +60,7 @@ fn toast_ui(ui: &mut Ui, state: &AppState, toast: &Toast, actions: &mut Vec<Acti
             }
             if let Some(remedy) = &toast.remedy {
                 let name = match remedy {
-                    Remedy::UndoDelete => Text::Undo,
+                    Remedy::UndoDelete | Remedy::UndoDeleteConversation => Text::Undo,
                     Remedy::OpenFolder(_) => Text::OpenFolder,
                 };
                 if ui.add(Button::text(language.get(name))).clicked() {

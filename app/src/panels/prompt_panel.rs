@@ -5,9 +5,10 @@ use egui::{Id, RichText, ScrollArea, Ui, vec2};
 
 use super::keys_of;
 use super::top_bar::{device_label, device_menu};
-use crate::action::{Action, JobAction, PromptAction};
+use crate::action::{Action, HelpAction, JobAction, PromptAction};
 use crate::i18n::{Language, Text};
 use crate::state::prompt::COUNT_MAX;
+use crate::state::words::HOUSE_WRITER;
 use crate::state::{AppState, SIZE_PRESETS};
 use crate::theme::{icons, palette, size};
 use crate::widgets::{
@@ -54,6 +55,7 @@ fn words_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     if text_area(ui, id, language.get(Text::Prompt), hint, &mut text, 5).changed() {
         actions.push(Action::Prompt(PromptAction::SetText(text)));
     }
+    help_ui(ui, state, actions);
     if !prompt.unknown.is_empty() {
         let words = crate::widgets::elide(&prompt.unknown.join(", "), 120);
         let line = language.fill(Text::UnknownWords, &[&words]);
@@ -87,6 +89,39 @@ fn words_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
             }
         });
     }
+}
+
+/// Draws what the house writer does for the prompt.
+fn help_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
+    let language = state.settings.language;
+    let is_here = state.words.models.iter().any(|model| model.name == HOUSE_WRITER);
+    let busy = state.words.helps_prompt();
+    let why_not = if busy { Text::WriterBusy } else { Text::WriterMissing };
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 6.0;
+        for (icon, name, action) in [
+            (icons::EXPAND, Text::ExpandPrompt, HelpAction::Expand),
+            (icons::SHUFFLE, Text::SurpriseMe, HelpAction::Surprise),
+        ] {
+            let has_words = action != HelpAction::Expand || !state.prompt.text.trim().is_empty();
+            let button = Button::text(language.get(name)).with_icon(icon);
+            let response = ui.add_enabled(is_here && !busy && has_words, button);
+            let response = match is_here && !busy {
+                true => response,
+                false => response.on_disabled_hover_text(language.get(why_not)),
+            };
+            if response.clicked() {
+                actions.push(Action::Help(action));
+            }
+        }
+        let undo = state.words.prompt_undo.as_ref();
+        if undo.is_some_and(|[_, after]| *after == state.prompt.text) {
+            let button = Button::icon(icons::UNDO, language.get(Text::UndoHelp));
+            if ui.add(button).clicked() {
+                actions.push(Action::Help(HelpAction::Undo));
+            }
+        }
+    });
 }
 
 fn size_ui(ui: &mut Ui, state: &AppState, language: Language, actions: &mut Vec<Action>) {

@@ -12,12 +12,15 @@ use atelier_engine::EngineError;
 use atelier_engine::library::{DeviceInfo, HOUSE_PICTURE, Models, devices};
 use atelier_engine::models::house_picture::Lexicon;
 use atelier_engine::protocol::{ModelRef, Request};
+use atelier_engine::store::conversations::{Conversation, ConversationShelf};
 use atelier_engine::store::files::write_atomic;
 use atelier_engine::store::{ResultKind, ResultRow, Store, png};
 
 use super::recipes;
 use crate::state::history::PAGE;
-use crate::state::{DeviceEntry, Entry, ModelInfo, SavedSettings, Thumbnail, Unfinished};
+use crate::state::{
+    DeviceEntry, Entry, LanguageModel, ModelInfo, SavedSettings, Thumbnail, Unfinished,
+};
 use crate::update::{Incoming, LibraryNews, LibraryTask};
 
 type Tell = dyn Fn(LibraryNews) + Send + Sync;
@@ -31,6 +34,8 @@ pub struct LibraryPlace {
     pub settings_file: PathBuf,
     /// Where models are looked for.
     pub models: Models,
+    /// Finds the language models there.
+    pub find_writers: fn(&Models) -> Vec<LanguageModel>,
 }
 
 /// The style words that are offered where the model knows them.
@@ -139,6 +144,7 @@ fn work(
         Ok(info) => LibraryNews::ModelReady(info),
         Err(error) => LibraryNews::ModelMissing(error),
     });
+    tell(LibraryNews::LanguageModels((place.find_writers)(&place.models)));
     for order in orders {
         let done = match order {
             Order::Task(task) => desk.carry_out(task, &**tell),
@@ -183,6 +189,10 @@ impl Desk {
             .ok_or_else(|| EngineError::Index { reason: "the library is not open".to_owned() })
     }
 
+    fn shelf(&self) -> Result<ConversationShelf, EngineError> {
+        Ok(ConversationShelf::in_library(&self.store()?.folder()))
+    }
+
     fn say_opened(&mut self, tell: &Tell) -> Result<(), EngineError> {
         let store = self.store()?;
         let folder = store.folder();
@@ -194,7 +204,9 @@ impl Desk {
             unfinished.push(Unfinished { key, request: job.request });
         }
         self.pending = numbers;
+        let shelf = ConversationShelf::in_library(&folder);
         tell(LibraryNews::Opened { folder, unfinished });
+        tell(LibraryNews::Conversations(shelf.list()?));
         Ok(())
     }
 
@@ -236,6 +248,24 @@ impl Desk {
                 if let Some(id) = self.pending.remove(&key) {
                     self.store()?.remove_pending(id)?;
                 }
+            }
+            LibraryTask::ReadConversation(id) => match self.shelf()?.read(&id) {
+                Ok(read) => tell(LibraryNews::Conversation(Box::new(read))),
+                Err(error) => tell(LibraryNews::ConversationLost(id, error)),
+            },
+            LibraryTask::WriteConversation(conversation) => {
+                self.shelf()?.write(&conversation)?;
+            }
+            LibraryTask::RenameConversation { id, title } => {
+                let shelf = self.shelf()?;
+                let conversation = shelf.read(&id)?;
+                shelf.write(&Conversation { own_title: title, ..conversation })?;
+            }
+            LibraryTask::TrashConversation(id) => self.shelf()?.trash(&id)?,
+            LibraryTask::RestoreConversation(id) => self.shelf()?.restore(&id)?,
+            LibraryTask::SearchConversations(query) => {
+                let ids = self.shelf()?.search(&query)?;
+                tell(LibraryNews::ConversationsFound { query, ids });
             }
             LibraryTask::ReadRecipe(path) => tell(recipes::read(&path)?),
             LibraryTask::CopyFile { from, to } => {

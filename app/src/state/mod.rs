@@ -1,5 +1,6 @@
 //! What the window knows, as plain data: no egui, no threads, no files.
 
+pub mod blocks;
 pub mod canvas;
 pub mod history;
 pub mod jobs;
@@ -26,7 +27,7 @@ pub use settings::{SavedSettings, SettingsState, ThemeChoice};
 pub use shell::{Room, ShellState};
 pub use sound::SoundState;
 pub use time_span::TimeSpan;
-pub use words::WordsState;
+pub use words::{LanguageModel, SavedWords, WordsState};
 
 /// Names a result: its number in the library, or a negative number while there is no library.
 pub type ResultId = i64;

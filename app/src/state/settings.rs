@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use atelier_engine::protocol::DeviceChoice;
 use serde::{Deserialize, Serialize};
 
-use super::{Pace, Room};
+use super::{Pace, Room, SavedWords};
 use crate::i18n::Language;
 
 /// The scales that are offered, in percent.
@@ -70,6 +70,8 @@ pub struct SavedSettings {
     pub pace: Pace,
     /// The room that was open.
     pub room: Room,
+    /// The words room.
+    pub words: SavedWords,
     /// The prompt that was being written.
     pub draft: String,
     /// The negative prompt that was being written.

@@ -10,6 +10,8 @@ pub mod size {
     pub const TEXT_SMALL: f32 = 11.5;
     /// What is written in the prompt.
     pub const TEXT_PROMPT: f32 = 14.0;
+    /// Text that is read at length.
+    pub const TEXT_READING: f32 = 14.5;
     /// Titles.
     pub const TEXT_TITLE: f32 = 20.0;
     /// Icons in buttons.
@@ -32,6 +34,8 @@ pub mod size {
     pub const RADIUS_LARGE: u8 = 10;
     /// Width of the left panel.
     pub const LEFT_PANEL: f32 = 304.0;
+    /// Width of a panel with a list.
+    pub const LIST_PANEL: f32 = 264.0;
     /// Height of the top bar.
     pub const TOP_BAR: f32 = 44.0;
     /// Side of a thumbnail.

@@ -6,6 +6,7 @@ use atelier_engine::EngineError;
 use atelier_engine::protocol::{Event, JobId, Live, Notice, Output, Partial, Picture, Stage};
 
 use super::sound::apply_sound;
+use super::words_jobs::{apply_words, end_words, take_conversation, take_list};
 use super::{Effect, Incoming, LibraryNews, LibraryTask, file_name, say, say_error, show};
 use crate::i18n::Text;
 use crate::state::{
@@ -40,6 +41,7 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
     let Some(job) = state.jobs.by_id(event.job()) else { return Vec::new() };
     let (ticket, is_picture) = (job.ticket, job.picture().is_some());
     let mut effects = apply_sound(state, &event);
+    effects.extend(apply_words(state, ticket, &event));
     match event {
         Event::Started(id) => {
             let now = state.jobs.clock_secs;
@@ -123,6 +125,7 @@ fn end_job(state: &mut AppState, ticket: u64, error: Option<&EngineError>) -> Ve
         state.jobs.jobs.iter().any(|job| job.ticket == ticket && job.picture().is_some());
     state.jobs.jobs.retain(|job| job.ticket != ticket);
     let mut effects = vec![Effect::Library(LibraryTask::RemovePending(ticket.to_string()))];
+    effects.extend(end_words(state, ticket));
     match error {
         None | Some(EngineError::Cancelled) => {}
         Some(error) => say_error(state, error),
@@ -212,6 +215,20 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
             say_error(state, &error);
             state.models.status = ModelStatus::Missing(error);
         }
+        LibraryNews::LanguageModels(models) => state.words.models = models,
+        LibraryNews::Conversations(list) => take_list(state, list),
+        LibraryNews::Conversation(conversation) => take_conversation(state, *conversation),
+        LibraryNews::ConversationLost(id, error) => {
+            state.words.list.entries.retain(|entry| entry.id != id);
+            state.words.list.opening = None;
+            say_error(state, &error);
+        }
+        LibraryNews::ConversationsFound { query, ids } => {
+            // An answer to what is no longer asked is passed over.
+            if state.words.list.query == query {
+                state.words.list.found = Some(ids);
+            }
+        }
         LibraryNews::Devices(devices) => state.models.devices = devices,
         LibraryNews::Results { entries, has_older } => {
             let first_time = !state.history.loaded;
@@ -238,6 +255,10 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
         }
         LibraryNews::Picture(id, pixels) => {
             state.canvas.keep(id, pixels.clone());
+            let words = &mut state.words.pictures;
+            if let Some((_, place)) = words.iter_mut().find(|(other, _)| *other == id) {
+                *place = Some(pixels.clone());
+            }
             if state.canvas.copy_when_here == Some(id) {
                 state.canvas.copy_when_here = None;
                 say(state, MessageKind::Done, Text::Copied);

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use atelier_engine::EngineError;
 use atelier_engine::protocol::{Event, JobId, Live, Pixels, Request};
+use atelier_engine::store::conversations::{Conversation, ConversationList};
 
-use crate::state::{DeviceEntry, Entry, ModelInfo, RecipeOffer, ResultId, Unfinished};
+use crate::state::{
+    DeviceEntry, Entry, LanguageModel, ModelInfo, RecipeOffer, ResultId, Unfinished,
+};
 
 /// Asks a service for something.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,13 +34,15 @@ pub enum Effect {
         /// The name that is proposed.
         name: String,
     },
+    /// Copies a text to the clipboard.
+    CopyText(String),
     /// Copies a picture to the clipboard.
     CopyPicture(Arc<Pixels>),
     /// Opens the folder of a file, or a folder itself, in the system's file manager.
     OpenFolder(PathBuf),
     /// Asks where the data folder is to be moved, then moves it.
     PickDataFolder,
-    /// Puts the cursor into the prompt.
+    /// Puts the cursor into the field of the room that is open.
     FocusPrompt,
     /// Applies theme and scale.
     ApplyLook,
@@ -72,6 +77,23 @@ pub enum LibraryTask {
     },
     /// Forgets a pending request.
     RemovePending(String),
+    /// Reads a conversation.
+    ReadConversation(String),
+    /// Writes a conversation down.
+    WriteConversation(Box<Conversation>),
+    /// Gives a conversation that is not at hand another title.
+    RenameConversation {
+        /// Its name.
+        id: String,
+        /// The title.
+        title: String,
+    },
+    /// Moves a conversation to the trash.
+    TrashConversation(String),
+    /// Brings a conversation back from the trash.
+    RestoreConversation(String),
+    /// Finds the conversations that contain a text.
+    SearchConversations(String),
     /// Reads the recipe of a picture file.
     ReadRecipe(PathBuf),
     /// Copies a file.
@@ -130,6 +152,21 @@ pub enum LibraryNews {
     ModelReady(ModelInfo),
     /// The model is not here.
     ModelMissing(EngineError),
+    /// The language models that are here.
+    LanguageModels(Vec<LanguageModel>),
+    /// The conversations of the library.
+    Conversations(ConversationList),
+    /// A conversation.
+    Conversation(Box<Conversation>),
+    /// A conversation could not be read and was set aside.
+    ConversationLost(String, EngineError),
+    /// The conversations that contain a text.
+    ConversationsFound {
+        /// The text.
+        query: String,
+        /// Their names.
+        ids: Vec<String>,
+    },
     /// The devices that are here.
     Devices(Vec<DeviceEntry>),
     /// Results, newest first.
