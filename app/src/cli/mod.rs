@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failure, 2 wrong input, 130 cancelled by Ctrl-C.
 
 mod bench;
+mod compose;
 mod console;
 mod expand;
 mod inspect;
@@ -14,6 +15,7 @@ mod output;
 mod paint;
 mod play;
 mod progress;
+mod song_from_picture;
 mod studio;
 mod write;
 
@@ -51,6 +53,10 @@ enum Command {
     Paint(paint::PaintArgs),
     /// Writes with a language model
     Write(write::WriteArgs),
+    /// Composes music from words, or goes on from music
+    Compose(compose::ComposeArgs),
+    /// Composes music for a picture
+    SongFromPicture(song_from_picture::SongArgs),
     /// Plays a sound file
     Play(play::PlayArgs),
     /// Widens a short prompt into one that the house picture model can draw, or thinks one up
@@ -66,6 +72,8 @@ impl Command {
         match self {
             Self::Paint(arguments) => arguments.voice(),
             Self::Write(arguments) => arguments.voice(),
+            Self::Compose(arguments) => arguments.making.voice(),
+            Self::SongFromPicture(arguments) => arguments.making.voice(),
             Self::Play(arguments) => arguments.voice(),
             Self::Expand(arguments) => arguments.voice(),
             Self::Inspect(arguments) => arguments.voice(),
@@ -95,6 +103,12 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match &command {
         Command::Paint(arguments) => paint::paint(arguments, &mut console, &Interrupt::listen()),
         Command::Write(arguments) => write::write(arguments, &mut console, &Interrupt::listen()),
+        Command::Compose(arguments) => {
+            compose::compose(arguments, &mut console, &Interrupt::listen())
+        }
+        Command::SongFromPicture(arguments) => {
+            song_from_picture::song_from_picture(arguments, &mut console, &Interrupt::listen())
+        }
         Command::Play(arguments) => play::play(arguments, &mut console, &Interrupt::listen()),
         Command::Expand(arguments) => expand::expand(arguments, &mut console, &Interrupt::listen()),
         Command::Inspect(arguments) => inspect::inspect(arguments, &mut console),

@@ -193,14 +193,20 @@ impl LocatedFile {
 
     /// Tells whether the model says that it was made for conversations; reads its header only.
     pub fn can_chat(&self) -> bool {
-        let has_template = |gguf: &Gguf| gguf.text("tokenizer.chat_template").is_some();
+        self.header().is_some_and(|gguf| gguf.text("tokenizer.chat_template").is_some())
+    }
+
+    /// Returns the licence that the model's file names, if it does; reads its header only.
+    pub fn licence(&self) -> Option<String> {
+        self.header().and_then(|gguf| gguf.text("general.license").map(str::to_owned))
+    }
+
+    fn header(&self) -> Option<Gguf> {
         match &self.place {
-            FilePlace::Embedded => embedded(&self.name)
-                .and_then(|bytes| Gguf::read(bytes, Path::new(&self.name)).ok())
-                .is_some_and(|gguf| has_template(&gguf)),
-            FilePlace::File { path, .. } => {
-                read_header(path).is_some_and(|(_, gguf)| has_template(&gguf))
+            FilePlace::Embedded => {
+                embedded(&self.name).and_then(|bytes| Gguf::read(bytes, Path::new(&self.name)).ok())
             }
+            FilePlace::File { path, .. } => read_header(path).map(|(_, gguf)| gguf),
         }
     }
 

@@ -15,6 +15,11 @@ use crate::error::EngineError;
 use crate::protocol::JobContext;
 use crate::weights::gguf::Gguf;
 
+/// The largest file whose matrices are kept as f32 on the processor, in bytes. The products of small
+/// quantized matrices are shared out to threads that wait for each other by spinning: on two busy
+/// cores that made a token of the house composer fifteen times slower than on one thread.
+const WIDENED_BYTES: u64 = 32 << 20;
+
 /// Is a language model with the tokens that it has read.
 #[derive(Debug)]
 pub struct Decoder {
@@ -43,8 +48,23 @@ impl Decoder {
         device: &Device,
         job: &JobContext,
     ) -> Result<Self, EngineError> {
+        let widens = device.is_cpu() && gguf.all_bytes() <= WIDENED_BYTES;
+        Self::load_as(gguf, bytes, device, widens, job)
+    }
+
+    /// Loads a model as [`Decoder::load`] does, and says whether its matrices are kept as f32.
+    ///
+    /// # Errors
+    /// As [`Decoder::load`].
+    pub fn load_as(
+        gguf: &Gguf,
+        bytes: &[u8],
+        device: &Device,
+        widens: bool,
+        job: &JobContext,
+    ) -> Result<Self, EngineError> {
         let config = Config::read(gguf)?;
-        let mut source = FromGguf { gguf, bytes, device, job, read: 0 };
+        let mut source = FromGguf { gguf, bytes, device, job, widens, read: 0 };
         let half = config.rope.turned / 2;
         // A model stretched to a long context has two sets of factors; which one applies depends
         // on how long a context is used, and a context is short until it is not.
@@ -73,6 +93,8 @@ impl Decoder {
         let norm = source.vector("output_norm.weight", s.width)?;
         let output = if source.has("output.weight") {
             Matrix::load(source, "output", s.vocabulary, s.width)?
+        } else if source.widens() {
+            Matrix::shared(QMatMul::Tensor(embedding.dequantize(&device)?))
         } else {
             Matrix::shared(QMatMul::from_arc(embedding.clone())?)
         };

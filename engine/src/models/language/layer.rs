@@ -29,7 +29,12 @@ impl Matrix {
         let bias_name = format!("{name}.bias");
         let bias =
             if source.has(&bias_name) { Some(source.vector(&bias_name, rows)?) } else { None };
-        Ok(Self { weight: QMatMul::from_qtensor(weight)?, bias })
+        let weight = if source.widens() {
+            QMatMul::Tensor(weight.dequantize(source.device())?)
+        } else {
+            QMatMul::from_qtensor(weight)?
+        };
+        Ok(Self { weight, bias })
     }
 
     /// Shares a matrix that is there already.

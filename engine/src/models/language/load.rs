@@ -15,6 +15,11 @@ pub(super) trait Source {
     /// Takes a tensor of this shape.
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<QTensor, EngineError>;
 
+    /// Tells whether matrices are kept as f32, whatever form the file has them in.
+    fn widens(&self) -> bool {
+        false
+    }
+
     /// Returns the device that the weights go to.
     fn device(&self) -> &Device;
 
@@ -31,6 +36,7 @@ pub(super) struct FromGguf<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) device: &'a Device,
     pub(super) job: &'a JobContext,
+    pub(super) widens: bool,
     pub(super) read: u64,
 }
 
@@ -45,6 +51,10 @@ impl Source for FromGguf<'_> {
         let tensor = self.gguf.tensor(self.bytes, name, shape, self.device)?;
         self.read += self.gguf.tensor_bytes(name);
         Ok(tensor)
+    }
+
+    fn widens(&self) -> bool {
+        self.widens
     }
 
     fn device(&self) -> &Device {

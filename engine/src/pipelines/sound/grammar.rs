@@ -85,19 +85,9 @@ impl<'a> Grammar<'a> {
         }
     }
 
-    /// Returns how many bars are complete.
-    pub fn bars_done(&self) -> u32 {
-        if self.is_over() { self.begun } else { self.begun.saturating_sub(1) }
-    }
-
     /// Tells whether the piece is over.
     pub fn is_over(&self) -> bool {
         self.expect == Expect::Over
-    }
-
-    /// Returns the notes of the bar at hand.
-    pub fn bar(&self) -> &Bar {
-        &self.bar
     }
 
     fn is_last(&self) -> bool {
