@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atelier::i18n::Language;
-use atelier_tests::window::{open, settle, state};
+use atelier_tests::window::{open, settle, state, wait_until};
 use egui_kittest::kittest::Queryable as _;
 
 #[test]
@@ -20,6 +20,10 @@ fn the_language_switches_at_once_and_every_glyph_shows() -> anyhow::Result<()> {
     window.get_by_label("雪地里的红狐狸").click();
     settle(&mut window);
     assert_eq!(state(&window).prompt.text, "雪地里的红狐狸");
+    // The bar moves its buttons while a job runs: a click would miss them.
+    wait_until(&mut window, "the picture", |state| {
+        state.history.entries.len() == 1 && state.jobs.jobs.is_empty()
+    });
     window.get_by_label("设置").click();
     settle(&mut window);
     window.get_by_label("English").click();

@@ -25,7 +25,7 @@ impl SoundState {
             prompt: self.text.trim().to_owned(),
             plan: MusicPlan::default(),
             given: None,
-            sampling: TokenSampling::default(),
+            sampling: TokenSampling::for_music(),
             seed: self.seed.value,
             device,
         }
