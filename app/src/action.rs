@@ -2,6 +2,7 @@
 //! table.
 
 mod sound;
+mod trash;
 mod words;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use crate::i18n::{Language, Text};
 use crate::state::{Remedy, ResultId, Room, ThemeChoice, View};
 
 pub use sound::SoundAction;
+pub use trash::TrashAction;
 pub use words::{HelpAction, MessageAction, WordsAction};
 
 /// Is one thing that a person did.
@@ -40,6 +42,8 @@ pub enum Action {
     Words(WordsAction),
     /// Did something in the sound room.
     Sound(SoundAction),
+    /// Did something with the trash.
+    Trash(TrashAction),
     /// Closes the window.
     Quit,
 }
@@ -244,7 +248,7 @@ pub fn commands() -> Vec<Command> {
     const PLAIN: Modifiers = Modifiers::NONE;
     const COMMAND: Modifiers = Modifiers::COMMAND;
     const COMMAND_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
-    let table: [(Text, Action, &'static [KeyboardShortcut], Reach); 33] = [
+    let table: [(Text, Action, &'static [KeyboardShortcut], Reach); 34] = [
         (
             Text::RoomPictures,
             Action::Enter(Room::Pictures),
@@ -421,6 +425,7 @@ pub fn commands() -> Vec<Command> {
             &[],
             Reach::OutsideText,
         ),
+        (Text::Trash, Action::Trash(TrashAction::Show(true)), &[], Reach::OutsideText),
         (
             Text::Shortcuts,
             Action::Palette(PaletteAction::Show(true)),

@@ -9,7 +9,7 @@ use crate::action::{Action, HelpAction, JobAction, OfferAction, Reach, SettingsA
 use crate::frame_log::FrameLog;
 use crate::panels::{
     MESSAGE_FIELD, PROMPT_FIELD, WordsView, canvas_panel_ui, film_strip_ui, offers_ui, palette_ui,
-    prompt_panel_ui, sound_room_ui, top_bar_ui, words_room_ui,
+    prompt_panel_ui, sound_room_ui, top_bar_ui, trash_ui, words_room_ui,
 };
 use crate::services::{Dialogs, EngineLink, Librarian, Textures, desktop, textures::color_image};
 use crate::state::{AppState, Room, SavedSettings, SavedWords};
@@ -162,6 +162,7 @@ impl Shell {
             }
         };
         actions.extend(offers_ui(ui, &self.state, field));
+        actions.extend(trash_ui(ui, &self.state, &mut self.textures));
         actions.extend(palette_ui(ui, &self.state));
         actions
     }
@@ -195,7 +196,8 @@ impl Shell {
         let writes = ctx.text_edit_focused();
         let has_focus = ctx.memory(|memory| memory.focused().is_some());
         let state = &self.state;
-        if state.shell.palette.open {
+        // What lies above everything else has the keys.
+        if state.shell.palette.open || state.shell.trash.open {
             return actions;
         }
         let closes = if state.jobs.queue_open {

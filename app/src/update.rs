@@ -4,6 +4,7 @@
 mod apply;
 mod effect;
 mod sound;
+mod trash;
 mod words;
 mod words_jobs;
 
@@ -43,6 +44,7 @@ pub fn update(state: &mut AppState, action: Action) -> Vec<Effect> {
         Action::Help(action) => words::update_help(state, action),
         Action::Words(action) => words::update_words(state, action),
         Action::Sound(action) => sound::update_sound(state, action),
+        Action::Trash(action) => trash::update_trash(state, action),
         Action::Quit => vec![Effect::Quit],
     }
 }

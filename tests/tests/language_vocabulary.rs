@@ -90,3 +90,48 @@ fn what_a_person_writes_never_becomes_a_control_token() {
     let text: Vec<u8> = tokens.iter().flat_map(|id| tokenizer.bytes(*id).to_vec()).collect();
     assert!(String::from_utf8(text).unwrap().contains(said));
 }
+
+/// Gives a vocabulary's file another way of cutting text into words.
+fn with_way(bytes: &[u8], way: &str) -> Vec<u8> {
+    let key = b"tokenizer.ggml.pre";
+    let at = bytes.windows(key.len()).position(|part| part == key).unwrap() + key.len();
+    let length = u64::from_le_bytes(bytes[at + 4..at + 12].try_into().unwrap()) as usize;
+    let mut changed = bytes[..at + 4].to_vec();
+    changed.extend((way.len() as u64).to_le_bytes());
+    changed.extend(way.as_bytes());
+    changed.extend(&bytes[at + 12 + length..]);
+    changed
+}
+
+#[test]
+fn every_way_of_cutting_words_gives_the_tokens_that_transformers_gives() {
+    let Some(path) = fixture("gpt-2.gguf") else { return };
+    let bytes = std::fs::read(&path).unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/language/cuts.json");
+    let golden: Value = serde_json::from_str(&std::fs::read_to_string(golden).unwrap()).unwrap();
+    let texts: Vec<String> = serde_json::from_value(golden["texts"].clone()).unwrap();
+    let ways = golden.as_object().unwrap().iter();
+    let ways: Vec<_> = ways.filter(|(_, ids)| ids[0].is_array()).collect();
+    assert!(ways.len() >= 13, "{}", ways.len());
+    let mut wrong = Vec::new();
+    for (way, expected) in ways {
+        let bytes = with_way(&bytes, way);
+        let tokenizer = Tokenizer::read(&Gguf::read(&bytes, &path).unwrap()).unwrap();
+        let expected: Vec<Vec<u32>> = serde_json::from_value(expected.clone()).unwrap();
+        for (text, expected) in texts.iter().zip(expected) {
+            let found = tokenizer.encode(text);
+            if found != expected {
+                wrong.push(format!("{way}: {text:?}\n  is {found:?}\n  not {expected:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_way_of_cutting_words_that_is_not_known_is_refused_with_a_sentence() {
+    let Some(path) = fixture("gpt-2.gguf") else { return };
+    let bytes = with_way(&std::fs::read(&path).unwrap(), "by-tomorrow");
+    let error = Tokenizer::read(&Gguf::read(&bytes, &path).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("by-tomorrow"), "{error}");
+}

@@ -135,7 +135,7 @@ fn an_answer_and_a_question_have_versions_that_can_be_walked() -> anyhow::Result
     window.step();
     window.get_by_label("Edited message").type_text("Tell me of a cat");
     settle(&mut window);
-    window.get_by_label("Save as a new version").click();
+    window.get_by_label("Send as a new version").click();
     window.step();
     wait_until(&mut window, "its answer", is_idle);
     settle(&mut window);

@@ -90,6 +90,29 @@ impl Language {
     }
 }
 
+impl Language {
+    /// Returns how long ago something was, in whole minutes, hours or days.
+    pub fn age(self, secs: u64) -> String {
+        match secs {
+            0..60 => self.get(Text::AgeNow).to_owned(),
+            60..3_600 => self.fill(Text::AgeMinutes, &[&(secs / 60)]),
+            3_600..172_800 => self.fill(Text::AgeHours, &[&(secs / 3_600)]),
+            _ => self.fill(Text::AgeDays, &[&(secs / 86_400)]),
+        }
+    }
+}
+
+/// Returns a size as a person would say it: `3.4 MB`.
+pub fn size_of(bytes: u64) -> String {
+    let (value, unit) = match bytes {
+        0..1_000 => return format!("{bytes} B"),
+        1_000..1_000_000 => (bytes as f64 / 1e3, "kB"),
+        1_000_000..1_000_000_000 => (bytes as f64 / 1e6, "MB"),
+        _ => (bytes as f64 / 1e9, "GB"),
+    };
+    if value < 9.95 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +127,14 @@ mod tests {
                 "{english} / {chinese}"
             );
         }
+    }
+
+    #[test]
+    fn sizes_and_ages_are_said_as_people_say_them() {
+        let sizes = [0, 999, 1_200, 48_000, 3_440_000, 12_000_000, 4_200_000_000].map(size_of);
+        assert_eq!(sizes, ["0 B", "999 B", "1.2 kB", "48 kB", "3.4 MB", "12 MB", "4.2 GB"]);
+        let ages = [3, 130, 7_300, 180_000].map(|secs| Language::English.age(secs));
+        assert_eq!(ages, ["just now", "2 min ago", "2 h ago", "2 days ago"]);
     }
 
     #[test]

@@ -155,6 +155,9 @@ texts! {
     EditMessage = "Edit message", "编辑消息";
     EditedMessage = "Edited message", "编辑后的消息";
     SaveAsVersion = "Save as a new version", "保存为新版本";
+    SendAsVersion = "Send as a new version", "作为新版本发送";
+    PaintedFrom = "Painted: {}", "画的是：{}";
+    OpenInPictures = "Open in Pictures: {}", "在图片室中打开：{}";
     LeaveEdit = "Leave as it was", "保持原样";
     Regenerate = "Regenerate", "重新生成回答";
     GoOnWriting = "Continue writing", "继续写";
@@ -194,6 +197,27 @@ texts! {
     Shortcuts = "All commands", "全部命令";
     Quit = "Quit", "退出";
 
+    // Trash.
+    Trash = "Trash", "回收站";
+    TrashNothing = "The trash is empty", "回收站是空的";
+    TrashOne = "1 thing, {}", "1 项，{}";
+    TrashMany = "{} things, {}", "{} 项，{}";
+    KindPicture = "Picture", "图片";
+    KindSound = "Sound", "声音";
+    KindConversation = "Conversation", "对话";
+    RestoreItem = "Restore: {}", "恢复：{}";
+    DeleteItem = "Delete for good: {}", "彻底删除：{}";
+    EmptyTrash = "Empty trash…", "清空回收站…";
+    AskDelete = "Delete “{}” for good ({})? It cannot come back", "彻底删除“{}”（{}）？之后无法恢复";
+    AskEmpty = "Delete everything in the trash for good ({})? It cannot come back", "彻底删除回收站里的所有内容（{}）？之后无法恢复";
+    DeleteForGood = "Delete for good", "彻底删除";
+    KeepIt = "Keep", "保留";
+    Close = "Close", "关闭";
+    AgeNow = "just now", "刚刚";
+    AgeMinutes = "{} min ago", "{} 分钟前";
+    AgeHours = "{} h ago", "{} 小时前";
+    AgeDays = "{} days ago", "{} 天前";
+
     // Command palette.
     PaletteHint = "Type a command…", "输入命令…";
     PaletteNothing = "No such command", "没有这个命令";
@@ -224,6 +248,7 @@ texts! {
     ForeignRecipe = "Its model is not here; the picture will differ", "配方的模型不在本机，画面会有所不同";
     NoticeClipped = "The prompt was too long: {} words were not read", "提示词过长：有 {} 个词没有读到";
     NoticeModel = "The recipe was made with another version of the model", "配方来自另一个版本的模型";
+    NoticeMadeRoom = "{} left memory to make room for {}", "已卸下 {}，为 {} 腾出内存";
     ModelMissing = "No model was found", "没有找到模型";
     BusyMove = "Let the running jobs end first", "请等当前任务结束";
 }

@@ -12,13 +12,13 @@ use egui::{
 use egui_commonmark::{CommonMarkCache, CommonMarkViewer};
 
 use super::words_room::READING_WIDTH;
-use crate::action::{Action, MessageAction, WordsAction};
+use crate::action::{Action, HistoryAction, MessageAction, WordsAction};
 use crate::i18n::{STARTS, Text};
 use crate::services::Textures;
-use crate::state::AppState;
 use crate::state::blocks::{Block, blocks};
+use crate::state::{AppState, Room};
 use crate::theme::{Weight, icons, palette, size};
-use crate::widgets::{Button, elide, text_area};
+use crate::widgets::{Button, elide, ring, text_area};
 
 /// How wide a picture beside a paragraph is at most.
 const PICTURE: f32 = 240.0;
@@ -102,6 +102,8 @@ fn stamp(state: &AppState, message: &Message, width: f32) -> u64 {
 
     let mut hasher = DefaultHasher::new();
     (message.text.len(), width.to_bits(), message.illustrations.len()).hash(&mut hasher);
+    // The line below a picture comes with the library.
+    state.history.loaded.hash(&mut hasher);
     let edited = state.words.editing.as_ref().filter(|(id, _)| *id == message.id);
     edited.map(|(_, text)| text.lines().count()).hash(&mut hasher);
     hasher.finish()
@@ -150,7 +152,7 @@ fn message_ui(
             if let Some((_, text)) =
                 state.words.editing.as_ref().filter(|(id, _)| *id == message.id)
             {
-                edit_ui(ui, state, message.id, text, actions);
+                edit_ui(ui, state, message, text, actions);
                 return;
             }
             body_ui(ui, state, textures, view, open, message, actions);
@@ -166,17 +168,37 @@ fn message_ui(
         });
 }
 
-fn edit_ui(ui: &mut Ui, state: &AppState, id: MessageId, text: &str, actions: &mut Vec<Action>) {
+fn edit_ui(
+    ui: &mut Ui,
+    state: &AppState,
+    message: &Message,
+    text: &str,
+    actions: &mut Vec<Action>,
+) {
     let language = state.settings.language;
-    let act = |action| Action::Words(WordsAction::Message(id, action));
+    let act = |action| Action::Words(WordsAction::Message(message.id, action));
     let mut text = text.to_owned();
     let name = language.get(Text::EditedMessage);
     let rows = text.lines().count().clamp(2, 12);
-    if text_area(ui, Id::unique("edit-field"), name, "", &mut text, rows).changed() {
+    let field = Id::unique("edit-field");
+    let response = text_area(ui, field, name, "", &mut text, rows);
+    // Who begins to edit can write at once; who then leaves the field is not called back.
+    let begun = Id::unique("edit-begun");
+    let frame = ui.ctx().cumulative_frame_nr();
+    let before = ui.data(|data| data.get_temp::<(MessageId, u64)>(begun));
+    if before.is_none_or(|(id, last)| id != message.id || last + 1 < frame) {
+        response.request_focus();
+    }
+    ui.data_mut(|data| data.insert_temp(begun, (message.id, frame)));
+    if response.changed() {
         actions.push(act(MessageAction::SetEdit(text)));
     }
     ui.horizontal(|ui| {
-        if ui.add(Button::text(language.get(Text::SaveAsVersion)).primary()).clicked() {
+        let save = match message.role {
+            Role::User => Text::SendAsVersion,
+            Role::Assistant => Text::SaveAsVersion,
+        };
+        if ui.add(Button::text(language.get(save)).primary()).clicked() {
             actions.push(act(MessageAction::TakeEdit));
         }
         if ui.add(Button::text(language.get(Text::LeaveEdit))).clicked() {
@@ -249,8 +271,10 @@ fn pictures_ui(
     if ids.is_empty() {
         return;
     }
-    let name = state.settings.language.fill(Text::IllustrationOf, &[&elide(text, 40)]);
+    let language = state.settings.language;
+    let name = language.fill(Text::IllustrationOf, &[&elide(text, 40)]);
     ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = vec2(size::GAP, size::GAP);
         for id in ids {
             let known = state.words.pictures.iter().find(|(other, _)| *other == id);
             if known.is_none() {
@@ -259,19 +283,33 @@ fn pictures_ui(
             let pixels = known.and_then(|(_, pixels)| pixels.as_ref());
             let shape = pixels.map_or(1.0, |p| p.height_px as f32 / p.width_px.max(1) as f32);
             let area = vec2(PICTURE / shape.max(1.0), PICTURE * shape.min(1.0));
-            let (rect, response) = ui.allocate_exact_size(area, egui::Sense::hover());
-            response.widget_info(|| WidgetInfo::labeled(egui::Role::Image, true, &name));
-            let full = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
-            let texture = pixels.and_then(|pixels| textures.get(ui.ctx(), pixels, false));
-            match texture {
-                Some(texture) => {
-                    ui.painter().image(texture, rect, full, Color32::WHITE);
+            let painted = state.history.get(id).map(|entry| entry.recipe.prompt.with_styles());
+            ui.vertical(|ui| {
+                ui.spacing_mut().item_spacing.y = size::GAP_SMALL;
+                ui.set_max_width(area.x.max(120.0));
+                let (rect, response) = ui.allocate_exact_size(area, egui::Sense::click());
+                response.widget_info(|| WidgetInfo::labeled(egui::Role::Button, true, &name));
+                let full = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
+                let radius = CornerRadius::same(size::RADIUS);
+                ui.painter().rect_filled(rect, radius, palette(ui).control);
+                let texture = pixels.and_then(|pixels| textures.get(ui.ctx(), pixels, false));
+                if let Some(texture) = texture {
+                    let shape = egui::epaint::RectShape::filled(rect, radius, Color32::WHITE);
+                    ui.painter().add(shape.with_texture(texture, full));
                 }
-                None => {
-                    let radius = CornerRadius::same(size::RADIUS);
-                    ui.painter().rect_filled(rect, radius, palette(ui).control);
+                ring(ui, rect, &response);
+                let Some(painted) = painted else { return };
+                let painted = elide(&painted, 60);
+                let line = language.fill(Text::PaintedFrom, &[&painted]);
+                let line = RichText::new(line).size(size::TEXT_SMALL);
+                ui.add(egui::Label::new(line.color(palette(ui).text_weak)).wrap());
+                if response.clicked() {
+                    actions.push(Action::Enter(Room::Pictures));
+                    actions.push(Action::History(HistoryAction::Show(id)));
                 }
-            }
+                let open = language.fill(Text::OpenInPictures, &[&painted]);
+                response.on_hover_cursor(egui::CursorIcon::PointingHand).on_hover_text(open);
+            });
         }
     });
 }

@@ -55,8 +55,7 @@ fn search_ui(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Action
     let language = state.settings.language;
     let name = language.get(Text::SearchConversations);
     let mut query = state.words.list.query.clone();
-    let response =
-        text_field(ui, Id::unique("conversation-search"), name, &mut query, width - 16.0);
+    let response = text_field(ui, Id::unique("conversation-search"), name, &mut query, width);
     if query.is_empty() {
         let place = response.rect.left_center() + egui::vec2(10.0, 0.0);
         let font = crate::theme::Weight::Regular.font(size::TEXT);
@@ -132,7 +131,7 @@ fn title_ui(
     let mut text = title.to_owned();
     let name = language.get(Text::ConversationTitle);
     let field = Id::unique("conversation-title");
-    let response = text_field(ui, field, name, &mut text, width - 16.0);
+    let response = text_field(ui, field, name, &mut text, width);
     if response.changed() {
         let renaming = Some((id.to_owned(), text));
         actions.push(Action::Words(WordsAction::SetTitle(renaming)));

@@ -13,6 +13,7 @@ mod queue_popup;
 mod settings_popup;
 mod sound_room;
 mod top_bar;
+mod trash_panel;
 mod words_room;
 mod words_settings;
 
@@ -25,6 +26,7 @@ pub use palette_panel::palette_ui;
 pub use prompt_panel::{PROMPT_FIELD, prompt_panel_ui};
 pub use sound_room::sound_room_ui;
 pub use top_bar::top_bar_ui;
+pub use trash_panel::trash_ui;
 pub use words_room::words_room_ui;
 
 use crate::action::{Action, commands};

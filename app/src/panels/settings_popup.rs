@@ -3,7 +3,7 @@
 use egui::{RichText, Ui};
 
 use super::keys_of;
-use crate::action::{Action, PaletteAction, SettingsAction};
+use crate::action::{Action, PaletteAction, SettingsAction, TrashAction};
 use crate::i18n::{Language, Text};
 use crate::state::settings::SCALES_PERCENT;
 use crate::state::{AppState, ThemeChoice};
@@ -60,6 +60,10 @@ pub(super) fn settings_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Actio
         let response = ui.add_enabled(idle, move_it);
         if response.on_disabled_hover_text(language.get(Text::BusyMove)).clicked() {
             actions.push(Action::Settings(SettingsAction::PickDataFolder));
+        }
+        if ui.add(Button::text(language.get(Text::Trash)).with_icon(icons::TRASH)).clicked() {
+            actions.push(Action::Settings(SettingsAction::Show(false)));
+            actions.push(Action::Trash(TrashAction::Show(true)));
         }
     });
 

@@ -2,8 +2,8 @@
 
 use atelier_engine::protocol::{DeviceChoice, Stage};
 use egui::{
-    Align, CornerRadius, Layout, Popup, PopupCloseBehavior, Rect, Response, RichText, Role, Sense,
-    Ui, WidgetInfo, pos2, vec2,
+    Align, CornerRadius, Id, Layout, Popup, PopupCloseBehavior, Rect, Response, RichText, Role,
+    Sense, Ui, WidgetInfo, pos2, vec2,
 };
 
 use super::queue_popup::queue_ui;
@@ -15,21 +15,58 @@ use crate::state::{AppState, JobPhase, ModelStatus, Room};
 use crate::theme::{Weight, icons, palette, size};
 use crate::widgets::{Button, menu_frame};
 
+/// The width of what stands at the right, in points, before it was ever drawn.
+const RIGHT_GUESS: f32 = 260.0;
+
+/// The width of the button that cancels, in points, in words and with its key.
+const CANCEL_WIDTH: f32 = 150.0;
+
+/// The width that the words about the work need at least, in points, to say something.
+const STATUS_LEAST: f32 = 120.0;
+
+/// Says how much room the bar has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Width {
+    /// Everything is written out.
+    Wide,
+    /// The device is an icon, and the tabs stand beside the title.
+    Middle,
+    /// The tabs are icons, and the title is left out.
+    Small,
+}
+
+impl Width {
+    fn of(points: f32) -> Self {
+        match points {
+            ..760.0 => Self::Small,
+            760.0..1100.0 => Self::Middle,
+            _ => Self::Wide,
+        }
+    }
+}
+
 /// Draws the top bar and returns what was done there.
 pub fn top_bar_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
     let mut actions = Vec::new();
     let language = state.settings.language;
     let bar = ui.max_rect();
+    let room = Width::of(bar.width());
     ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
         ui.spacing_mut().item_spacing.x = size::GAP_SMALL;
-        let title = RichText::new("Atelier").font(Weight::SemiBold.font(15.0));
-        ui.label(title.color(palette(ui).text_strong));
-        let indent = size::LEFT_PANEL - f32::from(size::MARGIN) - ui.min_rect().width();
-        ui.add_space(indent.max(size::GAP));
-        rooms_ui(ui, state, &mut actions);
-        ui.add_space(size::GAP_LARGE);
-        status_ui(ui, state, &mut actions);
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        if room != Width::Small {
+            let title = RichText::new("Atelier").font(Weight::SemiBold.font(15.0));
+            ui.label(title.color(palette(ui).text_strong));
+            let indent = size::LEFT_PANEL - f32::from(size::MARGIN) - ui.min_rect().width();
+            ui.add_space(if room == Width::Wide { indent.max(size::GAP) } else { size::GAP });
+        }
+        rooms_ui(ui, state, room, &mut actions);
+        ui.add_space(if room == Width::Small { size::GAP_SMALL } else { size::GAP_LARGE });
+        // What stands at the right was measured in the last frame.
+        let id = Id::unique("top-bar-right");
+        let right = ui.data(|data| data.get_temp::<f32>(id)).unwrap_or(RIGHT_GUESS);
+        let width = bar.right() - ui.cursor().left() - right - size::GAP_LARGE;
+        status_ui(ui, state, width, &mut actions);
+        let right = ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
             settings_button_ui(ui, state, &mut actions);
             let theme = if ui.visuals().dark_mode { icons::SUN } else { icons::MOON };
@@ -45,34 +82,41 @@ pub fn top_bar_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
                 DeviceChoice::Auto | DeviceChoice::Cpu => icons::CPU,
             };
             let name = language.fill(Text::DeviceIs, &[&label]);
-            let shown = crate::widgets::elide(&label, 28);
-            let button = Button::text(&shown).with_icon(icon).named(&name).quiet();
+            let shown = match room {
+                Width::Wide => crate::widgets::elide(&label, 28),
+                Width::Middle | Width::Small => String::new(),
+            };
+            let button = Button::text(&shown).with_icon(icon).named(&name).tooltip(&name).quiet();
             device_menu(ui, state, button, &mut actions);
             queue_button_ui(ui, state, &mut actions);
+            ui.min_rect().width()
         });
+        ui.data_mut(|data| data.insert_temp(id, right.inner));
     });
     progress_line(ui, state, bar);
     actions
 }
 
 /// Draws the tabs of the rooms.
-fn rooms_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
+fn rooms_ui(ui: &mut Ui, state: &AppState, room: Width, actions: &mut Vec<Action>) {
+    let shows_text = room != Width::Small;
     let language = state.settings.language;
     ui.spacing_mut().item_spacing.x = 2.0;
-    for (room, icon, name) in [
+    for (entered, icon, name) in [
         (Room::Pictures, icons::IMAGE, Text::RoomPictures),
         (Room::Words, icons::WORDS, Text::RoomWords),
         (Room::Sound, icons::MUSIC, Text::RoomSound),
     ] {
         let text = language.get(name);
-        let tab = Button::text(text)
+        let tab = Button::text(if shows_text { text } else { "" })
             .with_icon(icon)
+            .named(text)
             .tooltip(text)
             .shortcut(&keys_of(ui.ctx(), name))
             .quiet()
-            .selected(state.shell.room == room);
+            .selected(state.shell.room == entered);
         if ui.add(tab).clicked() {
-            actions.push(Action::Enter(room));
+            actions.push(Action::Enter(entered));
         }
     }
 }
@@ -172,29 +216,54 @@ fn megabytes(bytes: u64) -> String {
     if mega < 10.0 { format!("{mega:.1}") } else { format!("{mega:.0}") }
 }
 
-fn status_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
+/// Draws what the engine is doing in at most `width` points: the details go first, then the words
+/// are cut; the button that cancels always stays.
+fn status_ui(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Action>) {
     let language = state.settings.language;
     let colours = palette(ui);
+    let keys = keys_of(ui.ctx(), Text::Cancel);
+    let cancels_in_words = width >= CANCEL_WIDTH + STATUS_LEAST;
     let busy = state.jobs.running().is_some();
     let (stage, details) = status_text(state, language);
     let dot = if busy { colours.accent } else { colours.text_weak };
     let (rect, _) = ui.allocate_exact_size(vec2(10.0, 10.0), Sense::hover());
     ui.painter().circle_filled(rect.center(), 3.5, dot);
     ui.add_space(4.0);
-    ui.label(RichText::new(stage).font(Weight::Medium.font(size::TEXT)).color(colours.text));
-    if !details.is_empty() {
+    let cancel_width = match (busy, cancels_in_words) {
+        (false, _) => 0.0,
+        (true, true) => CANCEL_WIDTH,
+        (true, false) => size::CONTROL,
+    };
+    let mut left = (width - cancel_width - 26.0).max(0.0);
+    let stage = RichText::new(stage).font(Weight::Medium.font(size::TEXT)).color(colours.text);
+    left -= short_label(ui, stage, left);
+    if !details.is_empty() && left > STATUS_LEAST / 2.0 {
         ui.add_space(4.0);
-        ui.label(RichText::new(details).color(colours.text_weak));
+        short_label(ui, RichText::new(details).color(colours.text_weak), left - 8.0);
     }
     if busy {
         ui.add_space(4.0);
-        let keys = keys_of(ui.ctx(), Text::Cancel);
         let name = language.get(Text::Cancel);
-        let button = Button::text(name).with_icon(icons::STOP).side(keys).named(name);
+        let button = match cancels_in_words {
+            true => Button::text(name).with_icon(icons::STOP).side(keys).named(name),
+            false => Button::icon(icons::STOP, name).shortcut(&keys),
+        };
         if ui.add(button).clicked() {
             actions.push(Action::Job(JobAction::CancelRunning));
         }
     }
+}
+
+/// Writes a text in at most `width` points, cut with “…”; returns the width that it took.
+fn short_label(ui: &mut Ui, text: RichText, width: f32) -> f32 {
+    if width < 12.0 {
+        return 0.0;
+    }
+    let response = ui.scope(|ui| {
+        ui.set_max_width(width);
+        ui.add(egui::Label::new(text).truncate())
+    });
+    response.response.rect.width()
 }
 
 /// Draws the progress as a line along the bar's lower edge.

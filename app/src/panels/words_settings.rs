@@ -49,7 +49,7 @@ pub(super) fn words_settings_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec
         field_label(ui, language.get(Text::Seed), "");
         let mut seed = settings.seed.map(|seed| seed.to_string()).unwrap_or_default();
         let name = language.get(Text::Seed);
-        let field = text_field(ui, Id::unique("words-seed"), name, &mut seed, width - 16.0);
+        let field = text_field(ui, Id::unique("words-seed"), name, &mut seed, width);
         if seed.is_empty() {
             let place = field.rect.left_center() + egui::vec2(10.0, 0.0);
             let font = crate::theme::Weight::Regular.font(size::TEXT);

@@ -16,7 +16,7 @@ use atelier_engine::store::conversations::{Conversation, ConversationShelf};
 use atelier_engine::store::files::write_atomic;
 use atelier_engine::store::{ResultKind, ResultRow, Store, png};
 
-use super::recipes;
+use super::{recipes, trash};
 use crate::state::history::PAGE;
 use crate::state::{
     DeviceEntry, Entry, LanguageModel, ModelInfo, SavedSettings, Thumbnail, Unfinished,
@@ -210,6 +210,11 @@ impl Desk {
         Ok(())
     }
 
+    fn say_trash(&self, tell: &Tell) -> Result<(), EngineError> {
+        tell(LibraryNews::Trash(trash::list(self.store()?, &self.shelf()?)?));
+        Ok(())
+    }
+
     fn carry_out(&mut self, task: LibraryTask, tell: &Tell) -> Result<(), EngineError> {
         match task {
             LibraryTask::ReadResults { before } => {
@@ -267,6 +272,23 @@ impl Desk {
                 let ids = self.shelf()?.search(&query)?;
                 tell(LibraryNews::ConversationsFound { query, ids });
             }
+            LibraryTask::ReadTrash => self.say_trash(tell)?,
+            LibraryTask::RestoreTrashed(id) => {
+                let restored = trash::restore(self.store()?, &self.shelf()?, &id);
+                // Whatever happened, the list shows what is there now.
+                self.say_trash(tell)?;
+                restored?.into_iter().for_each(tell);
+            }
+            LibraryTask::DeleteTrashed(id) => {
+                let deleted = trash::delete(self.store()?, &self.shelf()?, &id);
+                self.say_trash(tell)?;
+                deleted?;
+            }
+            LibraryTask::EmptyTrash => {
+                let emptied = trash::empty(self.store()?, &self.shelf()?);
+                self.say_trash(tell)?;
+                emptied?;
+            }
             LibraryTask::ReadRecipe(path) => tell(recipes::read(&path)?),
             LibraryTask::CopyFile { from, to } => {
                 write_atomic(&to, &png::read_file(&from)?)?;
@@ -281,7 +303,8 @@ impl Desk {
     }
 }
 
-fn entry(row: ResultRow) -> Option<Entry> {
+/// Makes an entry of the film strip of a result; `None` for one that is not shown there.
+pub(super) fn entry(row: ResultRow) -> Option<Entry> {
     let Request::Picture(request) = row.request else { return None };
     Some(Entry {
         id: row.id,

@@ -8,6 +8,7 @@ pub mod librarian;
 pub mod places;
 pub mod recipes;
 pub mod textures;
+pub mod trash;
 
 pub use dialogs::Dialogs;
 pub use engine_link::{EngineLink, LateRunner};

@@ -67,6 +67,22 @@ pub fn words_of(request: &Request) -> String {
     }
 }
 
+/// Returns the model that a request names, without the folders before it.
+pub fn model_of(request: &Request) -> Option<&str> {
+    let name = match request {
+        Request::Picture(request) => &request.model.name,
+        Request::Words(request) => &request.model.name,
+        Request::Sound(request) => &request.model.name,
+        _ => return None,
+    };
+    Some(short_name(name))
+}
+
+/// Returns the last part of a model's name or path.
+pub fn short_name(name: &str) -> &str {
+    name.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or(name)
+}
+
 /// Holds the first and the latest step that were seen of a job, with their times.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepsSeen {

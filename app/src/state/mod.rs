@@ -13,6 +13,7 @@ pub mod settings;
 pub mod shell;
 pub mod sound;
 pub mod time_span;
+pub mod trash;
 pub mod words;
 
 pub use canvas::{CanvasState, Shown, View};
@@ -27,6 +28,7 @@ pub use settings::{SavedSettings, SettingsState, ThemeChoice};
 pub use shell::{Room, ShellState};
 pub use sound::SoundState;
 pub use time_span::TimeSpan;
+pub use trash::{TrashId, TrashItem, TrashQuestion, TrashState};
 pub use words::{LanguageModel, SavedWords, WordsState};
 
 /// Names a result: its number in the library, or a negative number while there is no library.
@@ -49,7 +51,7 @@ pub struct AppState {
     pub settings: SettingsState,
     /// The messages in the corner, and what the window offers to do.
     pub messages: MessagesState,
-    /// The room that is open, and the command palette.
+    /// The room that is open, the command palette and the trash.
     pub shell: ShellState,
     /// The words room.
     pub words: WordsState,

@@ -1,8 +1,8 @@
-//! What frames everything else: the room that is open, and the command palette.
+//! What frames everything else: the room that is open, the command palette, the trash.
 
 use serde::{Deserialize, Serialize};
 
-use super::PaletteState;
+use super::{PaletteState, TrashState};
 
 /// Names a room of the studio.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,10 +23,12 @@ impl Room {
 }
 
 /// Holds what frames everything else.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct ShellState {
     /// The room that is open.
     pub room: Room,
     /// The command palette.
     pub palette: PaletteState,
+    /// The trash.
+    pub trash: TrashState,
 }

@@ -6,9 +6,12 @@ use atelier_engine::EngineError;
 use atelier_engine::protocol::{Event, JobId, Live, Notice, Output, Partial, Picture, Stage};
 
 use super::sound::apply_sound;
+use super::trash::{find_picture, take_restored, take_restored_conversation, take_trash};
 use super::words_jobs::{apply_words, end_words, take_conversation, take_list};
 use super::{Effect, Incoming, LibraryNews, LibraryTask, file_name, say, say_error, show};
 use crate::i18n::Text;
+use crate::state::jobs::{model_of, short_name};
+use crate::state::words::Purpose;
 use crate::state::{
     AppState, Entry, JobPhase, MessageKind, ModelStatus, Remedy, ResultId, Shown, StepsSeen,
     Thumbnail,
@@ -69,7 +72,7 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
                 effects.extend(show(state, Shown::Result(id)));
             }
             for notice in &output.notices {
-                say_notice(state, notice);
+                say_notice(state, ticket, notice);
             }
             effects.extend(end_job(state, ticket, None));
             effects.push(Effect::SaveSettings);
@@ -81,7 +84,7 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
                 _ => &[],
             };
             for notice in notices {
-                say_notice(state, notice);
+                say_notice(state, ticket, notice);
             }
             effects.extend(end_job(state, ticket, None));
         }
@@ -176,9 +179,12 @@ fn learn(state: &mut AppState, id: JobId) {
     }
 }
 
-fn say_notice(state: &mut AppState, notice: &Notice) {
+fn say_notice(state: &mut AppState, ticket: u64, notice: &Notice) {
     let language = state.settings.language;
+    let illustrates = matches!(state.words.purpose(ticket), Some(Purpose::Wording(..)));
     let text = match notice {
+        // A paragraph is a story, not a prompt: below its picture stands what was painted of it.
+        Notice::UnknownWords { .. } if illustrates => return,
         // The line below the prompt says it already.
         Notice::UnknownWords { words }
             if words.iter().all(|word| state.prompt.unknown.contains(word)) =>
@@ -188,6 +194,12 @@ fn say_notice(state: &mut AppState, notice: &Notice) {
         Notice::UnknownWords { words } => language.fill(Text::UnknownWords, &[&words.join(", ")]),
         Notice::PromptClipped { dropped, .. } => language.fill(Text::NoticeClipped, &[dropped]),
         Notice::ModelDiffers { .. } => language.get(Text::NoticeModel).to_owned(),
+        Notice::MadeRoom { names } => {
+            let job = state.jobs.jobs.iter().find(|job| job.ticket == ticket);
+            let came = job.and_then(|job| model_of(&job.request)).unwrap_or_default();
+            let left: Vec<&str> = names.iter().map(|name| short_name(name)).collect();
+            language.fill(Text::NoticeMadeRoom, &[&left.join(", "), &came])
+        }
         _ => return,
     };
     let now = state.jobs.clock_secs;
@@ -229,6 +241,9 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
                 state.words.list.found = Some(ids);
             }
         }
+        LibraryNews::Trash(items) => take_trash(state, items),
+        LibraryNews::Restored(entry) => take_restored(state, *entry),
+        LibraryNews::RestoredConversation(entry) => take_restored_conversation(state, entry),
         LibraryNews::Devices(devices) => state.models.devices = devices,
         LibraryNews::Results { entries, has_older } => {
             let first_time = !state.history.loaded;
@@ -246,6 +261,8 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
         LibraryNews::Thumbnail(id, pixels) => {
             if let Some(entry) = state.history.entries.iter_mut().find(|entry| entry.id == id) {
                 entry.thumbnail = Thumbnail::Ready(pixels);
+            } else if let Some(item) = find_picture(state, id) {
+                item.thumbnail = Thumbnail::Ready(pixels);
             }
         }
         LibraryNews::FileOf(id, file) => {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use atelier_engine::EngineError;
 use atelier_engine::protocol::{Event, JobId, Live, Pixels, Request};
-use atelier_engine::store::conversations::{Conversation, ConversationList};
+use atelier_engine::store::conversations::{Conversation, ConversationEntry, ConversationList};
 
 use crate::state::{
-    DeviceEntry, Entry, LanguageModel, ModelInfo, RecipeOffer, ResultId, Unfinished,
+    DeviceEntry, Entry, LanguageModel, ModelInfo, RecipeOffer, ResultId, TrashId, TrashItem,
+    Unfinished,
 };
 
 /// Asks a service for something.
@@ -94,6 +95,14 @@ pub enum LibraryTask {
     RestoreConversation(String),
     /// Finds the conversations that contain a text.
     SearchConversations(String),
+    /// Lists what is in the trash.
+    ReadTrash,
+    /// Brings something back from the trash and says what it is.
+    RestoreTrashed(TrashId),
+    /// Deletes something in the trash for good.
+    DeleteTrashed(TrashId),
+    /// Deletes everything in the trash for good.
+    EmptyTrash,
     /// Reads the recipe of a picture file.
     ReadRecipe(PathBuf),
     /// Copies a file.
@@ -167,6 +176,12 @@ pub enum LibraryNews {
         /// Their names.
         ids: Vec<String>,
     },
+    /// What is in the trash, the latest deleted first.
+    Trash(Vec<TrashItem>),
+    /// A result came back from the trash.
+    Restored(Box<Entry>),
+    /// A conversation came back from the trash.
+    RestoredConversation(ConversationEntry),
     /// The devices that are here.
     Devices(Vec<DeviceEntry>),
     /// Results, newest first.

@@ -44,6 +44,17 @@ pub(super) fn apply_words(state: &mut AppState, ticket: u64, event: &Event) -> V
             }
             Vec::new()
         }
+        (Event::Failed(..), Purpose::Reply { place, .. }) => {
+            // What was written before the end took something, too.
+            let job = state.jobs.jobs.iter().find(|job| job.ticket == ticket);
+            let stats = job.and_then(|job| job.live.words);
+            if let Some(conversation) = state.words.conversation(&place.conversation)
+                && let Some(message) = conversation.message_mut(place.message)
+            {
+                message.stats = stats.or(message.stats);
+            }
+            Vec::new()
+        }
         (Event::Finished(_, Output::Words(output)), Purpose::Prompt) => {
             let after = output.text.trim().to_owned();
             if after.is_empty() {

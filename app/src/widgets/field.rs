@@ -95,20 +95,23 @@ pub struct NumberField<'a> {
 /// Draws a labelled slider with a field for the exact number; returns whether it changed.
 pub fn slider_row(ui: &mut Ui, field: NumberField<'_>, value: &mut f64) -> bool {
     let [low, high] = field.range;
-    let decimals = usize::from(field.step < 1.0);
+    // As many digits as a step moves: 0.05 must not read 0.1.
+    let decimals = if field.step >= 1.0 { 0 } else { 1 + usize::from(field.step < 0.1) };
     let mut changed = false;
     ui.horizontal(|ui| {
         let font = Weight::Medium.font(size::TEXT_SMALL);
         let weak = palette(ui).text_weak;
-        let place = pos2(ui.max_rect().left(), ui.max_rect().top() + 11.0);
-        ui.painter().text(place, Align2::LEFT_CENTER, field.name, font, weak);
-        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+        let left = ui.max_rect().left();
+        let number = ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
             ui.spacing_mut().interact_size = vec2(44.0, 22.0);
             ui.spacing_mut().button_padding = vec2(6.0, 2.0);
             let number =
                 DragValue::new(value).range(low..=high).speed(field.step).fixed_decimals(decimals);
-            changed |= ui.add(number).accessible_name(field.field_name).changed();
+            ui.add(number).accessible_name(field.field_name)
         });
+        changed |= number.inner.changed();
+        let place = pos2(left, number.inner.rect.center().y);
+        ui.painter().text(place, Align2::LEFT_CENTER, field.name, font, weak);
     });
     ui.spacing_mut().slider_width = ui.available_width();
     let slider = Slider::new(value, low..=high)

@@ -11,12 +11,13 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::files::{make_folder, move_new, write_atomic, write_cache};
 use super::recovery::now_ms;
+use super::trash;
 use crate::error::EngineError;
 use crate::protocol::{Role, TokenSampling, Turn, WordsStats};
 
@@ -242,6 +243,19 @@ pub struct ConversationList {
     pub set_aside: Vec<PathBuf>,
 }
 
+/// Describes a conversation in the trash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrashedConversation {
+    /// Its name.
+    pub id: String,
+    /// Its title; empty when it has none or cannot be read.
+    pub title: String,
+    /// When it was deleted, in milliseconds since 1970.
+    pub trashed_ms: i64,
+    /// The size of its file.
+    pub bytes: u64,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Cached {
     bytes: u64,
@@ -369,7 +383,53 @@ impl ConversationShelf {
     pub fn trash(&self, id: &str) -> Result<(), EngineError> {
         let trash = self.folder.join(TRASH);
         make_folder(&trash)?;
-        move_new(&self.path(id)?, &trash).map(|_| ())
+        let moved = move_new(&self.path(id)?, &trash)?;
+        // When it was deleted stands in the time of its file; the trash is only sorted by it.
+        if let Ok(file) = fs::File::options().write(true).open(moved) {
+            let _ = file.set_modified(SystemTime::now());
+        }
+        Ok(())
+    }
+
+    /// Lists the conversations in the trash, the latest deleted first. A file that cannot be read
+    /// is listed without a title, so that it can still be deleted.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] when the folder cannot be read.
+    pub fn trashed(&self) -> Result<Vec<TrashedConversation>, EngineError> {
+        let trash = Self { folder: self.folder.join(TRASH) };
+        if !trash.folder.is_dir() {
+            return Ok(Vec::new());
+        }
+        let item = |(path, id): (PathBuf, String)| {
+            let found = fs::metadata(&path).ok()?;
+            let title = read_file(&path).map(|one| one.title()).unwrap_or_default();
+            let modified = found.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+            let trashed_ms = modified.unwrap_or_default().as_millis() as i64;
+            Some(TrashedConversation { id, title, trashed_ms, bytes: found.len() })
+        };
+        let mut items: Vec<_> = trash.files()?.into_iter().filter_map(item).collect();
+        items.sort_by(|a, b| (b.trashed_ms, &b.id).cmp(&(a.trashed_ms, &a.id)));
+        Ok(items)
+    }
+
+    /// Deletes a conversation that is in the trash for good.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] when its file cannot be deleted.
+    pub fn delete_for_good(&self, id: &str) -> Result<(), EngineError> {
+        let trash = Self { folder: self.folder.join(TRASH) };
+        trash::remove(&trash.path(id)?)
+    }
+
+    /// Deletes every conversation in the trash for good and returns how many went.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] when a file cannot be deleted; it and those after it are still there.
+    pub fn empty_trash(&self) -> Result<usize, EngineError> {
+        let items = self.trashed()?;
+        items.iter().try_for_each(|item| self.delete_for_good(&item.id))?;
+        Ok(items.len())
     }
 
     /// Takes a conversation back out of the trash.

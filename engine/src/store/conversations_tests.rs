@@ -102,3 +102,27 @@ fn ten_thousand_conversations_are_listed_from_the_cache() {
     eprintln!("10,000 conversations listed in {:?}", start.elapsed());
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
 }
+
+#[test]
+fn the_trash_lists_the_latest_deleted_first_and_deletes_nothing_else() {
+    let (_folder, shelf) = shelf();
+    assert!(shelf.trashed().unwrap().is_empty());
+    for id in ["a1", "b2", "c3"] {
+        shelf.write(&conversation(id, id)).unwrap();
+    }
+    // The one that was changed last goes first.
+    for id in ["c3", "a1"] {
+        shelf.trash(id).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let trashed = shelf.trashed().unwrap();
+    assert_eq!(trashed.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["a1", "c3"]);
+    assert!(trashed.iter().all(|one| one.bytes > 0 && one.title == one.id));
+    shelf.delete_for_good("a1").unwrap();
+    shelf.delete_for_good("b2").unwrap();
+    assert!(shelf.read("b2").is_ok(), "what is not in the trash stays");
+    assert!(shelf.delete_for_good("../b2").is_err());
+    assert_eq!(shelf.empty_trash().unwrap(), 1);
+    assert!(shelf.trashed().unwrap().is_empty());
+    assert!(shelf.restore("c3").is_err());
+}

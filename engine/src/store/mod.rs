@@ -25,6 +25,7 @@ pub mod png;
 mod recovery;
 mod relocate;
 mod thumbnails;
+mod trash;
 
 #[cfg(test)]
 mod sound_tests;
@@ -378,24 +379,6 @@ impl Store {
     /// As [`Store::trash`].
     pub fn restore(&self, id: i64) -> Result<(), EngineError> {
         self.home().move_result(id, false)
-    }
-
-    /// Deletes what is in the trash for good and returns how many results went.
-    ///
-    /// # Errors
-    /// [`EngineError::Io`] when a file cannot be deleted; it and those after it are still there.
-    pub fn empty_trash(&self) -> Result<usize, EngineError> {
-        let home = self.home();
-        let index = home.index();
-        let rows = index.results(Which::Trashed, None, usize::MAX, None)?;
-        for row in &rows {
-            let file = home.folder.join(&row.file);
-            std::fs::remove_file(&file)
-                .map_err(|error| EngineError::io("delete the file", &file, &error))?;
-            let _ = std::fs::remove_file(thumbnails::path(&home.folder, row.id));
-            index.remove_result(row.id)?;
-        }
-        Ok(rows.len())
     }
 
     /// Moves the whole library to an empty folder, which may be on another disk. Everything is

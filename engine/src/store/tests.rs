@@ -99,6 +99,24 @@ fn trash_moves_files_and_gives_them_back() {
 }
 
 #[test]
+fn one_result_of_the_trash_is_deleted_for_good_and_a_kept_one_never_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let (kept, lost, gone) = (save(&store, 1), save(&store, 2), save(&store, 3));
+    store.trash(lost.id).unwrap();
+    store.trash(gone.id).unwrap();
+    assert!(matches!(store.delete_for_good(kept.id), Err(EngineError::InvalidSetting { .. })));
+    assert!(kept.file.exists());
+    let file = store.result(lost.id).unwrap().unwrap().file;
+    store.delete_for_good(lost.id).unwrap();
+    assert!(!file.exists() && store.result(lost.id).unwrap().is_none());
+    // Somebody else deleted the file: the trash can be emptied all the same.
+    fs::remove_file(store.result(gone.id).unwrap().unwrap().file).unwrap();
+    assert_eq!(store.empty_trash().unwrap(), 1);
+    assert_eq!(seeds(&store.recent(9, None).unwrap()), [1]);
+}
+
+#[test]
 fn a_missing_index_is_made_again_from_the_pictures() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();

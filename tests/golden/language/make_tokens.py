@@ -71,4 +71,5 @@ def main():
     (Path(__file__).parent / "tokens.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -18,6 +18,8 @@ const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\
 const DIGIT: &str = r"\p{N}";
 const CJK: &str = r"[一-龥ࠀ-一가-퟿]+";
 const LATER_LETTERS: &str = r"\s?\p{L}+";
+/// Letters with case; the family lists them one by one, without Georgian and mathematical ones.
+const CASED_LETTERS: &str = r"\s?(?:(?![ა-ჿ𝐀-𝟿])[\p{Lu}\p{Ll}\p{Lt}])+";
 const FALCON_MARKS: &str = r"[\p{P}\$\+<=>\^~\|`]+";
 const THREE_DIGITS: &str = r"[0-9][0-9][0-9]";
 
@@ -40,7 +42,7 @@ fn cuts(name: &str) -> Option<&'static [&'static str]> {
             &[DIGIT, GPT2]
         }
         "deepseek-llm" => {
-            &["[\r\n]", LATER_LETTERS, r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", CJK, r"\p{N}+"]
+            &["[\r\n]", CASED_LETTERS, r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", CJK, r"\p{N}+"]
         }
         "deepseek-coder" => &["[\r\n]", LATER_LETTERS, r"\s?\p{P}+", CJK, DIGIT],
         "falcon" => &[FALCON_MARKS, GPT2, THREE_DIGITS],
