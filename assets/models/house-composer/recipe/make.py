@@ -28,7 +28,7 @@ def main():
         run(HERE.parents[1] / "common" / "train_decoder.py", "--work", a.work, "--minutes", a.minutes, "--batch", 12, "--drop", 0.05)
         (a.work / "trained").touch()
     run(HERE / "export.py", "--work", a.work)
-    run(HERE / "golden.py", "--work", a.work)
+    run(HERE / "golden.py", "--data", a.data)
     run(HERE / "score.py", "--work", a.work, "--data", a.data)
     if a.program:
         run(HERE / "pieces.py", "--program", a.program, "--out", a.work / "pieces")
