@@ -29,7 +29,7 @@ const ENTRY_MOST: f32 = 4.0;
 const SAME_POSITION: f32 = 1.0;
 const SAME_NOTE: f32 = 2.0;
 const SAME_DURATION: f32 = 1.0;
-/// How much likelier long notes are in the last bar.
+/// How much likelier notes are that last to the end of the piece.
 const LAST_LONG: f32 = 2.0;
 /// How much likelier the end is once the last bar has its chord.
 const LAST_END: f32 = 2.0;
@@ -121,7 +121,9 @@ impl<'a> Grammar<'a> {
             Token::Bar(_) => self.allows_bar() && token == self.next_bar(),
             Token::Position(ticks) => self.allows_position(ticks),
             Token::Note { voice, pitch } => self.allows_note(voice, pitch),
-            Token::Duration(ticks) => self.expect == Expect::Duration && ticks <= self.room(),
+            Token::Duration(ticks) => {
+                self.expect == Expect::Duration && self.allows_duration(ticks)
+            }
             Token::Layout(_)
             | Token::Key(_)
             | Token::Metre(_)
@@ -160,6 +162,12 @@ impl<'a> Grammar<'a> {
             ticks < size
         };
         fits && in_bar && (self.tokens < MAX_BAR_TOKENS || !self.has_position)
+    }
+
+    /// Notes end with the piece; those of its last bar are half a bar long or longer, so that it
+    /// does not break off.
+    fn allows_duration(&self, ticks: u32) -> bool {
+        ticks <= self.room() && (!self.is_last() || ticks * 2 >= self.size())
     }
 
     fn allows_note(&self, voice: u8, pitch: u8) -> bool {
@@ -229,7 +237,7 @@ impl<'a> Grammar<'a> {
                     (note.position, note.duration) == (self.position, ticks)
                         && Some((note.voice, note.pitch)) == self.latest
                 });
-                let long = self.is_last() && ticks * 2 >= self.size();
+                let long = self.is_last() && ticks == self.room();
                 f32::from(u8::from(own)) * SAME_DURATION + f32::from(u8::from(long)) * LAST_LONG
             }
             Token::End => LAST_END,
@@ -431,6 +439,7 @@ mod tests {
                 let degree = (note.pitch + 12 - tonic) % 12;
                 let third = if minor { 3 } else { 4 };
                 prop_assert!([0, third, 7].contains(&degree));
+                prop_assert!(note.duration * 2 >= size, "the piece breaks off");
                 prop_assert!(usize::from(note.voice) != lowest || degree == 0);
             }
         }
