@@ -67,7 +67,9 @@ fn shown_recipe(state: &AppState) -> Option<Arc<PictureRequest>> {
     match state.canvas.shown {
         Shown::Nothing => None,
         Shown::Live => state.jobs.first_picture().and_then(Job::picture).cloned().map(Arc::new),
-        Shown::Result(id) => state.history.get(id).map(|entry| entry.recipe.clone()),
+        Shown::Result(id) => {
+            state.history.get(id).and_then(|entry| entry.recipe.picture()).cloned()
+        }
     }
 }
 
@@ -251,7 +253,7 @@ fn footer_ui(ui: &mut Ui, state: &AppState, recipe: &PictureRequest, actions: &m
             let compare = Button::icon(icons::COMPARE, language.get(Text::Compare))
                 .selected(state.canvas.compare.is_some())
                 .shortcut(&keys);
-            let possible = state.history.entries.len() > 1;
+            let possible = state.history.pictures().nth(1).is_some();
             if ui.add_enabled(possible, compare).clicked() {
                 actions.push(Action::Canvas(CanvasAction::ToggleCompare));
             }

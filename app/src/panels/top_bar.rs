@@ -8,6 +8,7 @@ use egui::{
 
 use super::queue_popup::queue_ui;
 use super::settings_popup::settings_ui;
+use super::transport::small_player_ui;
 use super::{command_button, keys_of};
 use crate::action::{Action, JobAction, SettingsAction};
 use crate::i18n::{Language, Text};
@@ -27,6 +28,9 @@ pub fn top_bar_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
         let indent = size::LEFT_PANEL - f32::from(size::MARGIN) - ui.min_rect().width();
         ui.add_space(indent.max(size::GAP));
         rooms_ui(ui, state, &mut actions);
+        if state.shell.room != Room::Sound {
+            small_player_ui(ui, state, &mut actions);
+        }
         ui.add_space(size::GAP_LARGE);
         status_ui(ui, state, &mut actions);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
