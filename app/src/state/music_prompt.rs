@@ -58,7 +58,7 @@ impl MusicPrompt {
             prompt: self.text.trim().to_owned(),
             plan: self.plan.clone(),
             given: self.given.clone(),
-            sampling: TokenSampling::default(),
+            sampling: TokenSampling::for_music(),
             seed: self.seed.value,
             device,
         }

@@ -2,4 +2,5 @@
 
 mod device;
 pub mod picture;
+pub mod sound;
 pub mod words;

@@ -21,7 +21,7 @@ pub struct SoundRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given: Option<GivenMusic>,
     /// How tokens are chosen.
-    #[serde(default)]
+    #[serde(default = "TokenSampling::for_music")]
     pub sampling: TokenSampling,
     /// The seed; the same seed gives the same bytes.
     pub seed: u64,

@@ -87,6 +87,13 @@ pub struct TokenSampling {
     pub repetition_penalty: f32,
 }
 
+impl TokenSampling {
+    /// Returns what suits notes: they repeat by nature, so repetition is no fault.
+    pub fn for_music() -> Self {
+        Self { temperature: 0.95, top_k: 0, top_p: 0.97, min_p: 0.02, repetition_penalty: 1.0 }
+    }
+}
+
 impl Default for TokenSampling {
     fn default() -> Self {
         Self { temperature: 0.8, top_k: 40, top_p: 0.95, min_p: 0.05, repetition_penalty: 1.1 }

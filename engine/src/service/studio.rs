@@ -11,10 +11,12 @@ use crate::library::{
 };
 use crate::models::house_picture::Lexicon;
 use crate::pipelines::picture::{self, PicturePipeline};
+use crate::pipelines::sound::{self, SoundPipeline};
 use crate::pipelines::words::{self, WordsPipeline};
 use crate::protocol::{
     DeviceChoice, JobContext, Live, Notice, Output, Partial, Picture, PictureOutput,
-    PictureRequest, Request, Stage, WordsOutput, WordsRequest, WordsTask,
+    PictureRequest, Request, Sound, SoundOutput, SoundRequest, Stage, WordsOutput, WordsRequest,
+    WordsTask,
 };
 use crate::store::Store;
 
@@ -47,6 +49,7 @@ pub struct Studio {
 enum Resident {
     Picture(Box<PicturePipeline>),
     Words(Box<WordsPipeline>),
+    Sound(Box<SoundPipeline>),
 }
 
 #[derive(Clone, PartialEq)]
@@ -172,6 +175,47 @@ impl Studio {
         Ok(output)
     }
 
+    fn compose(
+        &mut self,
+        request: &SoundRequest,
+        job: &JobContext,
+    ) -> Result<SoundOutput, EngineError> {
+        sound::validate(request)?;
+        job.report(Live { stage: Stage::Loading, ..Live::default() })?;
+        let located = self.models.locate_language(&request.model.name)?;
+        let choice = self.device(request.device);
+        let (sha256, file) = self.known_file(&located, job)?;
+        let key = ResidentKey {
+            name: located.name().to_owned(),
+            sha256: sha256.clone(),
+            texts_hash: 0,
+            device: choice,
+        };
+        let bytes = located.bytes().saturating_mul(2);
+        let resident = self.residents.get_or_load(key, bytes, || {
+            let file = match file {
+                Some(file) => file,
+                None => located.open(&mut || job.check())?,
+            };
+            SoundPipeline::load(&file.weights, &file.path, choice, job)
+                .map(|pipeline| Resident::Sound(Box::new(pipeline)))
+        })?;
+        let Resident::Sound(pipeline) = resident else { return Err(mixed_up()) };
+        let composed = pipeline.compose(request, job)?;
+        let licence = pipeline.licence().to_owned();
+        let pcm = Arc::new(sound::render(&composed.score, job)?);
+        let mut recipe = request.clone();
+        let expected = std::mem::replace(&mut recipe.model.sha256, sha256.clone());
+        let sound = Sound { score: composed.score, pcm, recipe, file: None, result_id: None };
+        let sound = save_sound(sound, self.store.as_deref(), &licence, job)?;
+        let mut notices = composed.notices;
+        if !expected.is_empty() && !expected.eq_ignore_ascii_case(&sha256) {
+            notices.push(Notice::ModelDiffers { expected, found: sha256 });
+        }
+        notices.extend(self.made_room());
+        Ok(SoundOutput { sound, plan: composed.plan, notices })
+    }
+
     /// Returns the words that the house picture model knows.
     fn lexicon(&mut self, job: &JobContext) -> Result<Arc<Lexicon>, EngineError> {
         let located = self.models.locate(HOUSE_PICTURE)?;
@@ -246,9 +290,7 @@ impl Runner for Studio {
         match request {
             Request::Picture(request) => self.paint(request, job).map(Output::Picture),
             Request::Words(request) => self.write(request, job).map(Output::Words),
-            Request::Sound(request) => {
-                Err(EngineError::ModelNotFound { name: request.model.name.clone() })
-            }
+            Request::Sound(request) => self.compose(request, job).map(Output::Sound),
         }
     }
 
@@ -289,4 +331,22 @@ fn save(
     }
     job.partial(Partial::Picture(picture.clone()));
     Ok(picture)
+}
+
+/// Saves a piece, and only then tells of it.
+fn save_sound(
+    mut sound: Sound,
+    store: Option<&Store>,
+    licence: &str,
+    job: &JobContext,
+) -> Result<Sound, EngineError> {
+    if let Some(store) = store {
+        // A piece that is rendered is saved, also when its job is cancelled just now.
+        let _ = job.report(Live { stage: Stage::Saving, ..Live::default() });
+        let saved = store.save_sound(&sound.pcm, &sound.score, &sound.recipe, licence)?;
+        sound.file = Some(saved.file);
+        sound.result_id = Some(saved.id);
+    }
+    job.partial(Partial::Sound(sound.clone()));
+    Ok(sound)
 }

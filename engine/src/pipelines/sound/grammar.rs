@@ -1,0 +1,418 @@
+//! Which token may come next, so that every piece is well formed and ends where it should, and which
+//! is wished for.
+
+use super::document::{Bar, GridNote};
+use super::plan::Settled;
+use super::tokens::{Layout, Token, VOICES, Vocabulary, bar_ticks};
+use crate::protocol::{Key, Mode};
+
+/// A bar is ended once it has this many tokens: bounds what a bar takes of the context.
+pub const MAX_BAR_TOKENS: usize = 160;
+
+/// How much less likely a note outside the key is, as a difference of logits: strongly, but a
+/// passing note or a leading chord stays possible.
+const OUT_OF_KEY: f32 = -2.5;
+/// How much likelier a variation keeps to what it varies, as differences of logits.
+const SAME_POSITION: f32 = 1.0;
+const SAME_NOTE: f32 = 2.0;
+const SAME_DURATION: f32 = 1.0;
+/// How much likelier long notes are in the last bar.
+const LAST_LONG: f32 = 2.0;
+/// How much likelier the end is once the last bar has its chord.
+const LAST_END: f32 = 2.0;
+
+/// Says what must come next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    /// The first bar.
+    Start,
+    /// A position of the bar that just began, or the next bar where this one may rest.
+    Position,
+    /// A note of the position.
+    Note,
+    /// The note's duration.
+    Duration,
+    /// Another note, position or bar, or the end.
+    More,
+    /// Nothing: the piece is over.
+    Over,
+}
+
+/// Follows a piece token by token.
+#[derive(Debug, Clone)]
+pub struct Grammar<'a> {
+    settled: &'a Settled,
+    vocabulary: &'a Vocabulary,
+    /// What is varied, bar by bar; empty for nothing.
+    varied: &'a [Bar],
+    expect: Expect,
+    /// Bars that have begun.
+    begun: u32,
+    position: u32,
+    has_position: bool,
+    /// The voice and pitch of the latest note of the position.
+    latest: Option<(u8, u8)>,
+    notes: usize,
+    tokens: usize,
+    was_empty: bool,
+    /// What each voice played last.
+    sounding: [Option<u8>; VOICES as usize],
+    bar: Bar,
+}
+
+impl<'a> Grammar<'a> {
+    /// Begins behind the first `done` bars.
+    pub fn new(
+        settled: &'a Settled,
+        vocabulary: &'a Vocabulary,
+        varied: &'a [Bar],
+        done: u32,
+    ) -> Self {
+        Self {
+            settled,
+            vocabulary,
+            varied,
+            expect: if done == 0 { Expect::Start } else { Expect::More },
+            begun: done,
+            position: 0,
+            has_position: false,
+            latest: None,
+            notes: usize::from(done > 0),
+            tokens: 0,
+            was_empty: false,
+            sounding: [None; VOICES as usize],
+            bar: Bar::new(),
+        }
+    }
+
+    /// Returns how many bars are complete.
+    pub fn bars_done(&self) -> u32 {
+        if self.is_over() { self.begun } else { self.begun.saturating_sub(1) }
+    }
+
+    /// Tells whether the piece is over.
+    pub fn is_over(&self) -> bool {
+        self.expect == Expect::Over
+    }
+
+    /// Returns the notes of the bar at hand.
+    pub fn bar(&self) -> &Bar {
+        &self.bar
+    }
+
+    fn is_last(&self) -> bool {
+        self.begun == self.settled.bars
+    }
+
+    fn size(&self) -> u32 {
+        bar_ticks(self.settled.metre)
+    }
+
+    /// Tells whether a token may come next.
+    pub fn allows(&self, token: Token) -> bool {
+        match token {
+            Token::End => self.is_last() && self.notes > 0 && self.expect == Expect::More,
+            Token::Bar(_) => self.allows_bar() && token == self.next_bar(),
+            Token::Position(ticks) => self.allows_position(ticks),
+            Token::Note { voice, pitch } => self.allows_note(voice, pitch),
+            Token::Duration(ticks) => self.expect == Expect::Duration && ticks <= self.room(),
+            Token::Layout(_)
+            | Token::Key(_)
+            | Token::Metre(_)
+            | Token::Tempo(_)
+            | Token::Density(_) => false,
+        }
+    }
+
+    fn next_bar(&self) -> Token {
+        self.vocabulary.bar((self.settled.bars - 1).saturating_sub(self.begun))
+    }
+
+    fn allows_bar(&self) -> bool {
+        if self.begun >= self.settled.bars {
+            return false;
+        }
+        match self.expect {
+            Expect::Start | Expect::More => true,
+            // One bar may rest between others that do not, but not the first one.
+            Expect::Position => self.begun > 1 && !self.was_empty,
+            _ => false,
+        }
+    }
+
+    fn allows_position(&self, ticks: u32) -> bool {
+        let fits = match self.expect {
+            Expect::Position => true,
+            Expect::More => self.begun > 0 && ticks > self.position && self.has_position,
+            _ => false,
+        };
+        let size = self.size();
+        let in_bar = if self.is_last() {
+            // The last bar has its chord on the first beat and comes to rest soon.
+            if self.has_position { ticks <= size / 2 } else { ticks == 0 }
+        } else {
+            ticks < size
+        };
+        fits && in_bar && (self.tokens < MAX_BAR_TOKENS || !self.has_position)
+    }
+
+    fn allows_note(&self, voice: u8, pitch: u8) -> bool {
+        let Some(seat) =
+            self.settled.seating.voices.get(usize::from(voice)).and_then(Option::as_ref)
+        else {
+            return false;
+        };
+        let in_order = match (self.expect, self.latest) {
+            (Expect::Note, _) => true,
+            (Expect::More, Some((last, above))) => {
+                self.has_position
+                    && self.tokens < MAX_BAR_TOKENS
+                    && (voice > last || (voice == last && pitch < above && !seat.is_single))
+            }
+            _ => false,
+        };
+        in_order
+            && seat.range.contains(&pitch)
+            && self.keeps_below(voice, pitch)
+            && (!self.is_last() || self.closes(voice, pitch))
+    }
+
+    /// Voices of a choir hardly cross.
+    fn keeps_below(&self, voice: u8, pitch: u8) -> bool {
+        let above = voice.checked_sub(1).and_then(|above| self.sounding[usize::from(above)]);
+        match (self.settled.seating.layout, above) {
+            (Layout::Chorale, Some(above)) => pitch <= above.saturating_add(2),
+            _ => true,
+        }
+    }
+
+    /// The last bar is the tonic chord over the tonic.
+    fn closes(&self, voice: u8, pitch: u8) -> bool {
+        let Key { tonic, mode } = self.settled.key;
+        let degree = (pitch + 12 - tonic) % 12;
+        let third = if mode == Mode::Major { 4 } else { 3 };
+        let lowest = self.settled.seating.voices.iter().rposition(Option::is_some);
+        match lowest == Some(usize::from(voice)) {
+            true => degree == 0,
+            false => [0, third, 7].contains(&degree),
+        }
+    }
+
+    /// Ticks from the position to the end of the piece.
+    fn room(&self) -> u32 {
+        (self.settled.bars - (self.begun - 1)) * self.size() - self.position
+    }
+
+    /// Returns what is added to a token's logit.
+    pub fn wish(&self, token: Token) -> f32 {
+        let varied = self.varied.get((self.begun as usize).wrapping_sub(1));
+        let has = |test: &dyn Fn(&GridNote) -> bool| varied.is_some_and(|bar| bar.iter().any(test));
+        match token {
+            Token::Note { voice, pitch } => {
+                let own = has(&|note| {
+                    (note.position, note.voice, note.pitch) == (self.position, voice, pitch)
+                });
+                let key = if in_key(self.settled.key, pitch) { 0.0 } else { OUT_OF_KEY };
+                if own { key.max(0.0) + SAME_NOTE } else { key }
+            }
+            Token::Position(ticks) if has(&|note| note.position == ticks) => SAME_POSITION,
+            Token::Duration(ticks) => {
+                let own = has(&|note| {
+                    (note.position, note.duration) == (self.position, ticks)
+                        && Some((note.voice, note.pitch)) == self.latest
+                });
+                let long = self.is_last() && ticks * 2 >= self.size();
+                f32::from(u8::from(own)) * SAME_DURATION + f32::from(u8::from(long)) * LAST_LONG
+            }
+            Token::End => LAST_END,
+            _ => 0.0,
+        }
+    }
+
+    /// Takes a token in; returns the bar that it completed.
+    pub fn accept(&mut self, token: Token) -> Option<Bar> {
+        self.tokens += 1;
+        match token {
+            Token::Bar(_) => {
+                let is_first = self.expect == Expect::Start || self.tokens == 1 && self.begun > 0;
+                let done = (!is_first).then(|| std::mem::take(&mut self.bar));
+                self.was_empty = self.begun > 0 && self.notes == 0;
+                self.begun += 1;
+                (self.tokens, self.notes) = (1, 0);
+                (self.position, self.has_position, self.latest) = (0, false, None);
+                self.expect = Expect::Position;
+                return done;
+            }
+            Token::Position(ticks) => {
+                (self.position, self.has_position, self.latest) = (ticks, true, None);
+                self.expect = Expect::Note;
+            }
+            Token::Note { voice, pitch } => {
+                self.latest = Some((voice, pitch));
+                self.sounding[usize::from(voice)] = Some(pitch);
+                self.notes += 1;
+                self.expect = Expect::Duration;
+            }
+            Token::Duration(duration) => {
+                if let Some((voice, pitch)) = self.latest {
+                    self.bar.push(GridNote { position: self.position, voice, pitch, duration });
+                }
+                self.expect = Expect::More;
+            }
+            Token::End => {
+                self.expect = Expect::Over;
+                return Some(std::mem::take(&mut self.bar));
+            }
+            _ => {}
+        }
+        None
+    }
+}
+
+/// Tells whether a pitch belongs to a key; a minor key has both its sixths and sevenths.
+pub fn in_key(key: Key, pitch: u8) -> bool {
+    let degree = (pitch + 12 - key.tonic) % 12;
+    match key.mode {
+        Mode::Major => [0, 2, 4, 5, 7, 9, 11].contains(&degree),
+        Mode::Minor => [0, 2, 3, 5, 7, 8, 9, 10, 11].contains(&degree),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use proptest::prelude::*;
+
+    use super::super::document::bar_tokens;
+    use super::super::seats::seat;
+    use super::super::tokens::tests::recipe_vocabulary;
+    use super::*;
+    use crate::protocol::{Density, Instrument, Metre};
+
+    fn settled(bars: u32, metre: Metre, instruments: &[Instrument], key: Key) -> Settled {
+        Settled {
+            key,
+            metre,
+            tempo_bpm: 100.0,
+            density: Density::Medium,
+            bars,
+            seating: seat(instruments),
+            instruments: instruments.to_vec(),
+        }
+    }
+
+    /// Walks at random, as `choices` say, and returns the bars.
+    fn walk(settled: &Settled, vocabulary: &Vocabulary, choices: &[u16]) -> Vec<Bar> {
+        let mut grammar = Grammar::new(settled, vocabulary, &[], 0);
+        let mut bars = Vec::new();
+        let mut turn = 0;
+        while !grammar.is_over() {
+            let allowed: Vec<Token> = vocabulary
+                .tokens()
+                .iter()
+                .copied()
+                .filter(|token| grammar.allows(*token))
+                .collect();
+            assert!(!allowed.is_empty(), "a dead end after {turn} tokens: {grammar:?}");
+            // Often the last one, which ends bars; else any.
+            let choice = usize::from(choices[turn % choices.len()]);
+            let ends: Vec<Token> = allowed
+                .iter()
+                .copied()
+                .filter(|token| matches!(token, Token::Bar(_) | Token::End))
+                .collect();
+            let token = match ends.first() {
+                Some(end) if choice % 5 == 0 => *end,
+                _ => allowed[choice % allowed.len()],
+            };
+            bars.extend(grammar.accept(token));
+            turn += 1;
+            assert!(turn < 40_000, "no end");
+        }
+        bars
+    }
+
+    fn any_instruments() -> impl Strategy<Value = Vec<Instrument>> {
+        use Instrument::*;
+        let all = vec![
+            Piano, Guitar, Harp, Strings, Cello, Flute, Clarinet, Trumpet, Choir, Organ, Bells,
+            MusicBox, Bass, Pad, Lead, Drums,
+        ];
+        proptest::sample::subsequence(all, 0..=4)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        #[test]
+        fn whatever_is_chosen_the_piece_is_well_formed_and_closes(
+            bars in 1_u32..12,
+            metre in 0_usize..12,
+            tonic in 0_u8..12,
+            minor: bool,
+            instruments in any_instruments(),
+            choices in proptest::collection::vec(0_u16..1000, 1..60),
+        ) {
+            let vocabulary = recipe_vocabulary();
+            let metre = vocabulary.metres()[metre];
+            let key = Key { tonic, mode: if minor { Mode::Minor } else { Mode::Major } };
+            let settled = settled(bars, metre, &instruments, key);
+            let made = walk(&settled, &vocabulary, &choices);
+            prop_assert_eq!(made.len() as u32, bars);
+            let size = bar_ticks(metre);
+            for (number, bar) in made.iter().enumerate() {
+                let mut sorted = bar.clone();
+                sorted.sort_by_key(|note| (note.position, note.voice, std::cmp::Reverse(note.pitch)));
+                prop_assert_eq!(&sorted, bar);
+                for note in bar {
+                    prop_assert!(note.position < size);
+                    let seat = settled.seating.voices[usize::from(note.voice)].as_ref().unwrap();
+                    prop_assert!(seat.range.contains(&note.pitch));
+                    let end = number as u32 * size + note.position + note.duration;
+                    prop_assert!(end <= bars * size, "a note outlasts the piece");
+                }
+                let tokens = bar_tokens(bar, bars - 1 - number as u32, &vocabulary);
+                prop_assert!(tokens.len() <= MAX_BAR_TOKENS + 8);
+            }
+            let last = made.last().unwrap();
+            prop_assert!(!last.is_empty() && last[0].position == 0);
+            let lowest = settled.seating.voices.iter().rposition(Option::is_some).unwrap();
+            for note in last {
+                let degree = (note.pitch + 12 - tonic) % 12;
+                let third = if minor { 3 } else { 4 };
+                prop_assert!([0, third, 7].contains(&degree));
+                prop_assert!(usize::from(note.voice) != lowest || degree == 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_variation_wishes_for_what_it_varies() {
+        let vocabulary = recipe_vocabulary();
+        let key = Key { tonic: 0, mode: Mode::Major };
+        let settled = settled(2, Metre { beats: 4, unit: 4 }, &[Instrument::Flute], key);
+        let note = GridNote { position: 12, voice: 0, pitch: 61, duration: 6 };
+        let varied = vec![vec![note], Vec::new()];
+        let mut grammar = Grammar::new(&settled, &vocabulary, &varied, 0);
+        grammar.accept(vocabulary.bar(1));
+        assert!(grammar.wish(Token::Position(12)) > grammar.wish(Token::Position(13)));
+        grammar.accept(Token::Position(12));
+        let wish = |pitch| grammar.wish(Token::Note { voice: 0, pitch });
+        assert!(wish(61) > wish(60) && wish(60) > wish(63));
+        grammar.accept(Token::Note { voice: 0, pitch: 61 });
+        assert!(grammar.wish(Token::Duration(6)) > grammar.wish(Token::Duration(12)));
+    }
+
+    #[test]
+    fn a_piece_goes_on_behind_given_bars() {
+        let vocabulary = recipe_vocabulary();
+        let key = Key { tonic: 0, mode: Mode::Major };
+        let settled = settled(6, Metre { beats: 4, unit: 4 }, &[Instrument::Flute], key);
+        let mut grammar = Grammar::new(&settled, &vocabulary, &[], 4);
+        assert!(!grammar.allows(Token::Position(3)));
+        assert!(grammar.allows(vocabulary.bar(1)) && !grammar.allows(vocabulary.bar(0)));
+        assert_eq!(grammar.accept(vocabulary.bar(1)), None);
+        assert!(grammar.allows(Token::Position(3)));
+    }
+}
