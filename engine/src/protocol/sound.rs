@@ -134,6 +134,50 @@ pub enum Instrument {
     Drums,
 }
 
+impl Instrument {
+    /// Lists every instrument, in the order in which they are offered.
+    pub const ALL: [Self; 16] = [
+        Self::Piano,
+        Self::Guitar,
+        Self::Harp,
+        Self::Strings,
+        Self::Cello,
+        Self::Flute,
+        Self::Clarinet,
+        Self::Trumpet,
+        Self::Choir,
+        Self::Organ,
+        Self::Bells,
+        Self::MusicBox,
+        Self::Bass,
+        Self::Pad,
+        Self::Lead,
+        Self::Drums,
+    ];
+
+    /// Returns the name used on the command line and in recipes.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Piano => "piano",
+            Self::Guitar => "guitar",
+            Self::Harp => "harp",
+            Self::Strings => "strings",
+            Self::Cello => "cello",
+            Self::Flute => "flute",
+            Self::Clarinet => "clarinet",
+            Self::Trumpet => "trumpet",
+            Self::Choir => "choir",
+            Self::Organ => "organ",
+            Self::Bells => "bells",
+            Self::MusicBox => "music_box",
+            Self::Bass => "bass",
+            Self::Pad => "pad",
+            Self::Lead => "lead",
+            Self::Drums => "drums",
+        }
+    }
+}
+
 /// Says how many notes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

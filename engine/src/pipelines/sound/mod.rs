@@ -2,6 +2,7 @@
 
 mod document;
 mod dynamics;
+pub mod from_picture;
 mod grammar;
 mod plan;
 mod seats;
