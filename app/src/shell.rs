@@ -68,7 +68,7 @@ impl Shell {
         state.shell.room = saved.room;
         state.sound.prompt.seed.entropy = parts.entropy ^ 1;
         state.sound.prompt.seed.roll();
-        state.sound.prompt.text = saved.sound.draft;
+        state.sound.prompt.set_text(saved.sound.draft);
         state.sound.player.gain = saved.sound.gain.clamp(0.0, 1.0);
         state.sound.view.sight = saved.sound.sight;
         state.sound.reopen = saved.sound.open;

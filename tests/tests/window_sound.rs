@@ -82,6 +82,9 @@ fn a_piece_is_composed_seen_and_kept() -> anyhow::Result<()> {
     let seed = state(&window).sound.prompt.seed.value;
     let name = format!("Piece: a calm waltz for piano, seed {seed}");
     assert!(window.query_by_label(&name).is_some());
+    // Settings are written down a moment after they changed.
+    let begun = std::time::Instant::now();
+    wait_until(&mut window, "the settings", |_| begun.elapsed() > Duration::from_secs(2));
     drop(window);
 
     let mut window = open_painting(home.path(), FAST)?;
@@ -509,5 +512,53 @@ fn an_opened_midi_file_has_notes_and_sound() -> anyhow::Result<()> {
     assert!(window.query_by_label("Piece: tune").is_some());
     let piece = state(&window).sound.piece.as_ref().context("it is open")?;
     assert!(piece.score.is_some() && piece.secs() > 2.0 && piece.recipe.is_none());
+    Ok(())
+}
+
+#[test]
+fn a_picture_gets_a_tune_whose_making_is_shown_and_can_be_changed() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_painting(home.path(), FAST)?;
+    settle(&mut window);
+    window.get_by_label("a red fox in the snow").click();
+    wait_until(&mut window, "the picture", |state| {
+        state.history.newest_picture().is_some() && state.jobs.jobs.is_empty()
+    });
+    settle(&mut window);
+    window.get_by_label("Make a tune for this picture").click();
+    settle(&mut window);
+    assert_eq!(state(&window).shell.room, Room::Sound);
+    let origin = state(&window).sound.origin.clone().context("the picture is remembered")?;
+    assert_eq!(state(&window).sound.prompt.plan, origin.song.plan);
+    assert_eq!(origin.words, "a red fox in the snow");
+    assert!(window.query_by_label("Its words → Music box").is_some());
+    // What is changed by hand is shown as changed.
+    window.get_by_label("Music box").click_accesskit();
+    settle(&mut window);
+    window.get_by_label("Cello").click_accesskit();
+    settle(&mut window);
+    assert!(window.query_by_label("Its words → Music box (Changed)").is_some());
+    window.get_by_label("Compose").click();
+    wait_until(&mut window, "the tune", has_piece);
+    settle(&mut window);
+    let recipe = state(&window).sound.piece.as_ref().and_then(|piece| piece.recipe.clone());
+    let recipe = recipe.context("it was composed")?;
+    assert_eq!(recipe.plan.instruments, [Instrument::Cello]);
+    assert_eq!(recipe.plan.key, origin.song.plan.key);
+    window.get_by_label("Let the picture go").click();
+    settle(&mut window);
+    assert!(state(&window).sound.origin.is_none());
+
+    // The palette has it too, and the strip's menu offers it for any picture.
+    window.get_by_label("Pictures").click();
+    settle(&mut window);
+    window.key_press_modifiers(Modifiers::COMMAND, Key::K);
+    settle(&mut window);
+    window.get_by_label("Type a command…").type_text("make a tune");
+    settle(&mut window);
+    window.key_press(Key::Enter);
+    settle(&mut window);
+    assert_eq!(state(&window).shell.room, Room::Sound);
+    assert!(state(&window).sound.origin.is_some());
     Ok(())
 }

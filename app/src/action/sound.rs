@@ -7,7 +7,7 @@ use egui::{Key, Modifiers};
 
 use super::{Action, Command, Reach, keys};
 use crate::i18n::Text;
-use crate::state::{Sight, SoundFormat, SpectrumAsk, TimeSpan};
+use crate::state::{ResultId, Sight, SoundFormat, SpectrumAsk, TimeSpan};
 
 /// Does something in the sound room.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,8 +18,12 @@ pub enum SoundAction {
     Compose,
     /// Asks for a piece that goes on from the piece at hand, or varies it.
     ComposeFrom(GivenUse),
-    /// Asks for a tune for the picture that is shown.
+    /// Prepares a tune for the picture that is shown.
     MakeTune,
+    /// Prepares a tune for a picture.
+    MakeTuneFor(ResultId),
+    /// Lets the picture go that the next piece is for; what it set stays.
+    DropPicture,
     /// Plays or stops playing.
     Play(PlayAction),
     /// Changes how the piece is looked at.

@@ -1,5 +1,6 @@
 //! What keys, instruments and silence are called, and descriptions to begin with.
 
+use atelier_engine::pipelines::sound::from_picture::{Hue, PictureTrait, PictureTraits, SongField};
 use atelier_engine::protocol::{Density, Instrument, Key, Mode};
 
 use super::{Language, Text};
@@ -30,6 +31,20 @@ const TONICS: [[&str; 2]; 12] = [
     ["B flat", "降 B"],
     ["B", "B"],
 ];
+
+fn hue_names(hue: Hue) -> [&'static str; 2] {
+    match hue {
+        Hue::Red => ["red", "红"],
+        Hue::Orange => ["orange", "橙"],
+        Hue::Yellow => ["yellow", "黄"],
+        Hue::Green => ["green", "绿"],
+        Hue::Cyan => ["cyan", "青"],
+        Hue::Blue => ["blue", "蓝"],
+        Hue::Purple => ["purple", "紫"],
+        Hue::Pink => ["pink", "粉红"],
+        Hue::Grey => ["grey", "灰"],
+    }
+}
 
 impl Language {
     /// Returns the name of a key.
@@ -77,6 +92,54 @@ impl Language {
         })
     }
 
+    /// Returns the words of a tune for a picture in this language.
+    pub fn tune_prompt(self, english: &str) -> String {
+        let chinese = match english {
+            "cheerful tune" => "欢快的曲子",
+            "calm tune" => "平静的曲子",
+            "dramatic tune" => "激烈的曲子",
+            "melancholy tune" => "忧伤的曲子",
+            other => other,
+        };
+        match self {
+            Self::English => english.to_owned(),
+            Self::Chinese => chinese.to_owned(),
+        }
+    }
+
+    /// Says what a picture has of a trait; nothing where that is its words.
+    pub fn trait_value(self, by: PictureTrait, traits: &PictureTraits) -> (Text, String) {
+        let percent = |share: f32| format!("{:.0} %", share * 100.0);
+        match by {
+            PictureTrait::Hue => (Text::TraitHue, self.example(hue_names(traits.hue)).to_owned()),
+            PictureTrait::Warmth => (Text::TraitWarmth, percent(traits.warmth)),
+            PictureTrait::Brightness => (Text::TraitBrightness, percent(traits.brightness)),
+            PictureTrait::Contrast => (Text::TraitContrast, percent(traits.contrast)),
+            PictureTrait::Saturation => (Text::TraitSaturation, percent(traits.saturation)),
+            PictureTrait::Words => (Text::TraitWords, String::new()),
+        }
+    }
+
+    /// Says what a trait of a picture set.
+    pub fn song_field(self, field: &SongField) -> String {
+        match field {
+            SongField::Tonic(tonic) => self.example(TONICS[usize::from(tonic % 12)]).to_owned(),
+            SongField::Mode(mode) => {
+                let text = match mode {
+                    Mode::Major => Text::KeyMajor,
+                    Mode::Minor => Text::KeyMinor,
+                };
+                self.fill(text, &[&""]).trim().to_owned()
+            }
+            SongField::TempoBpm(tempo) => self.fill(Text::TempoValue, &[tempo]),
+            SongField::Density(density) => self.density_name(*density).to_owned(),
+            SongField::Instruments(instruments) => {
+                let names = instruments.iter().map(|one| self.instrument_name(*one));
+                names.collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
+
     /// Says why nothing is heard.
     pub fn silence(self, silence: &Silence) -> String {
         match silence {
@@ -84,6 +147,23 @@ impl Language {
             Silence::NotBuilt => self.get(Text::SilentNotBuilt).to_owned(),
             Silence::Format(kind) => self.fill(Text::SilentFormat, &[kind]),
             Silence::Refused(reason) => self.fill(Text::SilentRefused, &[reason]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use atelier_engine::pipelines::sound::read_prompt;
+
+    #[test]
+    fn the_composer_knows_every_word_of_what_is_proposed() {
+        let tunes = ["cheerful tune", "calm tune", "dramatic tune", "melancholy tune"];
+        let both = tunes.map(|tune| Language::ALL.map(|language| language.tune_prompt(tune)));
+        let proposed = TUNES.map(|pair| pair.map(str::to_owned)).into_iter().chain(both);
+        for text in proposed.flatten() {
+            let (_, unknown) = read_prompt(&text);
+            assert!(unknown.is_empty(), "{text}: {unknown:?}");
         }
     }
 }

@@ -177,6 +177,16 @@ texts! {
     ExportMidi = "Export as MIDI…", "导出为 MIDI…";
     NoNotes = "This sound has no notes, only its sound is known", "这段声音没有音符，只有声音本身";
     FocusSound = "Describe the music", "编辑音乐描述";
+    ForPicture = "For this picture", "为这张图片";
+    DropPicture = "Let the picture go", "不再依据图片";
+    TraitHue = "Colour", "颜色";
+    TraitWarmth = "Warmth", "冷暖";
+    TraitBrightness = "Brightness", "明暗";
+    TraitContrast = "Contrast", "对比";
+    TraitSaturation = "Saturation", "饱和度";
+    TraitWords = "Its words", "描述";
+    TraitOf = "{}: {}", "{}：{}";
+    LinkChanged = "Changed", "已更改";
     MakeTune = "Make a tune for this picture", "为这张图片配乐";
     SilentNoDevice = "Silent: there is no sound device. Connect one, or export the sound", "无声：没有找到声音设备。请连接设备，或导出声音";
     SilentNotBuilt = "Silent: this program was built without sound output", "无声：此程序未包含声音输出";

@@ -9,7 +9,7 @@ use egui::{
 };
 
 use super::command_button;
-use crate::action::{Action, CanvasAction, HistoryAction, PromptAction};
+use crate::action::{Action, CanvasAction, HistoryAction, PromptAction, SoundAction};
 use crate::i18n::{EXAMPLES, Text};
 use crate::services::textures::Textures;
 use crate::state::{AppState, Job, Shown, View};
@@ -248,6 +248,8 @@ fn footer_ui(ui: &mut Ui, state: &AppState, recipe: &PictureRequest, actions: &m
             ] {
                 command_button(ui, icon, name, language, Action::History(action), actions);
             }
+            let action = Action::Sound(SoundAction::MakeTune);
+            command_button(ui, icons::MUSIC, Text::MakeTune, language, action, actions);
             divider(ui);
             let keys = super::keys_of(ui.ctx(), Text::Compare);
             let compare = Button::icon(icons::COMPARE, language.get(Text::Compare))

@@ -8,7 +8,7 @@ use egui::{
     StrokeKind, Ui, WidgetInfo, pos2, vec2,
 };
 
-use crate::action::{Action, HistoryAction};
+use crate::action::{Action, HistoryAction, SoundAction};
 use crate::i18n::Text;
 use crate::services::textures::Textures;
 use crate::state::{AppState, Entry, NotesSketch, Recipe, ResultId, Room, Thumbnail};
@@ -158,14 +158,16 @@ fn menu_ui(response: &Response, state: &AppState, entry: &Entry, actions: &mut V
         ui.set_min_width(190.0);
         ui.spacing_mut().item_spacing.y = 2.0;
         let is_picture = entry.recipe.picture().is_some();
+        let history = Action::History;
         for (icon, name, action) in [
-            (icons::REUSE, Text::Reuse, HistoryAction::Reuse(entry.id)),
-            (icons::SAVE, Text::SaveAs, HistoryAction::SaveAs(entry.id)),
-            (icons::COPY, Text::CopyPicture, HistoryAction::Copy(entry.id)),
-            (icons::FOLDER, Text::OpenFolder, HistoryAction::OpenFolder(entry.id)),
-            (icons::TRASH, Text::Delete, HistoryAction::Delete(entry.id)),
+            (icons::REUSE, Text::Reuse, history(HistoryAction::Reuse(entry.id))),
+            (icons::SAVE, Text::SaveAs, history(HistoryAction::SaveAs(entry.id))),
+            (icons::COPY, Text::CopyPicture, history(HistoryAction::Copy(entry.id))),
+            (icons::MUSIC, Text::MakeTune, Action::Sound(SoundAction::MakeTuneFor(entry.id))),
+            (icons::FOLDER, Text::OpenFolder, history(HistoryAction::OpenFolder(entry.id))),
+            (icons::TRASH, Text::Delete, history(HistoryAction::Delete(entry.id))),
         ] {
-            let of_pictures = matches!(name, Text::SaveAs | Text::CopyPicture);
+            let of_pictures = matches!(name, Text::SaveAs | Text::CopyPicture | Text::MakeTune);
             if of_pictures && !is_picture {
                 continue;
             }
@@ -175,7 +177,7 @@ fn menu_ui(response: &Response, state: &AppState, entry: &Entry, actions: &mut V
                 .side("")
                 .min_width(ui.available_width());
             if ui.add(button).clicked() {
-                actions.push(Action::History(action));
+                actions.push(action);
                 ui.close();
             }
         }

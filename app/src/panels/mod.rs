@@ -16,6 +16,7 @@ mod sound_prompt;
 mod sound_room;
 mod top_bar;
 mod transport;
+mod tune_card;
 mod words_room;
 mod words_settings;
 

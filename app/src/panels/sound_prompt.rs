@@ -4,8 +4,10 @@ use atelier_engine::protocol::{Density, GivenUse, Key, Metre, Mode, MusicPlan};
 use egui::{Id, Popup, PopupCloseBehavior, RichText, ScrollArea, Ui, vec2};
 
 use super::keys_of;
+use super::tune_card::origin_ui;
 use crate::action::{Action, MusicAction, SoundAction};
 use crate::i18n::{Language, Text};
+use crate::services::textures::Textures;
 use crate::state::AppState;
 use crate::state::music_prompt::{INSTRUMENTS, VOICES_MAX};
 use crate::theme::{icons, palette, size};
@@ -27,7 +29,7 @@ const METRES: [[u8; 2]; 4] = [[2, 4], [3, 4], [4, 4], [6, 8]];
 const TEMPO_USUAL: f32 = 96.0;
 
 /// Draws the left panel and returns what was done there.
-pub fn sound_prompt_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
+pub fn sound_prompt_ui(ui: &mut Ui, state: &AppState, textures: &mut Textures) -> Vec<Action> {
     let mut done = Vec::new();
     let mut actions = Vec::new();
     let width = size::LEFT_PANEL - 2.0 * f32::from(size::MARGIN);
@@ -39,6 +41,9 @@ pub fn sound_prompt_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
     ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
         ui.set_max_width(width);
         ui.spacing_mut().item_spacing.y = size::GAP;
+        if let Some(origin) = &state.sound.origin {
+            origin_ui(ui, state, origin, textures, &mut actions);
+        }
         words_ui(ui, state, &mut done);
         ui.add_space(size::GAP_SMALL);
         plan_ui(ui, state, &mut done);

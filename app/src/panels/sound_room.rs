@@ -28,7 +28,7 @@ pub fn sound_room_ui(
         .exact_size(size::LEFT_PANEL)
         // At the right the scroll bar has its place between the fields and the edge.
         .frame(panel(Margin { right: 2, ..Margin::same(size::MARGIN) }))
-        .show(ui, |ui| actions.extend(sound_prompt_ui(ui, state)));
+        .show(ui, |ui| actions.extend(sound_prompt_ui(ui, state, textures)));
     Panel::bottom("sound-strip")
         .resizable(false)
         .exact_size(size::THUMBNAIL + 24.0)

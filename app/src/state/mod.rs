@@ -16,6 +16,7 @@ pub mod settings;
 pub mod shell;
 pub mod sound;
 pub mod time_span;
+pub mod tune;
 pub mod words;
 
 pub use canvas::{CanvasState, Shown, View};
@@ -35,6 +36,7 @@ pub use sound::{
     Piece, PieceView, PlayerState, SavedSound, Sight, Silence, SoundFormat, SoundState,
 };
 pub use time_span::TimeSpan;
+pub use tune::TuneOrigin;
 pub use words::{LanguageModel, SavedWords, WordsState};
 
 /// Names a result: its number in the library, or a negative number while there is no library.

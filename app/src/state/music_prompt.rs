@@ -1,5 +1,6 @@
 //! What the next piece is to be like.
 
+use atelier_engine::pipelines::sound::read_prompt;
 use atelier_engine::protocol::{
     DeviceChoice, GivenMusic, GivenUse, Instrument, ModelRef, MusicPlan, Score, SoundRequest,
     TokenSampling,
@@ -51,6 +52,12 @@ impl MusicPrompt {
         self.text.trim().is_empty() && self.given.is_none() && self.plan == MusicPlan::default()
     }
 
+    /// Changes the words; those that the composer does not know are named.
+    pub fn set_text(&mut self, text: String) {
+        self.unknown = read_prompt(&text).1;
+        self.text = text;
+    }
+
     /// Makes the request that is described, for `model` on `device`.
     pub fn request(&self, model: ModelRef, device: DeviceChoice) -> SoundRequest {
         SoundRequest {
@@ -72,8 +79,7 @@ impl MusicPrompt {
 
     /// Takes every setting of a recipe; the seed is locked, so that the same piece comes again.
     pub fn take_recipe(&mut self, recipe: &SoundRequest) {
-        self.text.clone_from(&recipe.prompt);
-        self.unknown.clear();
+        self.set_text(recipe.prompt.clone());
         self.plan = recipe.plan.clone();
         self.given.clone_from(&recipe.given);
         self.seed.set(recipe.seed);

@@ -6,13 +6,17 @@ use std::sync::Arc;
 use atelier_engine::protocol::{Pcm, Score, SoundRequest};
 use serde::{Deserialize, Serialize};
 
-use super::{MusicPrompt, PieceLook, ResultId, TimeSpan};
+use super::{MusicPrompt, PieceLook, ResultId, TimeSpan, TuneOrigin};
 
 /// Holds the sound room.
 #[derive(Debug, Clone, Default)]
 pub struct SoundState {
     /// What the next piece is to be like.
     pub prompt: MusicPrompt,
+    /// The picture that the next piece is for.
+    pub origin: Option<TuneOrigin>,
+    /// The picture that a tune is wanted for, until it has been read.
+    pub awaits_picture: Option<ResultId>,
     /// The piece at hand.
     pub piece: Option<Piece>,
     /// Whether the piece that is being written is shown instead of the one at hand.

@@ -284,6 +284,7 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
                 say(state, MessageKind::Done, Text::Copied);
                 return vec![Effect::CopyPicture(pixels)];
             }
+            return sound::picture_came(state, id);
         }
         LibraryNews::PictureLost(id, error) => {
             state.canvas.awaited.retain(|other| *other != id);

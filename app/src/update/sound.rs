@@ -10,13 +10,13 @@ use atelier_engine::protocol::{
 use super::sound_look::{play, take_piece, update_look};
 use super::{
     Effect, PlayerOrder, SoundExport, SoundTask, ask, delete, enter, file_name, say, say_error,
-    update_history,
+    update_history, want_picture,
 };
 use crate::action::{HistoryAction, MusicAction, SoundAction};
 use crate::i18n::Text;
 use crate::state::{
     AppState, Entry, MessageKind, MusicPrompt, NotesSketch, Piece, PieceLook, Recipe, ResultId,
-    Room, SoundFormat, Thumbnail,
+    Room, SoundFormat, Thumbnail, TuneOrigin,
 };
 
 /// The name of the model that composes.
@@ -43,7 +43,11 @@ pub(super) fn update_sound(state: &mut AppState, action: SoundAction) -> Vec<Eff
             return compose(state, None);
         }
         SoundAction::ComposeFrom(usage) => return compose(state, Some(usage)),
-        SoundAction::MakeTune => {}
+        SoundAction::MakeTune => {
+            return state.canvas.result().map(|id| make_tune(state, id)).unwrap_or_default();
+        }
+        SoundAction::MakeTuneFor(id) => return make_tune(state, id),
+        SoundAction::DropPicture => state.sound.origin = None,
         SoundAction::Play(action) => return play(state, action),
         SoundAction::Look(action) => return update_look(state, action),
         SoundAction::PickFile => return vec![Effect::PickSound],
@@ -79,15 +83,11 @@ fn update_prompt(state: &mut AppState, action: MusicAction) -> Vec<Effect> {
     let prompt = &mut state.sound.prompt;
     match action {
         MusicAction::SetText(text) => {
-            // Words that are gone are no longer named; new ones are once the composer has seen them.
-            let lower = text.to_lowercase();
-            prompt.unknown.retain(|word| lower.contains(&word.to_lowercase()));
-            prompt.text = text;
+            prompt.set_text(text);
             return vec![Effect::SaveSettings];
         }
         MusicAction::TakeExample(text) => {
-            prompt.text = text;
-            prompt.unknown.clear();
+            prompt.set_text(text);
             return compose(state, None);
         }
         MusicAction::SetPlan(plan) => prompt.plan = plan,
@@ -137,6 +137,36 @@ fn compose(state: &mut AppState, usage: Option<GivenUse>) -> Vec<Effect> {
     let request = request.request(model, state.settings.device);
     sound.watches_live = true;
     ask(state, Request::Sound(Box::new(request))).1
+}
+
+/// Prepares a tune for a picture: what the picture sets is shown and can be changed.
+fn make_tune(state: &mut AppState, id: ResultId) -> Vec<Effect> {
+    let Some(recipe) = state.history.get(id).and_then(|entry| entry.recipe.picture()).cloned()
+    else {
+        return Vec::new();
+    };
+    let Some(pixels) = state.canvas.picture(id).cloned() else {
+        state.sound.awaits_picture = Some(id);
+        return want_picture(state, id);
+    };
+    let origin = TuneOrigin::of(id, recipe.prompt.with_styles(), pixels);
+    let text = state.settings.language.tune_prompt(&origin.song.prompt);
+    let prompt = &mut state.sound.prompt;
+    prompt.set_text(text);
+    prompt.plan = origin.song.plan.clone();
+    prompt.given = None;
+    state.sound.origin = Some(origin);
+    let mut effects = enter(state, Room::Sound);
+    effects.push(Effect::SaveSettings);
+    effects
+}
+
+/// Goes on with the tune for a picture that has been read.
+pub(super) fn picture_came(state: &mut AppState, id: ResultId) -> Vec<Effect> {
+    match state.sound.awaits_picture.take_if(|awaited| *awaited == id) {
+        Some(id) => make_tune(state, id),
+        None => Vec::new(),
+    }
 }
 
 /// Asks for a file to be opened.
@@ -204,6 +234,7 @@ fn close(state: &mut AppState) -> Vec<Effect> {
 
 /// Takes every setting of a recipe into what is written, in the sound room.
 pub(super) fn take_recipe(state: &mut AppState, recipe: &SoundRequest) -> Vec<Effect> {
+    state.sound.origin = None;
     state.sound.prompt.take_recipe(recipe);
     let mut effects = enter(state, Room::Sound);
     effects.push(Effect::SaveSettings);
