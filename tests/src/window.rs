@@ -1,7 +1,7 @@
 //! A window without a screen: the real shell, librarian and engine thread around a runner that
-//! paints gradients.
+//! paints gradients, writes one story and plays one scale.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -13,10 +13,12 @@ use atelier::shell::{Shell, ShellParts};
 use atelier::state::words::HOUSE_WRITER;
 use atelier::state::{AppState, LanguageModel, SavedSettings};
 use atelier_engine::EngineError;
+use atelier_engine::audio::synth::{SAMPLE_RATE_HZ, render};
 use atelier_engine::library::{HOUSE_PICTURE, Models};
 use atelier_engine::protocol::{
-    JobContext, Live, Output, Partial, Picture, PictureOutput, PictureRequest, Pixels, Request,
-    Stage, WordsEnd, WordsOutput, WordsRequest, WordsStats, WordsTask,
+    Instrument, JobContext, Key, Live, Metre, Mode, Note, Notice, Output, Partial, Picture,
+    PictureOutput, PictureRequest, Pixels, Request, Score, Sound, SoundOutput, SoundRequest, Stage,
+    Track, WordsEnd, WordsOutput, WordsRequest, WordsStats, WordsTask,
 };
 use atelier_engine::service::{Engine, Runner};
 use atelier_engine::store::Store;
@@ -36,6 +38,10 @@ impl Runner for GradientRunner {
         let request = match request {
             Request::Picture(request) => request,
             Request::Words(request) => return write(request, self.step, job).map(Output::Words),
+            Request::Sound(request) => {
+                let output = compose(request, self.step, self.store.as_deref(), job)?;
+                return Ok(Output::Sound(output));
+            }
             _ => return Err(EngineError::Stopped),
         };
         let mut pictures = Vec::new();
@@ -97,6 +103,52 @@ fn write(
         logits: None,
         notices: Vec::new(),
     })
+}
+
+/// Writes a scale in the asked key note by note, or goes on from given music; the word “zither” is
+/// unknown.
+fn compose(
+    request: &SoundRequest,
+    step: Duration,
+    store: Option<&Store>,
+    job: &JobContext,
+) -> Result<SoundOutput, EngineError> {
+    let key = request.plan.key.unwrap_or(Key { tonic: 0, mode: Mode::Major });
+    let mut score = match &request.given {
+        Some(given) => given.score.clone(),
+        None => Score {
+            ticks_per_quarter: 12,
+            tempo_bpm: request.plan.tempo_bpm.unwrap_or(120.0),
+            metre: request.plan.metre.unwrap_or(Metre { beats: 4, unit: 4 }),
+            key: Some(key),
+            tracks: vec![Track { instrument: Instrument::Piano, notes: Vec::new() }],
+        },
+    };
+    let begin = score.end_ticks() as u32;
+    for n in 0..12 {
+        let pitch = 60 + key.tonic + [0, 2, 4, 5, 7, 9, 11, 12, 11, 9, 7, 5][n as usize];
+        let note = Note { start_ticks: begin + 6 * n, duration_ticks: 6, pitch, velocity: 90 };
+        score.tracks[0].notes.push(note);
+        let (steps, written) = (Some([n + 1, 12]), Some(Arc::new(score.clone())));
+        let stage = Stage::Composing;
+        job.report(Live { stage, steps, score: written, ..Live::default() })?;
+        std::thread::sleep(step);
+    }
+    let pcm = Arc::new(render(&score, SAMPLE_RATE_HZ, &mut |_, _| Ok(()))?);
+    let score = Arc::new(score);
+    let saved = match store {
+        Some(store) => Some(store.save_sound(&pcm, &score, request, "CC0-1.0")?),
+        None => None,
+    };
+    let result_id = saved.as_ref().map(|saved| saved.id);
+    let file = saved.map(|saved| saved.file);
+    let sound = Sound { score, pcm, recipe: request.clone(), file, result_id };
+    job.partial(Partial::Sound(sound.clone()));
+    let mut notices = Vec::new();
+    if request.prompt.contains("zither") {
+        notices.push(Notice::UnknownWords { words: vec!["zither".to_owned()] });
+    }
+    Ok(SoundOutput { sound, plan: request.plan.clone(), notices })
 }
 
 /// Returns the recipe of the n-th picture of a request.
@@ -217,6 +269,32 @@ pub fn state(window: &Window) -> &AppState {
         Some(shell) => shell.state(),
         None => unreachable!("the first frame makes the window"),
     }
+}
+
+/// Has every file dialog answered by `script`: it gets the proposed name and returns the file.
+pub fn answer_dialogs(window: &mut Window, script: impl FnMut(&str) -> Option<PathBuf> + 'static) {
+    if let Some(shell) = &mut window.state_mut().shell {
+        shell.answer_dialogs(script);
+    }
+}
+
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|error| error.to_string())
+    }
+}
+
+/// Drops a file onto the window.
+pub fn drop_file(window: &mut Window, file: impl Into<PathBuf>) {
+    window.input_mut().dropped_files.push(Arc::new(Dropped(file.into())));
+    window.step();
 }
 
 /// Draws frames until `reached` holds of the state.

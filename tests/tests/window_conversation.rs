@@ -227,7 +227,7 @@ fn a_paragraph_gets_its_picture_and_the_conversation_keeps_it() -> anyhow::Resul
     settle(&mut window);
     assert!(window.query_by_label_contains("Illustration: Once upon").is_some());
     let entry = &state(&window).history.entries[0];
-    assert!(entry.recipe.prompt.text.contains("fox"), "{}", entry.recipe.prompt.text);
+    assert!(entry.recipe.words().contains("fox"), "{}", entry.recipe.words());
     let shelf = ConversationShelf::in_library(&home.path().join("library"));
     let id = state(&window).words.open.as_ref().map(|open| open.id.clone()).context("open")?;
     drop(window);

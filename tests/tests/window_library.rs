@@ -1,15 +1,14 @@
 //! What outlives the window: results, the trash, requests that were not finished, recipes in
 //! pictures.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use atelier::state::Shown;
 use atelier_engine::protocol::{DeviceChoice, ModelRef, Pixels};
 use atelier_engine::store::png;
-use atelier_tests::window::{Window, open_painting, settle, state, wait_until};
+use atelier_tests::window::{Window, drop_file, open_painting, settle, state, wait_until};
 use egui_kittest::kittest::Queryable as _;
 
 const FAST: Duration = Duration::from_millis(1);
@@ -27,7 +26,7 @@ fn the_film_strip_survives_a_restart() -> anyhow::Result<()> {
     let mut window = open_painting(home.path(), FAST)?;
     settle(&mut window);
     paint(&mut window, "a red fox in the snow");
-    let seed = state(&window).history.entries[0].recipe.seed;
+    let seed = state(&window).history.entries[0].recipe.seed();
     drop(window);
 
     let mut window = open_painting(home.path(), FAST)?;
@@ -36,7 +35,7 @@ fn the_film_strip_survives_a_restart() -> anyhow::Result<()> {
         state.canvas.result().is_some_and(|id| state.canvas.picture(id).is_some())
     });
     let entry = &state(&window).history.entries[0];
-    assert_eq!((entry.recipe.seed, state(&window).history.entries.len()), (seed, 1));
+    assert_eq!((entry.recipe.seed(), state(&window).history.entries.len()), (seed, 1));
     let name = format!("a red fox in the snow, seed {seed}");
     assert!(window.query_by_label(&name).is_some());
     assert!(state(&window).messages.offers.unfinished.is_empty());
@@ -65,7 +64,7 @@ fn closing_asks_nothing_and_what_was_unfinished_is_offered_again() -> anyhow::Re
         state.history.entries.len() == 2 && state.jobs.jobs.is_empty()
     });
     let mut made: Vec<u64> =
-        state(&window).history.entries.iter().map(|entry| entry.recipe.seed).collect();
+        state(&window).history.entries.iter().map(|entry| entry.recipe.seed()).collect();
     made.reverse();
     assert_eq!(made, seeds);
     drop(window);
@@ -105,19 +104,6 @@ fn wait_for_file(window: &mut Window, file: &Path, is_there: bool) {
     panic!("waited in vain for {}", file.display());
 }
 
-#[derive(Debug)]
-struct Dropped(PathBuf);
-
-impl egui::DroppedFile for Dropped {
-    fn path(&self) -> &Path {
-        &self.0
-    }
-
-    fn bytes(&self) -> Result<Vec<u8>, String> {
-        std::fs::read(&self.0).map_err(|error| error.to_string())
-    }
-}
-
 #[test]
 fn a_dropped_picture_offers_its_recipe() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
@@ -131,7 +117,7 @@ fn a_dropped_picture_offers_its_recipe() -> anyhow::Result<()> {
     let file = home.path().join("dropped.png");
     std::fs::write(&file, png::encode(&pixels, &recipe, "CC0-1.0")?)?;
 
-    window.input_mut().dropped_files.push(Arc::new(Dropped(file)));
+    drop_file(&mut window, file);
     wait_until(&mut window, "the offer", |state| state.messages.offers.recipe.is_some());
     settle(&mut window);
     assert!(window.query_by_label("Recipe found in dropped.png").is_some());
@@ -151,7 +137,7 @@ fn a_dropped_file_that_is_no_picture_gets_a_sentence() -> anyhow::Result<()> {
     settle(&mut window);
     let file = home.path().join("notes.png");
     std::fs::write(&file, "no picture at all")?;
-    window.input_mut().dropped_files.push(Arc::new(Dropped(file)));
+    drop_file(&mut window, file);
     wait_until(&mut window, "the message", |state| !state.messages.toasts.is_empty());
     assert!(!state(&window).messages.toasts[0].hint.is_empty());
     assert!(state(&window).messages.offers.recipe.is_none());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use atelier::action::{Action, HistoryAction, JobAction, OfferAction, PromptAction};
 use atelier::state::{
-    AppState, Entry, JobPhase, MessageKind, RecipeOffer, Shown, Thumbnail, Unfinished,
+    AppState, Entry, JobPhase, MessageKind, Recipe, RecipeOffer, Shown, Thumbnail, Unfinished,
 };
 use atelier::update::{Effect, Incoming, LibraryNews, LibraryTask, apply, update};
 use atelier_engine::EngineError;
@@ -20,7 +20,7 @@ fn request(prompt: &str, seed: u64) -> PictureRequest {
 }
 
 fn entry(id: i64) -> Entry {
-    let recipe = Arc::new(request("a fox", id.unsigned_abs()));
+    let recipe = Recipe::Picture(Arc::new(request("a fox", id.unsigned_abs())));
     Entry { id, recipe, file: None, thumbnail: Thumbnail::Unknown }
 }
 

@@ -7,9 +7,10 @@ use atelier_engine::EngineError;
 use atelier_engine::protocol::{Event, JobId, Live, Pixels, Request};
 use atelier_engine::store::conversations::{Conversation, ConversationEntry, ConversationList};
 
+use super::{PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};
 use crate::state::{
-    DeviceEntry, Entry, LanguageModel, ModelInfo, RecipeOffer, ResultId, TrashId, TrashItem,
-    Unfinished,
+    DeviceEntry, Entry, LanguageModel, ModelInfo, NotesSketch, RecipeOffer, ResultId, TrashId,
+    TrashItem, Unfinished,
 };
 
 /// Asks a service for something.
@@ -32,6 +33,19 @@ pub enum Effect {
     SaveAs {
         /// The file to copy.
         from: PathBuf,
+        /// The name that is proposed.
+        name: String,
+    },
+    /// Tells the player what to do.
+    Player(PlayerOrder),
+    /// Asks for work on sound.
+    Sound(SoundTask),
+    /// Asks which sound file is to be opened.
+    PickSound,
+    /// Asks where a piece is to be exported, then exports it.
+    ExportSound {
+        /// What is written.
+        export: Box<SoundExport>,
         /// The name that is proposed.
         name: String,
     },
@@ -143,6 +157,10 @@ pub enum Incoming {
     Progress(JobId, Live),
     /// The librarian answers.
     Library(LibraryNews),
+    /// Work on sound is done.
+    Sound(SoundNews),
+    /// The player says what it is doing.
+    Player(PlayerReport),
     /// Time has passed.
     Tick,
 }
@@ -193,6 +211,8 @@ pub enum LibraryNews {
     },
     /// A thumbnail.
     Thumbnail(ResultId, Arc<Pixels>),
+    /// The notes of a piece of music; none where the file does not have them.
+    Notes(ResultId, Arc<NotesSketch>),
     /// A picture.
     Picture(ResultId, Arc<Pixels>),
     /// The file of a result has another place.

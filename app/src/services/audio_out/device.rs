@@ -8,6 +8,7 @@ use cpal::{BufferSize, ErrorKind, FromSample, SampleFormat, SizedSample, StreamC
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::feeder::{Shared, Sink};
+use crate::state::Silence;
 
 /// The device's buffer, in thousandths of a second.
 const BUFFER_MILLIS: u32 = 20;
@@ -25,12 +26,10 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// Opens the system's usual output; an error says in a sentence why there is none.
-    pub(super) fn open(shared: &Arc<Shared>) -> Result<Self, String> {
-        let device = cpal::default_host()
-            .default_output_device()
-            .ok_or("There is no sound device; connect one, or save the sound to a file")?;
-        let refused = |error: cpal::Error| format!("The sound device cannot be used: {error}");
+    /// Opens the system's usual output; an error says why there is none.
+    pub(super) fn open(shared: &Arc<Shared>) -> Result<Self, Silence> {
+        let device = cpal::default_host().default_output_device().ok_or(Silence::NoDevice)?;
+        let refused = |error: cpal::Error| Silence::Refused(error.to_string());
         let usual = device.default_output_config().map_err(refused)?;
         let config = StreamConfig {
             buffer_size: BufferSize::Fixed(usual.sample_rate() * BUFFER_MILLIS / 1000),
@@ -42,7 +41,7 @@ impl Device {
             SampleFormat::I32 => Self::start::<i32>(&device, config, shared),
             SampleFormat::U16 => Self::start::<u16>(&device, config, shared),
             SampleFormat::U8 => Self::start::<u8>(&device, config, shared),
-            other => Err(format!("The sound device wants {other}, which is not made here")),
+            other => Err(Silence::Format(other.to_string())),
         };
         // Some devices choose their buffers themselves.
         open(config).or_else(|_| open(usual.config()))
@@ -52,8 +51,8 @@ impl Device {
         device: &cpal::Device,
         config: StreamConfig,
         shared: &Arc<Shared>,
-    ) -> Result<Self, String> {
-        let refused = |error: cpal::Error| format!("The sound device cannot be used: {error}");
+    ) -> Result<Self, Silence> {
+        let refused = |error: cpal::Error| Silence::Refused(error.to_string());
         let rate_hz = config.sample_rate;
         let (ring, frames) = RingBuffer::new((rate_hz * RING_MILLIS / 1000) as usize);
         let lost = Arc::new(Mutex::new(None));
