@@ -17,6 +17,9 @@ use crate::widgets::{
     segmented, timeline_ui, x_of,
 };
 
+/// How long a piece is taken to become while nothing is known of its length, in seconds.
+const LIVE_SECS: f64 = 20.0;
+
 /// The frequencies that are marked beside a spectrogram, in Hz.
 const MARKED_HZ: [(f64, &str); 6] =
     [(50.0, "50"), (200.0, "200"), (500.0, "500"), (1e3, "1k"), (4e3, "4k"), (1e4, "10k Hz")];
@@ -66,7 +69,13 @@ fn live_ui(ui: &mut Ui, state: &AppState) {
         details(ui, elide(&job.words(), 120));
     });
     let score: Option<&Score> = job.live.score.as_deref();
-    let total_secs = score.map_or(0.0, |score| score.secs(score.end_ticks())).max(1.0);
+    // As long as was asked for, so that the notes stay where they are while more come.
+    let asked = match &job.request {
+        Request::Sound(request) => request.plan.duration_secs.map(f64::from),
+        _ => None,
+    };
+    let written = score.map_or(0.0, |score| score.secs(score.end_ticks()));
+    let total_secs = asked.unwrap_or(LIVE_SECS).max(written);
     let strip = Timeline {
         name: language.get(Text::PieceWritten),
         hint: "",
@@ -99,7 +108,9 @@ fn header_ui(ui: &mut Ui, state: &AppState, piece: &Piece, actions: &mut Vec<Act
                 Sight::Spectrum => language.get(Text::SightSpectrum),
             })
             .collect();
-        let width = 104.0 * sights.len() as f32;
+        // The zoom buttons keep their place in a narrow window.
+        let room = ui.available_width() - 3.0 * (size::CONTROL + 2.0) - size::GAP_LARGE;
+        let width = (104.0 * sights.len() as f32).min(room);
         ui.allocate_ui(vec2(width, size::CONTROL), |ui| {
             let chosen = sights.iter().position(|sight| *sight == view.sight);
             if let Some(index) = segmented(ui, &names, chosen) {
@@ -120,7 +131,7 @@ fn header_ui(ui: &mut Ui, state: &AppState, piece: &Piece, actions: &mut Vec<Act
                 }
             }
             ui.add_space(size::GAP);
-            if let Some([from, to]) = view.selection {
+            if let Some([from, to]) = view.selection.filter(|_| ui.available_width() > 120.0) {
                 let [from, to] = [from, to].map(|secs| clock(secs, 0.01));
                 details(ui, language.fill(Text::SelectionOf, &[&from, &to]));
             }
@@ -254,9 +265,14 @@ fn part_ui(
 fn marks_ui(painter: &Painter, rect: Rect, piece: &Piece, ink: Color32, ground: Color32) {
     let top_hz = f64::from(piece.pcm.sample_rate_hz) / 2.0;
     let font = Weight::Regular.font(size::TEXT_SMALL - 1.0);
+    let mut free_below = rect.bottom();
     for (hz, label) in MARKED_HZ.into_iter().filter(|(hz, _)| *hz < top_hz) {
         let share = (hz / LOWEST_HZ).ln() / (top_hz / LOWEST_HZ).ln();
         let place = pos2(rect.left() + 6.0, rect.bottom() - share as f32 * rect.height());
+        if place.y + 8.0 > free_below || place.y - 8.0 < rect.top() {
+            continue;
+        }
+        free_below = place.y - 8.0;
         let galley = painter.layout_no_wrap(label.to_owned(), font.clone(), ink);
         let rect = Align2::LEFT_CENTER.anchor_size(place, galley.size());
         let back = rect.expand2(vec2(3.0, 0.0));
@@ -268,11 +284,11 @@ fn marks_ui(painter: &Painter, rect: Rect, piece: &Piece, ink: Color32, ground: 
 /// Draws the bar that says which part is in sight; returns another part when it is dragged.
 fn scroll_ui(ui: &mut Ui, rect: Rect, span: TimeSpan, total_secs: f64) -> Option<TimeSpan> {
     let colours = palette(ui);
-    ui.painter().rect_filled(rect, CornerRadius::same(3), colours.field);
     let share = |secs: f64| (secs / total_secs.max(1e-6)).clamp(0.0, 1.0) as f32;
     if span.len_secs() >= total_secs * 0.999 {
         return None;
     }
+    ui.painter().rect_filled(rect, CornerRadius::same(3), colours.field);
     let left = rect.left() + share(span.start_secs) * rect.width();
     let right = rect.left() + share(span.end_secs) * rect.width();
     let middle = f32::midpoint(left, right);

@@ -13,6 +13,9 @@ use crate::state::AppState;
 use crate::theme::{Weight, palette, size};
 use crate::widgets::Button;
 
+/// Below this height there is no film strip below a piece.
+const LOW: f32 = 420.0;
+
 /// Draws the sound room; returns what was done there and where messages may lie.
 pub fn sound_room_ui(
     ui: &mut Ui,
@@ -29,12 +32,15 @@ pub fn sound_room_ui(
         // At the right the scroll bar has its place between the fields and the edge.
         .frame(panel(Margin { right: 2, ..Margin::same(size::MARGIN) }))
         .show(ui, |ui| actions.extend(sound_prompt_ui(ui, state, textures)));
-    Panel::bottom("sound-strip")
-        .resizable(false)
-        .exact_size(size::THUMBNAIL + 24.0)
-        .frame(panel(Margin::symmetric(size::MARGIN, 12)))
-        .show(ui, |ui| actions.extend(film_strip_ui(ui, state, textures)));
     let shows_piece = state.sound.piece.is_some();
+    // In a very low window the piece has the room; the strip is beside the pictures as well.
+    if !shows_piece || ui.max_rect().height() > LOW {
+        Panel::bottom("sound-strip")
+            .resizable(false)
+            .exact_size(size::THUMBNAIL + 24.0)
+            .frame(panel(Margin::symmetric(size::MARGIN, 12)))
+            .show(ui, |ui| actions.extend(film_strip_ui(ui, state, textures)));
+    }
     if shows_piece {
         Panel::bottom("piece-footer")
             .resizable(false)
@@ -69,7 +75,8 @@ fn empty_ui(ui: &mut Ui, state: &AppState, field: Rect, actions: &mut Vec<Action
     let language = state.settings.language;
     let colours = palette(ui);
     let width = field.width().min(680.0) - 32.0;
-    let rect = Rect::from_center_size(field.center(), vec2(width, 290.0));
+    let height = field.height().min(290.0);
+    let rect = Rect::from_center_size(field.center(), vec2(width, height));
     ui.scope_builder(egui::UiBuilder::new().max_rect(rect), |ui| {
         ui.vertical_centered(|ui| {
             ui.spacing_mut().item_spacing.y = size::GAP;

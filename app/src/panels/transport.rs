@@ -1,5 +1,6 @@
 //! The player below the piece, and what is known of the piece with what can be done with it.
 
+use atelier_engine::protocol::GivenUse;
 use egui::{Align, Layout, Popup, RichText, Slider, Stroke, Ui, vec2};
 
 use super::keys_of;
@@ -9,7 +10,14 @@ use crate::state::{AppState, Piece, SoundFormat};
 use crate::theme::{Weight, icons, palette, size};
 use crate::widgets::{Button, clock, details, elide};
 
-use atelier_engine::protocol::GivenUse;
+/// Below this width the footer's buttons show only their icons.
+const NARROW: f32 = 560.0;
+
+/// Below this width what is known of the piece is left out: it would be nothing but dots.
+const DETAILS_LEAST: f32 = 90.0;
+
+/// Below this width there is no room for the gain.
+const GAIN_LEAST: f32 = 140.0;
 
 /// Draws the player.
 pub(super) fn transport_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
@@ -54,17 +62,22 @@ pub(super) fn transport_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Acti
         ui.add_space(size::GAP);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = 6.0;
+            if ui.available_width() < GAIN_LEAST {
+                return;
+            }
             if let Some(gain) = gain_ui(ui, language.get(Text::Gain), player.gain) {
                 actions.push(play(PlayAction::SetGain(gain)));
             }
             let icon = if player.gain > 0.0 { icons::SPEAKER } else { icons::SPEAKER_OFF };
             ui.label(RichText::new(icon).size(size::ICON).color(colours.text_weak));
             ui.add_space(size::GAP);
-            if let Some(silence) = &player.silence {
+            if let Some(silence) = player.silence.as_ref().filter(|_| ui.available_width() > 80.0) {
                 let text = RichText::new(language.silence(silence)).size(size::TEXT_SMALL);
                 ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                     ui.label(RichText::new(icons::SPEAKER_OFF).size(14.0).color(colours.warning));
-                    ui.add(egui::Label::new(text.color(colours.warning)).truncate());
+                    let whole = language.silence(silence);
+                    let label = egui::Label::new(text.color(colours.warning)).truncate();
+                    ui.add(label).on_hover_text(whole);
                 });
             }
         });
@@ -125,7 +138,11 @@ pub(super) fn piece_footer_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<A
             (icons::SHUFFLE, Text::VaryThis, GivenUse::Vary),
             (icons::GO_ON, Text::ContinueThis, GivenUse::Continue),
         ] {
-            let button = Button::text(language.get(name)).with_icon(icon);
+            let name = language.get(name);
+            let button = match ui.max_rect().width() < NARROW {
+                true => Button::icon(icon, name),
+                false => Button::text(name).with_icon(icon),
+            };
             let response = ui.add_enabled(piece.score.is_some(), button);
             if response.clicked() {
                 actions.push(Action::Sound(SoundAction::ComposeFrom(usage)));
@@ -133,6 +150,9 @@ pub(super) fn piece_footer_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<A
             response.on_disabled_hover_text(language.get(Text::NoNotes));
         }
         ui.add_space(size::GAP_LARGE);
+        if ui.available_width() < DETAILS_LEAST {
+            return;
+        }
         ui.with_layout(Layout::top_down(Align::Min), |ui| {
             ui.spacing_mut().item_spacing.y = 3.0;
             ui.add_space(3.0);

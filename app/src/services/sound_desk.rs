@@ -228,4 +228,29 @@ mod tests {
         assert_eq!(light(10), spectrum_colour(0.0, true).g());
         Ok(())
     }
+
+    /// Takes 1.3 GB: `cargo test --workspace --lib an_hour -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "takes 1.3 GB of memory"]
+    fn an_hour_is_handed_to_the_window_within_a_fifth_of_a_second() {
+        let rate_hz = 44_100;
+        let samples = (0..rate_hz as usize * 3600 * 2).map(|n| (n % 997) as f32 / 1994.0).collect();
+        let pcm = Arc::new(Pcm { sample_rate_hz: rate_hz, channels: 2, samples });
+        let desk = SoundDesk::new(|| ());
+        let begun = std::time::Instant::now();
+        desk.carry_out(SoundTask::Look { number: 1, pcm });
+        let mut seen = Vec::new();
+        while seen.len() < 2 {
+            let outlines = desk.news.iter().take(1).filter_map(|news| match news {
+                SoundNews::Outline(_, outline) => Some((outline.is_sketch(), begun.elapsed())),
+                _ => None,
+            });
+            seen.extend(outlines);
+        }
+        // The measuring of the loudness ends with the next piece.
+        desk.tell.latest.store(2, Ordering::Relaxed);
+        println!("an hour of stereo at 44,100 Hz: (sketch, after) {seen:?}");
+        assert!(seen[0].0 && !seen[1].0);
+        assert!(seen[0].1.as_millis() < 200, "{seen:?}");
+    }
 }

@@ -69,9 +69,15 @@ pub fn timeline_ui(
         );
         painter.rect_filled(chosen, CornerRadius::ZERO, colours.accent_soft);
     }
-    content(&painter.with_clip_rect(body), body, span);
+    // Lines of the ruler lie below what is looked at.
     ruler_ui(&painter, ruler, body, span, colours.text_weak, colours.line);
+    content(&painter.with_clip_rect(body), body, span);
     if let Some([from, to]) = timeline.selection_secs {
+        // Once more above it: a picture covers what lies below.
+        let chosen =
+            Rect::from_x_y_ranges(x_of(span, from, body)..=x_of(span, to, body), body.y_range());
+        let tint = colours.accent.gamma_multiply(0.14);
+        painter.rect_filled(chosen.intersect(body), CornerRadius::ZERO, tint);
         for edge in [from, to] {
             let x = x_of(span, edge, body);
             painter.vline(x, body.y_range(), Stroke::new(1.0, colours.accent));

@@ -29,8 +29,7 @@ impl Device {
     /// Opens the system's usual output; an error says why there is none.
     pub(super) fn open(shared: &Arc<Shared>) -> Result<Self, Silence> {
         let device = cpal::default_host().default_output_device().ok_or(Silence::NoDevice)?;
-        let refused = |error: cpal::Error| Silence::Refused(error.to_string());
-        let usual = device.default_output_config().map_err(refused)?;
+        let usual = device.default_output_config().map_err(|error| refused(&error))?;
         let config = StreamConfig {
             buffer_size: BufferSize::Fixed(usual.sample_rate() * BUFFER_MILLIS / 1000),
             ..usual.config()
@@ -52,7 +51,6 @@ impl Device {
         config: StreamConfig,
         shared: &Arc<Shared>,
     ) -> Result<Self, Silence> {
-        let refused = |error: cpal::Error| Silence::Refused(error.to_string());
         let rate_hz = config.sample_rate;
         let (ring, frames) = RingBuffer::new((rate_hz * RING_MILLIS / 1000) as usize);
         let lost = Arc::new(Mutex::new(None));
@@ -80,9 +78,17 @@ impl Device {
                 },
                 None,
             )
-            .map_err(refused)?;
-        stream.play().map_err(refused)?;
+            .map_err(|error| refused(&error))?;
+        stream.play().map_err(|error| refused(&error))?;
         Ok(Self { ring, rate_hz, lost, _stream: stream })
+    }
+}
+
+fn refused(error: &cpal::Error) -> Silence {
+    match error.kind() {
+        // Some systems name a device that is not there.
+        ErrorKind::DeviceNotAvailable => Silence::NoDevice,
+        _ => Silence::Refused(error.to_string().trim_end_matches('.').to_owned()),
     }
 }
 
