@@ -306,6 +306,7 @@ pub fn commands() -> Vec<Command> {
             const { &[keys(COMMAND, Key::Z)] },
             Reach::OutsideText,
         ),
+        (Text::SaveConversation, Action::Words(WordsAction::SaveAs), &[], Reach::OutsideText),
         (
             Text::WritingSettings,
             Action::Words(WordsAction::ShowSettings(true)),

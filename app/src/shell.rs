@@ -293,6 +293,7 @@ impl Shell {
                 }
                 Effect::ExportSound { export, name } => self.dialogs.ask_export(export, &name),
                 Effect::SaveAs { from, name } => self.dialogs.ask_save(from, &name),
+                Effect::SaveText { text, name } => self.dialogs.ask_save_text(text, &name),
                 Effect::CopyPicture(pixels) => ctx.copy_image(color_image(&pixels)),
                 Effect::OpenFolder(path) => {
                     if let Err(error) = desktop::open_folder(&path) {

@@ -536,6 +536,16 @@ fn say_error(state: &mut AppState, error: &atelier_engine::EngineError) {
     state.messages.show(now, MessageKind::Error, text, hint, None);
 }
 
+/// Returns a title as the name of a file, without its ending: short, and without what file systems
+/// refuse; `fallback` where nothing is left of it.
+fn plain_name(title: &str, fallback: &str) -> String {
+    let allowed = |c: char| if c.is_alphanumeric() || c == '-' { c } else { ' ' };
+    let plain: String = title.chars().map(allowed).collect();
+    let name: Vec<&str> = plain.split_whitespace().collect();
+    let name: String = name.join("-").chars().take(60).collect();
+    if name.is_empty() { fallback.to_owned() } else { name }
+}
+
 fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

@@ -20,7 +20,7 @@ use atelier_engine::protocol::{
     PictureOutput, PictureRequest, Pixels, Request, Score, Sound, SoundOutput, SoundRequest, Stage,
     Track, WordsEnd, WordsOutput, WordsRequest, WordsStats, WordsTask,
 };
-use atelier_engine::service::{Engine, Runner};
+use atelier_engine::service::{Engine, Runner, Studio};
 use atelier_engine::store::Store;
 use egui_kittest::Harness;
 
@@ -209,16 +209,41 @@ pub type Window = Harness<'static, OpenWindow>;
 /// When the operating system gives no thread or no room.
 pub fn open(home: &Path, step: Duration, language: Language) -> anyhow::Result<Window> {
     write_model(&home.join("models"))?;
+    let models = Models::in_places([home.join("models")]);
+    open_around(home, language, models, move |store| {
+        Box::new(GradientRunner { step, store: Some(store) })
+    })
+}
+
+/// Opens an English window around the real engine with the house models, its data and its settings
+/// below `home`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_studio(home: &Path) -> anyhow::Result<Window> {
+    let models = Models::standard();
+    let of_studio = models.clone();
+    open_around(home, Language::English, models, move |store| {
+        Box::new(Studio::new(Some(store), of_studio))
+    })
+}
+
+fn open_around(
+    home: &Path,
+    language: Language,
+    models: Models,
+    runner: impl FnOnce(Arc<Store>) -> Box<dyn Runner> + Send + 'static,
+) -> anyhow::Result<Window> {
     let (opened, library) = channel();
     let runner = LateRunner::new(move || {
-        let store = Some(library.recv().map_err(|_| EngineError::Stopped)??);
-        Ok(Box::new(GradientRunner { step, store }))
+        let store = library.recv().map_err(|_| EngineError::Stopped)??;
+        Ok(runner(store))
     });
     let engine = Engine::spawn(runner, Arc::new(|| ()))?;
     let place = LibraryPlace {
         data_folder: home.join("library"),
         settings_file: home.join("settings.json"),
-        models: Models::in_places([home.join("models")]),
+        models,
         find_writers: |_| {
             let (name, title) = (HOUSE_WRITER.to_owned(), "House writer".to_owned());
             vec![LanguageModel { name, title, context_tokens: 2_048 }]

@@ -239,6 +239,7 @@ texts! {
     Illustrating = "Painting this paragraph…", "正在为这一段配图…";
     IllustrationOf = "Illustration: {}", "配图：{}";
     NothingToPaint = "There is no word here that the picture model knows", "这里没有图片模型认识的词";
+    SaveConversation = "Save conversation as…", "对话另存为…";
     WritingSettings = "Writing settings", "写作设置";
     SystemPrompt = "System prompt", "系统提示";
     SystemHint = "What the model is told about its part…", "告诉模型它的角色…";

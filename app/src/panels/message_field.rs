@@ -58,6 +58,12 @@ pub(super) fn message_field_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<
                     if ui.add(Button::icon(icons::SLIDERS, name).selected(open)).clicked() {
                         actions.push(Action::Words(WordsAction::ShowSettings(!open)));
                     }
+                    let has_text =
+                        words.open.as_ref().is_some_and(|open| !open.messages.is_empty());
+                    let save = Button::icon(icons::SAVE, language.get(Text::SaveConversation));
+                    if ui.add_enabled(has_text, save).clicked() {
+                        actions.push(Action::Words(WordsAction::SaveAs));
+                    }
                     ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                         context_ui(ui, state)
                     });

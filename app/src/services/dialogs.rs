@@ -16,6 +16,8 @@ use crate::update::{Effect, LibraryTask, SOUND_ENDINGS, SoundExport, SoundTask};
 enum Purpose {
     /// Where a copy of the file is saved.
     SaveCopyOf(PathBuf),
+    /// Where a text is saved.
+    SaveText(String),
     /// Where a piece is exported.
     Export(Box<SoundExport>),
     /// Which sound file is opened.
@@ -99,6 +101,12 @@ impl Dialogs {
         self.ask(Purpose::OpenSound, "", dialog.pick_file());
     }
 
+    /// Asks where a text is saved.
+    pub fn ask_save_text(&mut self, text: String, name: &str) {
+        let dialog = AsyncFileDialog::new().set_file_name(name).add_filter("Markdown", &["md"]);
+        self.ask(Purpose::SaveText(text), name, dialog.save_file());
+    }
+
     /// Asks where the data is moved.
     pub fn ask_data_folder(&mut self) {
         self.ask(Purpose::MoveData, "", AsyncFileDialog::new().pick_folder());
@@ -117,6 +125,10 @@ impl Dialogs {
                 answers.push(match &dialog.purpose {
                     Purpose::SaveCopyOf(from) => {
                         let task = LibraryTask::CopyFile { from: from.clone(), to: path };
+                        Answer::Effect(Effect::Library(task))
+                    }
+                    Purpose::SaveText(text) => {
+                        let task = LibraryTask::WriteText { text: text.clone(), to: path };
                         Answer::Effect(Effect::Library(task))
                     }
                     Purpose::Export(export) => {

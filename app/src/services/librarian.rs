@@ -304,6 +304,10 @@ impl Desk {
                 write_atomic(&to, &png::read_file(&from)?)?;
                 tell(LibraryNews::Saved(to));
             }
+            LibraryTask::WriteText { text, to } => {
+                write_atomic(&to, text.as_bytes())?;
+                tell(LibraryNews::Saved(to));
+            }
             LibraryTask::MoveData(folder) => {
                 self.store()?.move_to(&folder)?;
                 tell(LibraryNews::DataMoved(self.store()?.folder()));

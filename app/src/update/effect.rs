@@ -36,6 +36,13 @@ pub enum Effect {
         /// The name that is proposed.
         name: String,
     },
+    /// Asks where a text is to be saved, then saves it.
+    SaveText {
+        /// The text.
+        text: String,
+        /// The name that is proposed.
+        name: String,
+    },
     /// Tells the player what to do.
     Player(PlayerOrder),
     /// Asks for work on sound.
@@ -124,6 +131,13 @@ pub enum LibraryTask {
         /// The file.
         from: PathBuf,
         /// The copy.
+        to: PathBuf,
+    },
+    /// Writes a text.
+    WriteText {
+        /// The text.
+        text: String,
+        /// The file.
         to: PathBuf,
     },
     /// Moves the data folder.

@@ -9,8 +9,8 @@ use atelier_engine::protocol::{
 
 use super::sound_look::{play, take_piece, update_look};
 use super::{
-    Effect, PlayerOrder, SoundExport, SoundTask, ask, delete, enter, file_name, say, say_error,
-    update_history, want_picture,
+    Effect, PlayerOrder, SoundExport, SoundTask, ask, delete, enter, file_name, plain_name, say,
+    say_error, update_history, want_picture,
 };
 use crate::action::{HistoryAction, MusicAction, SoundAction};
 use crate::i18n::Text;
@@ -247,7 +247,7 @@ fn export(state: &mut AppState, format: SoundFormat) -> Vec<Effect> {
         say(state, MessageKind::Note, Text::NoNotes);
         return Vec::new();
     }
-    let name = format!("{}.{}", plain_name(&piece.title), format.extension());
+    let name = format!("{}.{}", plain_name(&piece.title, "music"), format.extension());
     let export = Box::new(SoundExport {
         format,
         title: piece.title.clone(),
@@ -257,15 +257,6 @@ fn export(state: &mut AppState, format: SoundFormat) -> Vec<Effect> {
         file: piece.file.clone(),
     });
     vec![Effect::ExportSound { export, name }]
-}
-
-/// Returns a title as the name of a file: short, and without what file systems refuse.
-fn plain_name(title: &str) -> String {
-    let allowed = |c: char| if c.is_alphanumeric() || c == '-' { c } else { ' ' };
-    let plain: String = title.chars().map(allowed).collect();
-    let name: Vec<&str> = plain.split_whitespace().collect();
-    let name: String = name.join("-").chars().take(60).collect();
-    if name.is_empty() { "music".to_owned() } else { name }
 }
 
 /// Takes in what the engine says of a job that makes sound; ending the job is the caller's part.
