@@ -172,8 +172,11 @@ fn strip_ui(
             timeline_ui(ui, strip, |painter, rect, span| match (view.sight, &piece.score) {
                 (Sight::Notes, Some(score)) => paint_notes(painter, rect, span, score, colours),
                 (Sight::Notes | Sight::Wave, _) => {
-                    let text = language.get(Text::Sketching);
-                    wave_ui(painter, rect, span, piece, points, (colours.accent, text));
+                    wave_ui(painter, rect, span, piece, points, colours.accent);
+                    if piece.look.outline.is_none() {
+                        let text = language.get(Text::Sketching);
+                        middle_text(painter, rect, text, colours.text_weak);
+                    }
                 }
                 (Sight::Spectrum, _) => {
                     let mut is_seen = false;
@@ -183,7 +186,8 @@ fn strip_ui(
                     if is_seen {
                         marks_ui(painter, rect, piece, colours.text_strong, colours.field);
                     } else {
-                        middle_text(painter, rect, language.get(Text::SpectrumComing));
+                        let text = language.get(Text::SpectrumComing);
+                        middle_text(painter, rect, text, colours.text_weak);
                     }
                 }
             })
@@ -210,9 +214,9 @@ fn strip_ui(
     }
 }
 
-fn middle_text(painter: &Painter, rect: Rect, text: &str) {
+fn middle_text(painter: &Painter, rect: Rect, text: &str, ink: Color32) {
     let font = Weight::Regular.font(size::TEXT);
-    painter.text(rect.center(), Align2::CENTER_CENTER, text, font, Color32::GRAY);
+    painter.text(rect.center(), Align2::CENTER_CENTER, text, font, ink);
 }
 
 fn wave_ui(
@@ -221,12 +225,9 @@ fn wave_ui(
     span: TimeSpan,
     piece: &Piece,
     points: f32,
-    (colour, waiting): (Color32, &str),
+    colour: Color32,
 ) {
-    let Some(outline) = &piece.look.outline else {
-        middle_text(painter, rect, waiting);
-        return;
-    };
+    let Some(outline) = &piece.look.outline else { return };
     let rate_hz = f64::from(piece.pcm.sample_rate_hz);
     let columns = ((rect.width() * points) as usize).clamp(1, 4096);
     let [start, end] = [span.start_secs, span.end_secs].map(|secs| secs * rate_hz);
