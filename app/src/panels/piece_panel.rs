@@ -17,6 +17,9 @@ use crate::widgets::{
     segmented, timeline_ui, x_of,
 };
 
+/// Below this width the buttons that zoom are left out.
+const NARROW: f32 = 440.0;
+
 /// How long a piece is taken to become while nothing is known of its length, in seconds.
 const LIVE_SECS: f64 = 20.0;
 
@@ -108,8 +111,10 @@ fn header_ui(ui: &mut Ui, state: &AppState, piece: &Piece, actions: &mut Vec<Act
                 Sight::Spectrum => language.get(Text::SightSpectrum),
             })
             .collect();
-        // The zoom buttons keep their place in a narrow window.
-        let room = ui.available_width() - 3.0 * (size::CONTROL + 2.0) - size::GAP_LARGE;
+        // A narrow window leaves out what the wheel and the keys do as well.
+        let is_narrow = ui.available_width() < NARROW;
+        let buttons = if is_narrow { 1.0 } else { 3.0 };
+        let room = ui.available_width() - buttons * (size::CONTROL + 2.0) - size::GAP_LARGE;
         let width = (104.0 * sights.len() as f32).min(room);
         ui.allocate_ui(vec2(width, size::CONTROL), |ui| {
             let chosen = sights.iter().position(|sight| *sight == view.sight);
@@ -124,6 +129,9 @@ fn header_ui(ui: &mut Ui, state: &AppState, piece: &Piece, actions: &mut Vec<Act
                 (icons::ZOOM_IN, Text::ZoomIn, LookAction::Zoom(1.5)),
                 (icons::ZOOM_OUT, Text::ZoomOut, LookAction::Zoom(1.0 / 1.5)),
             ] {
+                if is_narrow && name != Text::ShowAll {
+                    continue;
+                }
                 let button =
                     Button::icon(icon, language.get(name)).shortcut(&keys_of(ui.ctx(), name));
                 if ui.add(button).clicked() {
