@@ -17,6 +17,9 @@ use crate::widgets::{
     segmented, timeline_ui, x_of,
 };
 
+/// Below this width the buttons that zoom are left out.
+const NARROW: f32 = 440.0;
+
 /// How long a piece is taken to become while nothing is known of its length, in seconds.
 const LIVE_SECS: f64 = 20.0;
 
@@ -108,8 +111,10 @@ fn header_ui(ui: &mut Ui, state: &AppState, piece: &Piece, actions: &mut Vec<Act
                 Sight::Spectrum => language.get(Text::SightSpectrum),
             })
             .collect();
-        // The zoom buttons keep their place in a narrow window.
-        let room = ui.available_width() - 3.0 * (size::CONTROL + 2.0) - size::GAP_LARGE;
+        // A narrow window leaves out what the wheel and the keys do as well.
+        let is_narrow = ui.available_width() < NARROW;
+        let buttons = if is_narrow { 1.0 } else { 3.0 };
+        let room = ui.available_width() - buttons * (size::CONTROL + 2.0) - size::GAP_LARGE;
         let width = (104.0 * sights.len() as f32).min(room);
         ui.allocate_ui(vec2(width, size::CONTROL), |ui| {
             let chosen = sights.iter().position(|sight| *sight == view.sight);
@@ -124,6 +129,9 @@ fn header_ui(ui: &mut Ui, state: &AppState, piece: &Piece, actions: &mut Vec<Act
                 (icons::ZOOM_IN, Text::ZoomIn, LookAction::Zoom(1.5)),
                 (icons::ZOOM_OUT, Text::ZoomOut, LookAction::Zoom(1.0 / 1.5)),
             ] {
+                if is_narrow && name != Text::ShowAll {
+                    continue;
+                }
                 let button =
                     Button::icon(icon, language.get(name)).shortcut(&keys_of(ui.ctx(), name));
                 if ui.add(button).clicked() {
@@ -172,8 +180,11 @@ fn strip_ui(
             timeline_ui(ui, strip, |painter, rect, span| match (view.sight, &piece.score) {
                 (Sight::Notes, Some(score)) => paint_notes(painter, rect, span, score, colours),
                 (Sight::Notes | Sight::Wave, _) => {
-                    let text = language.get(Text::Sketching);
-                    wave_ui(painter, rect, span, piece, points, (colours.accent, text));
+                    wave_ui(painter, rect, span, piece, points, colours.accent);
+                    if piece.look.outline.is_none() {
+                        let text = language.get(Text::Sketching);
+                        middle_text(painter, rect, text, colours.text_weak);
+                    }
                 }
                 (Sight::Spectrum, _) => {
                     let mut is_seen = false;
@@ -183,7 +194,8 @@ fn strip_ui(
                     if is_seen {
                         marks_ui(painter, rect, piece, colours.text_strong, colours.field);
                     } else {
-                        middle_text(painter, rect, language.get(Text::SpectrumComing));
+                        let text = language.get(Text::SpectrumComing);
+                        middle_text(painter, rect, text, colours.text_weak);
                     }
                 }
             })
@@ -210,9 +222,9 @@ fn strip_ui(
     }
 }
 
-fn middle_text(painter: &Painter, rect: Rect, text: &str) {
+fn middle_text(painter: &Painter, rect: Rect, text: &str, ink: Color32) {
     let font = Weight::Regular.font(size::TEXT);
-    painter.text(rect.center(), Align2::CENTER_CENTER, text, font, Color32::GRAY);
+    painter.text(rect.center(), Align2::CENTER_CENTER, text, font, ink);
 }
 
 fn wave_ui(
@@ -221,12 +233,9 @@ fn wave_ui(
     span: TimeSpan,
     piece: &Piece,
     points: f32,
-    (colour, waiting): (Color32, &str),
+    colour: Color32,
 ) {
-    let Some(outline) = &piece.look.outline else {
-        middle_text(painter, rect, waiting);
-        return;
-    };
+    let Some(outline) = &piece.look.outline else { return };
     let rate_hz = f64::from(piece.pcm.sample_rate_hz);
     let columns = ((rect.width() * points) as usize).clamp(1, 4096);
     let [start, end] = [span.start_secs, span.end_secs].map(|secs| secs * rate_hz);

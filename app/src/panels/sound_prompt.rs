@@ -36,6 +36,8 @@ pub fn sound_prompt_ui(ui: &mut Ui, state: &AppState, textures: &mut Textures) -
     let footer = egui::Panel::bottom("sound-footer")
         .resizable(false)
         .show_separator_line(false)
+        // Known beforehand, or the first frame would cut the button off.
+        .exact_size(size::CONTROL_LARGE + 10.0)
         .frame(egui::Frame::new().inner_margin(egui::Margin { top: 10, ..Default::default() }));
     footer.show(ui, |ui| compose_ui(ui, state, width, &mut actions));
     ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
