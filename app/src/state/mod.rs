@@ -21,7 +21,7 @@ pub use history::{Entry, HistoryState, Thumbnail};
 pub use jobs::{Job, JobPhase, JobsState, Pace, StepsSeen};
 pub use messages::{MessageKind, MessagesState, Remedy, Toast};
 pub use models::{DeviceEntry, ModelInfo, ModelStatus, ModelsState};
-pub use offers::{OffersState, RecipeOffer, Unfinished};
+pub use offers::{OffersState, RecipeClaim, RecipeOffer, Unfinished};
 pub use palette::PaletteState;
 pub use prompt::{PromptState, SIZE_PRESETS, SeedState, SizePreset};
 pub use settings::{SavedSettings, SettingsState, ThemeChoice};
