@@ -2,6 +2,7 @@
 
 mod llm;
 mod picture;
+mod player;
 mod timeline;
 mod window;
 
@@ -23,6 +24,8 @@ enum What {
     Picture(picture::PictureArgs),
     /// Measures how fast a language model reads and writes
     Llm(llm::LlmArgs),
+    /// Measures whether the player keeps up while both cores are busy (Linux, two minutes)
+    Player(player::PlayerArgs),
     /// Measures the window's frames while pictures are painted
     Window(window::WindowArgs),
 }
@@ -33,6 +36,7 @@ impl BenchArgs {
         let json = match &self.what {
             What::Picture(arguments) => arguments.json,
             What::Llm(arguments) => arguments.json,
+            What::Player(arguments) => arguments.json,
             What::Window(arguments) => arguments.json,
         };
         if json { Voice::Json } else { Voice::Plain }
@@ -51,6 +55,7 @@ pub fn bench(
     match &arguments.what {
         What::Picture(arguments) => picture::bench(arguments, console, interrupt),
         What::Llm(arguments) => llm::bench(arguments, console, interrupt),
+        What::Player(arguments) => player::bench(arguments, console, interrupt),
         What::Window(arguments) => window::bench(arguments, console),
     }
 }
