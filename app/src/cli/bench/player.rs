@@ -322,6 +322,8 @@ fn stand_for_device(heard: &Path) -> Result<(), EngineError> {
     let mut both = Some(both);
     fs::write(heard.with_extension("ready"), "").map_err(refused)?;
     let mut output = std::io::BufWriter::new(fs::File::create(heard).map_err(refused)?);
+    // No work of the machine holds a sound card up.
+    crate::services::audio_out::priority::raise();
     let mut seen = Seen::default();
     let mut period = [0_u8; PERIOD_FRAMES * FRAME_BYTES];
     let mut due: Option<Instant> = None;

@@ -65,6 +65,7 @@ impl Device {
             frames,
             channels: usize::from(config.channels.max(1)),
             has_begun: false,
+            is_raised: false,
             shared: shared.clone(),
         };
         let stream = device
@@ -116,11 +117,16 @@ struct Output {
     frames: Consumer<[f32; 2]>,
     channels: usize,
     has_begun: bool,
+    /// Whether the thread was asked to run before others.
+    is_raised: bool,
     shared: Arc<Shared>,
 }
 
 impl Output {
     fn fill<T: SizedSample + FromSample<f32>>(&mut self, out: &mut [T]) {
+        if !std::mem::replace(&mut self.is_raised, true) {
+            super::priority::raise();
+        }
         for frame in out.chunks_mut(self.channels) {
             let [left, right] = match self.frames.pop() {
                 Ok(frame) => {
