@@ -249,7 +249,7 @@ pub fn commands() -> Vec<Command> {
     const PLAIN: Modifiers = Modifiers::NONE;
     const COMMAND: Modifiers = Modifiers::COMMAND;
     const COMMAND_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
-    let table: [(Text, Action, &'static [KeyboardShortcut], Reach); 34] = [
+    let table: [(Text, Action, &'static [KeyboardShortcut], Reach); 35] = [
         (
             Text::RoomPictures,
             Action::Enter(Room::Pictures),

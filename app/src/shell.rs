@@ -378,8 +378,13 @@ impl Shell {
         }
     }
 
-    /// Writes down what must not be lost. The requests that are not finished stay noted as pending.
+    /// Writes down what must not be lost. The requests that are not finished stay noted as pending;
+    /// of a text that is being written, what there is stays in its conversation.
     pub fn close(&mut self) {
+        for conversation in self.state.words.being_written() {
+            let task = LibraryTask::WriteConversation(Box::new(conversation.clone()));
+            self.librarian.ask(task);
+        }
         if self.save_at_secs.take().is_some() || self.is_closing {
             self.librarian.save_settings(self.saved_settings());
         }

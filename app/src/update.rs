@@ -13,7 +13,7 @@ mod words_jobs;
 use std::path::Path;
 
 use atelier_engine::library::HOUSE_PICTURE;
-use atelier_engine::protocol::{Live, ModelRef, PictureRequest, Request};
+use atelier_engine::protocol::{Live, ModelRef, NoiseSource, PictureRequest, Request};
 
 pub use apply::apply;
 pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
@@ -402,6 +402,19 @@ fn delete(state: &mut AppState, id: ResultId) -> Vec<Effect> {
 /// Takes every setting of a recipe into the request that is being written.
 fn take_recipe(state: &mut AppState, recipe: &PictureRequest) -> Vec<Effect> {
     state.prompt.take_recipe(recipe);
+    // A style that the window does not offer is written out: what steers must be seen.
+    let offered = state.models.ready().map(|info| info.styles.clone()).unwrap_or_default();
+    let prompt = &mut state.prompt;
+    for style in std::mem::take(&mut prompt.styles) {
+        if offered.contains(&style) {
+            prompt.styles.push(style);
+        } else if !style.trim().is_empty() {
+            prompt.text = format!("{}, {style}", prompt.text);
+        }
+    }
+    if recipe.noise != NoiseSource::Seed {
+        say(state, MessageKind::Note, Text::RecipeNoiseLeft);
+    }
     state.prompt.unknown = state.models.unknown_words(&state.prompt.text);
     vec![Effect::SaveSettings]
 }

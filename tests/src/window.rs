@@ -199,6 +199,15 @@ pub struct OpenWindow {
     shell: Option<Shell>,
 }
 
+impl OpenWindow {
+    /// Writes down what a window writes down when it is closed.
+    pub fn close(&mut self) {
+        if let Some(shell) = &mut self.shell {
+            shell.close();
+        }
+    }
+}
+
 /// Is a window that a test looks at and clicks in.
 pub type Window = Harness<'static, OpenWindow>;
 
@@ -246,7 +255,7 @@ fn open_around(
         models,
         find_writers: |_| {
             let (name, title) = (HOUSE_WRITER.to_owned(), "House writer".to_owned());
-            vec![LanguageModel { name, title, context_tokens: 2_048 }]
+            vec![LanguageModel { name, title, context_tokens: 2_048, need: None }]
         },
     };
     let opened = move |store| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use atelier::state::Shown;
-use atelier_engine::protocol::{DeviceChoice, ModelRef, Pixels};
+use atelier_engine::protocol::{DeviceChoice, ModelRef, NoiseSource, PictureRequest, Pixels};
 use atelier_engine::store::png;
 use atelier_tests::window::{Window, drop_file, open_painting, settle, state, wait_until};
 use egui_kittest::kittest::Queryable as _;
@@ -163,5 +163,98 @@ fn the_previous_picture_is_compared_by_a_slider() -> anyhow::Result<()> {
     window.key_press(egui::Key::Escape);
     settle(&mut window);
     assert_eq!(state(&window).canvas.compare, None);
+    Ok(())
+}
+
+/// Drops a picture with this recipe and waits for what the window says.
+fn drop_recipe(window: &mut Window, home: &Path, recipe: &PictureRequest) -> anyhow::Result<()> {
+    let pixels = Pixels::new(256, 256, vec![200; 256 * 256 * 4]).context("it fits")?;
+    let file = home.join("dropped.png");
+    std::fs::write(&file, png::encode(&pixels, recipe, "CC0-1.0")?)?;
+    window.input_mut().dropped_files.push(Arc::new(Dropped(file)));
+    let before = state(window).messages.toasts.len();
+    wait_until(window, "an answer", |state| {
+        state.messages.offers.recipe.is_some() || state.messages.toasts.len() > before
+    });
+    settle(window);
+    Ok(())
+}
+
+#[test]
+fn a_strangers_recipe_shows_the_places_that_it_names_and_none_is_opened() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_painting(home.path(), FAST)?;
+    settle(&mut window);
+    let own = state(&window).prompt.request(ModelRef::named("house-picture"), DeviceChoice::Auto);
+    let noise = home.path().join("noise.safetensors");
+    std::fs::write(&noise, "what would be read")?;
+    for (model, shown) in [
+        ("/somewhere/models/evil", "which is not opened: /somewhere/models/evil"),
+        ("..\\..\\secret", "which is not opened: ..\\..\\secret"),
+        ("\\\\server\\share\\model", "which is not opened: \\\\server\\share\\model"),
+        ("~/.ssh", "which is not opened: ~/.ssh"),
+        ("C:model", "which is not opened: C:model"),
+        ("sdxl-turbo", "made with another model: sdxl-turbo"),
+        // Signs that would write the name backwards or on another line.
+        ("a\u{202e}gnp.x/\nb", "which is not opened: a?gnp.x/?b"),
+    ] {
+        let mut recipe = own.clone();
+        recipe.prompt.text = "a red fox".to_owned();
+        recipe.model = ModelRef::named(model);
+        recipe.noise = NoiseSource::File(noise.clone());
+        recipe.prompt.styles = vec!["flat style".to_owned(), "sly style".to_owned()];
+        drop_recipe(&mut window, home.path(), &recipe)?;
+        assert!(window.query_by_label_contains(shown).is_some(), "{model:?} is not shown");
+        let line = format!("noise file on this computer, which is not opened: {}", noise.display());
+        assert!(window.query_by_label_contains(&line).is_some());
+        window.get_by_label("Use recipe").click();
+        settle(&mut window);
+        // What steers the picture is seen, and what is asked for next names no place.
+        let prompt = &state(&window).prompt;
+        assert!(prompt.text.contains("sly style"), "{}", prompt.text);
+        window.get_by_label("Generate").click();
+        window.step();
+        let asked = state(&window).jobs.jobs.first().and_then(|job| job.picture().cloned());
+        if let Some(asked) = asked {
+            assert_eq!(
+                (asked.model.name.as_str(), asked.noise),
+                ("house-picture", NoiseSource::Seed)
+            );
+        }
+        wait_until(&mut window, "the picture", |state| state.jobs.jobs.is_empty());
+        settle(&mut window);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_recipe_of_absurd_numbers_is_answered_with_a_sentence() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_painting(home.path(), FAST)?;
+    settle(&mut window);
+    let own = state(&window).prompt.request(ModelRef::named("house-picture"), DeviceChoice::Auto);
+    let mut recipe = own;
+    recipe.prompt.text = "狐".repeat(20_000);
+    recipe.model = ModelRef::named("x".repeat(5_000));
+    recipe.count = 10_000;
+    drop_recipe(&mut window, home.path(), &recipe)?;
+    if state(&window).messages.offers.recipe.is_some() {
+        let card = window.get_by_label_contains("made with another model").rect();
+        assert!(card.height() < 400.0, "the card is {} high", card.height());
+        window.get_by_label("Use recipe").click();
+        settle(&mut window);
+        assert!(state(&window).prompt.count <= 16);
+    } else {
+        assert!(!state(&window).messages.toasts[0].hint.is_empty());
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_picture_will_take_is_said_before_it_is_asked_for() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_painting(home.path(), FAST)?;
+    settle(&mut window);
+    assert!(window.query_by_label_contains("59 MB of memory").is_some());
     Ok(())
 }

@@ -55,6 +55,9 @@ texts! {
     Generate = "Generate", "生成";
     GenerateMore = "Add to queue", "加入队列";
     Model = "Model", "模型";
+    Estimate = "About {}, {} of memory", "约 {}，内存 {}";
+    NeedsMemory = "{} of memory", "内存 {}";
+    NoRoom = "Needs {} of memory; {} are free", "需要 {} 内存，空闲 {}";
 
     // Canvas.
     Canvas = "Canvas", "画布";
@@ -317,6 +320,10 @@ texts! {
     NoRecipe = "There is no recipe in {}", "{} 里没有配方";
     NoRecipeHint = "Recipes are in pictures made by Atelier or by AUTOMATIC1111", "只有 Atelier 或 AUTOMATIC1111 生成的图片带有配方";
     DropHere = "Drop a picture to read its recipe, or a sound to open it", "松开鼠标以读取图片的配方，或打开声音";
+    RecipeModelPath = "It names a model on this computer, which is not opened: {}", "配方指向本机的一个模型，不会打开：{}";
+    RecipeOtherModel = "It was made with another model: {}", "它是用另一个模型生成的：{}";
+    RecipeNoise = "It names a noise file on this computer, which is not opened: {}", "配方指向本机的一个噪声文件，不会打开：{}";
+    RecipeNoiseLeft = "The recipe's noise file is not used; the picture will differ", "没有使用配方的噪声文件，画面会有所不同";
     ForeignRecipe = "Its model is not here; the picture will differ", "配方的模型不在本机，画面会有所不同";
     NoticeClipped = "The prompt was too long: {} words were not read", "提示词过长：有 {} 个词没有读到";
     NoticeModel = "The recipe was made with another version of the model", "配方来自另一个版本的模型";

@@ -4,7 +4,7 @@ use egui::{Align, CornerRadius, Id, Key, Layout, Modifiers, RichText, Sense, Ui,
 
 use super::words_room::READING_WIDTH;
 use crate::action::{Action, WordsAction};
-use crate::i18n::Text;
+use crate::i18n::{Text, size_of};
 use crate::state::AppState;
 use crate::theme::{icons, palette, size};
 use crate::widgets::{Button, text_area};
@@ -85,6 +85,14 @@ fn context_ui(ui: &mut Ui, state: &AppState) {
         return;
     };
     ui.label(small(crate::widgets::elide(&model.title, 32)).color(colours.text_weak));
+    if let Some(needed) = words.needed_memory_bytes() {
+        if !state.models.has_room(needed) {
+            super::prompt_panel::no_room_ui(ui, state, needed);
+            return;
+        }
+        let line = language.fill(Text::NeedsMemory, &[&size_of(needed)]);
+        ui.label(small(line).color(colours.text_weak));
+    }
     let live = state.jobs.running().filter(|job| words.purpose(job.ticket).is_some());
     let stats = live.and_then(|job| job.live.words).or_else(|| words.stats());
     let Some(stats) = stats else { return };

@@ -10,7 +10,7 @@ use std::{fmt, fs, io, thread};
 
 use atelier_engine::EngineError;
 use atelier_engine::audio::recipe::recipe_of;
-use atelier_engine::library::{DeviceInfo, HOUSE_PICTURE, Models, devices};
+use atelier_engine::library::{DeviceInfo, HOUSE_PICTURE, Models, available_memory_bytes, devices};
 use atelier_engine::models::house_picture::Lexicon;
 use atelier_engine::protocol::{ModelRef, Request};
 use atelier_engine::store::conversations::{Conversation, ConversationShelf};
@@ -142,6 +142,7 @@ fn work(
             Desk { store: None, pending: HashMap::new() }
         }
     };
+    tell(LibraryNews::FreeMemory(available_memory_bytes()));
     tell(match find_model(&place.models) {
         Ok(info) => LibraryNews::ModelReady(info),
         Err(error) => LibraryNews::ModelMissing(error),
@@ -149,7 +150,13 @@ fn work(
     tell(LibraryNews::LanguageModels((place.find_writers)(&place.models)));
     for order in orders {
         let done = match order {
-            Order::Task(task) => desk.carry_out(task, &**tell),
+            Order::Task(task) => {
+                // A job was asked for: another program may have gone meanwhile.
+                if matches!(task, LibraryTask::AddPending { .. }) {
+                    tell(LibraryNews::FreeMemory(available_memory_bytes()));
+                }
+                desk.carry_out(task, &**tell)
+            }
             Order::SaveSettings(settings) => write_settings(&place.settings_file, &settings),
             Order::Stop => return,
         };

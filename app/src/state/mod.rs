@@ -27,7 +27,7 @@ pub use messages::{MessageKind, MessagesState, Remedy, Toast};
 pub use models::{DeviceEntry, ModelInfo, ModelStatus, ModelsState};
 pub use music_prompt::MusicPrompt;
 pub use notes_sketch::NotesSketch;
-pub use offers::{OffersState, RecipeOffer, Unfinished};
+pub use offers::{OffersState, RecipeClaim, RecipeOffer, Unfinished};
 pub use palette::PaletteState;
 pub use piece_look::{PieceLook, SpectrumAsk, SpectrumPart};
 pub use prompt::{PromptState, SIZE_PRESETS, SeedState, SizePreset};

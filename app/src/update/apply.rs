@@ -254,6 +254,9 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
         LibraryNews::Trash(items) => take_trash(state, items),
         LibraryNews::Restored(entry) => take_restored(state, *entry),
         LibraryNews::RestoredConversation(entry) => take_restored_conversation(state, entry),
+        LibraryNews::FreeMemory(free) => {
+            state.models.free_memory_bytes = free.max(state.models.free_memory_bytes);
+        }
         LibraryNews::Devices(devices) => state.models.devices = devices,
         LibraryNews::Results { entries, has_older } => {
             let first_time = !state.history.loaded;

@@ -214,6 +214,8 @@ pub enum LibraryNews {
     Restored(Box<Entry>),
     /// A conversation came back from the trash.
     RestoredConversation(ConversationEntry),
+    /// How much memory is free, in bytes, where the system says it.
+    FreeMemory(Option<u64>),
     /// The devices that are here.
     Devices(Vec<DeviceEntry>),
     /// Results, newest first.

@@ -14,7 +14,9 @@ use crate::state::Silence;
 const BUFFER_MILLIS: u32 = 20;
 
 /// What the ring holds, in thousandths of a second: what a busy machine may keep the feeder waiting.
-const RING_MILLIS: u32 = 80;
+/// With 80 a device that takes its first buffers at once, 100 in all, found it empty (`atelier bench
+/// player`); with more, a key would be answered late.
+const RING_MILLIS: u32 = 200;
 
 /// Holds an open device.
 pub(super) struct Device {
@@ -60,6 +62,7 @@ impl Device {
             frames,
             channels: usize::from(config.channels.max(1)),
             has_begun: false,
+            is_raised: false,
             shared: shared.clone(),
         };
         let stream = device
@@ -119,11 +122,16 @@ struct Output {
     frames: Consumer<[f32; 2]>,
     channels: usize,
     has_begun: bool,
+    /// Whether the thread was asked to run before others.
+    is_raised: bool,
     shared: Arc<Shared>,
 }
 
 impl Output {
     fn fill<T: SizedSample + FromSample<f32>>(&mut self, out: &mut [T]) {
+        if !std::mem::replace(&mut self.is_raised, true) {
+            super::priority::raise();
+        }
         for frame in out.chunks_mut(self.channels) {
             let [left, right] = match self.frames.pop() {
                 Ok(frame) => {

@@ -96,6 +96,7 @@ fn open_device(shared: &std::sync::Arc<Shared>) -> Result<Box<dyn Sink>, Silence
 
 /// Feeds until it is told to end.
 pub(super) fn run(orders: &Receiver<Order>, shared: &std::sync::Arc<Shared>) {
+    super::priority::raise();
     let say = |reason: Option<Silence>| {
         *shared.silent_because.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     };

@@ -8,6 +8,7 @@ pub mod deck;
 #[cfg(feature = "audio-out")]
 mod device;
 mod feeder;
+pub(crate) mod priority;
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
