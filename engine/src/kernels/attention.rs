@@ -168,10 +168,17 @@ impl Head<'_> {
         }
         self.prepare(1, self.norms.key, 1.0, &mut keys[kept * width..]);
         let keys = Panels::linear(level, length, width, &keys);
-        let values = Panels::pack(level, width, 1, length, |column, _, row| match &self.kept {
-            Some((memory, part)) if row < kept => self.kept(memory.values, part.start, row)[column],
-            _ => self.vector(row - kept, 2)[column],
-        });
+        let own = |row: usize, column: usize| self.vector(row, 2)[column];
+        let values = match &self.kept {
+            None => Panels::pack(level, width, 1, length, |column, _, row| own(row, column)),
+            Some((memory, part)) => Panels::pack(level, width, 1, length, |column, _, row| {
+                if row < kept {
+                    self.kept(memory.values, part.start, row)[column]
+                } else {
+                    own(row - kept, column)
+                }
+            }),
+        };
         let mut out = vec![0f32; asking * width];
         // A block of queries at a time: the scores stay in the near cache however long the rest is.
         const BLOCK: usize = 48;
