@@ -1,9 +1,12 @@
 //! Between scores and the composer's grid: given music into bars, bars into tokens, notes into a
 //! score.
 
-use super::seats::Seating;
-use super::tokens::{TICKS, Token, VOICES, Vocabulary, bar_ticks};
-use crate::protocol::{Density, GivenMusic, GivenUse, Instrument, Key, Metre, Mode, Note, Score};
+use super::seats::{Seat, Seating};
+use super::tokens::{Layout, TICKS, Token, VOICES, Vocabulary, bar_ticks};
+use crate::error::EngineError;
+use crate::protocol::{
+    Density, GivenMusic, GivenUse, Instrument, Key, Metre, Mode, MusicPlan, Note, Score, Track,
+};
 
 /// Is a note on the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +38,8 @@ pub struct Given {
     pub metre: Metre,
     /// Quarters in a minute.
     pub tempo_bpm: f32,
+    /// How many notes there are.
+    pub density: Density,
     /// Who plays it, the highest first.
     pub instruments: Vec<Instrument>,
 }
@@ -43,11 +48,20 @@ pub struct Given {
 const MAX_BARS: u32 = 400;
 
 impl Given {
-    /// Reads given music. Voices keep the places that `voices` of its tracks have; more than four
-    /// join the last.
-    pub fn read(music: &GivenMusic, vocabulary: &Vocabulary) -> Self {
+    /// Reads given music. `wished` is what is asked for: bars are those of its metre, and its players
+    /// take the music over where it names some.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidSetting`] when it has no notes but drums, or more bars than are read.
+    pub fn read(
+        music: &GivenMusic,
+        wished: &MusicPlan,
+        vocabulary: &Vocabulary,
+    ) -> Result<Self, EngineError> {
         let score = &music.score;
-        let metre = Some(score.metre)
+        let metre = wished
+            .metre
+            .or(Some(score.metre))
             .filter(|metre| vocabulary.metres().contains(metre))
             .unwrap_or(Metre { beats: 4, unit: 4 });
         let tracks: Vec<_> = score
@@ -55,12 +69,7 @@ impl Given {
             .iter()
             .filter(|track| track.instrument != Instrument::Drums && !track.notes.is_empty())
             .collect();
-        let mut instruments: Vec<Instrument> = Vec::new();
-        for track in &tracks {
-            if !instruments.contains(&track.instrument) && instruments.len() < usize::from(VOICES) {
-                instruments.push(track.instrument);
-            }
-        }
+        let instruments = players(&tracks, &wished.instruments);
         let seating = super::seats::seat(&instruments);
         let size = bar_ticks(metre);
         let per_quarter = u64::from(score.ticks_per_quarter.max(1));
@@ -74,7 +83,8 @@ impl Given {
                 let start = grid(note.start_ticks);
                 let bar = start / size;
                 if bar >= MAX_BARS {
-                    continue;
+                    let reason = format!("goes on beyond bar {MAX_BARS}, the last that is read");
+                    return Err(EngineError::invalid("given music", reason));
                 }
                 if bars.len() <= bar as usize {
                     bars.resize_with(bar as usize + 1, Vec::new);
@@ -91,25 +101,19 @@ impl Given {
                 });
             }
         }
+        if bars.is_empty() {
+            return Err(EngineError::invalid("given music", "has no notes to start from"));
+        }
         for bar in &mut bars {
             order(bar);
         }
         let key = score.key.unwrap_or_else(|| find_key(bars.iter().flatten()));
         let tempo_bpm =
             if (20.0..=300.0).contains(&score.tempo_bpm) { score.tempo_bpm } else { 96.0 };
-        Self { usage: music.usage, bars, key, metre, tempo_bpm, instruments }
-    }
-
-    /// Returns how many notes there are, in words.
-    pub fn density(&self) -> Density {
-        let notes: usize = self.bars.iter().map(Vec::len).sum();
-        let quarters = self.bars.len().max(1) as f32 * bar_ticks(self.metre) as f32 / TICKS as f32;
-        // The edges of the recipe's ranges, in notes of four quarters.
-        match notes as f32 * 4.0 / quarters {
-            few if few < 4.0 => Density::Sparse,
-            some if some < 9.0 => Density::Medium,
-            _ => Density::Dense,
-        }
+        let notes: usize = bars.iter().map(Vec::len).sum();
+        let quarters = bars.len() as f32 * size as f32 / TICKS as f32;
+        let density = vocabulary.density(notes as f32 * 4.0 / quarters);
+        Ok(Self { usage: music.usage, bars, key, metre, tempo_bpm, density, instruments })
     }
 
     /// Returns how many bars a piece has at least that begins with this and goes on for `more`.
@@ -130,21 +134,38 @@ impl Given {
     }
 }
 
+/// Returns who plays given music: those who are asked for, else those it has. Drums that are asked
+/// for alone play beside those it has.
+fn players(tracks: &[&Track], wished: &[Instrument]) -> Vec<Instrument> {
+    if wished.iter().any(|one| *one != Instrument::Drums) {
+        return wished.to_vec();
+    }
+    let mut instruments: Vec<Instrument> = Vec::new();
+    for track in tracks {
+        if !instruments.contains(&track.instrument) && instruments.len() < usize::from(VOICES) {
+            instruments.push(track.instrument);
+        }
+    }
+    instruments.extend(wished);
+    instruments
+}
+
 impl Seating {
-    /// Returns the voice that a note of a given track gets.
+    /// Returns the seated voice that a note of a given track gets: one of the same instrument where
+    /// it has a seat.
     fn voice_of(&self, instrument: Instrument, track: usize, pitch: u8) -> u8 {
-        let own: Vec<u8> = (0..VOICES)
-            .filter(|voice| {
-                self.voices[usize::from(*voice)]
-                    .as_ref()
-                    .is_some_and(|seat| seat.instrument == instrument)
-            })
+        let seated = || (0..VOICES).filter_map(|voice| Some((voice, self.seat(voice)?)));
+        let mut own: Vec<u8> = seated()
+            .filter(|(_, seat)| seat.instrument == instrument)
+            .map(|(voice, _)| voice)
             .collect();
+        if own.is_empty() {
+            own = seated().map(|(voice, _)| voice).collect();
+        }
         match own.as_slice() {
-            [] => (track as u8).min(VOICES - 1),
-            [one] => *one,
-            // Two hands part at the middle C, a choir by the track's place.
-            [right, left] => {
+            [] => 0,
+            // Two hands part at the middle C.
+            [right, left] if self.layout != Layout::Chorale => {
                 if pitch >= 60 {
                     *right
                 } else {
@@ -153,6 +174,10 @@ impl Seating {
             }
             many => many[track.min(many.len() - 1)],
         }
+    }
+
+    fn seat(&self, voice: u8) -> Option<&Seat> {
+        self.voices.get(usize::from(voice)).and_then(Option::as_ref)
     }
 }
 
@@ -235,7 +260,7 @@ pub fn score(
     velocity: &dyn Fn(usize, &GridNote) -> u8,
 ) -> Score {
     let size = bar_ticks(metre);
-    let mut tracks: Vec<crate::protocol::Track> = Vec::new();
+    let mut tracks: Vec<Track> = Vec::new();
     for (voice, seat) in seating.voices.iter().enumerate() {
         let Some(seat) = seat else { continue };
         let mut notes: Vec<Note> = Vec::new();
@@ -254,7 +279,7 @@ pub fn score(
         match tracks.iter_mut().find(|track| track.instrument == seat.instrument) {
             Some(track) => track.notes.extend(notes),
             None => {
-                tracks.push(crate::protocol::Track { instrument: seat.instrument, notes });
+                tracks.push(Track { instrument: seat.instrument, notes });
             }
         }
     }

@@ -12,6 +12,19 @@ pub const MAX_BAR_TOKENS: usize = 160;
 /// How much less likely a note outside the key is, as a difference of logits: strongly, but a
 /// passing note or a leading chord stays possible.
 const OUT_OF_KEY: f32 = -2.5;
+/// How much likelier the tonic and the rest of its chord are, so that a key is told from its
+/// neighbours, which have nearly the same notes; in the first bar the whole chord by so much more.
+const TONIC: f32 = 0.5;
+const TONIC_CHORD: f32 = 0.25;
+const OPENING: f32 = 1.0;
+/// How much less likely a minor key's lowered seventh is: the dominant of its relative major.
+const LOWERED_SEVENTH: f32 = -0.7;
+/// How much likelier the dominant's chord is before the last bar.
+const CADENCE: f32 = 0.7;
+/// How much likelier the notes of a player are for every bar that it has rested beyond two, and at
+/// most: who was asked for is heard.
+const ENTRY: f32 = 1.0;
+const ENTRY_MOST: f32 = 4.0;
 /// How much likelier a variation keeps to what it varies, as differences of logits.
 const SAME_POSITION: f32 = 1.0;
 const SAME_NOTE: f32 = 2.0;
@@ -57,6 +70,8 @@ pub struct Grammar<'a> {
     was_empty: bool,
     /// What each voice played last.
     sounding: [Option<u8>; VOICES as usize],
+    /// Bars that have begun since each voice was heard.
+    rested: [u32; VOICES as usize],
     bar: Bar,
 }
 
@@ -81,6 +96,7 @@ impl<'a> Grammar<'a> {
             tokens: 0,
             was_empty: false,
             sounding: [None; VOICES as usize],
+            rested: [0; VOICES as usize],
             bar: Bar::new(),
         }
     }
@@ -202,8 +218,10 @@ impl<'a> Grammar<'a> {
                 let own = has(&|note| {
                     (note.position, note.voice, note.pitch) == (self.position, voice, pitch)
                 });
-                let key = if in_key(self.settled.key, pitch) { 0.0 } else { OUT_OF_KEY };
-                if own { key.max(0.0) + SAME_NOTE } else { key }
+                let key = self.wish_in_key(pitch);
+                let rested = self.rested[usize::from(voice)].saturating_sub(3) as f32;
+                let entry = (rested * ENTRY).min(ENTRY_MOST);
+                entry + if own { key.max(0.0) + SAME_NOTE } else { key }
             }
             Token::Position(ticks) if has(&|note| note.position == ticks) => SAME_POSITION,
             Token::Duration(ticks) => {
@@ -219,6 +237,43 @@ impl<'a> Grammar<'a> {
         }
     }
 
+    /// Returns what a note's place in the key adds to its logit.
+    fn wish_in_key(&self, pitch: u8) -> f32 {
+        let key = self.settled.key;
+        if !in_key(key, pitch) {
+            return OUT_OF_KEY;
+        }
+        let degree = (pitch + 12 - key.tonic) % 12;
+        let third = if key.mode == Mode::Major { 4 } else { 3 };
+        let opening = if self.begun == 1 { OPENING } else { 0.0 };
+        let is_cadence = self.begun + 1 == self.settled.bars
+            && self.begun > 1
+            && self.position * 2 >= self.size();
+        let cadence = if is_cadence && [7, 11, 2].contains(&degree) { CADENCE } else { 0.0 };
+        let chord = match degree {
+            0 => TONIC + opening,
+            7 => TONIC_CHORD + opening,
+            degree if degree == third => TONIC_CHORD + opening,
+            10 => LOWERED_SEVENTH,
+            _ => 0.0,
+        };
+        chord + cadence
+    }
+
+    /// Notes that a voice is heard, and with it the others of its player; those of a choir each
+    /// count for themselves.
+    fn hear(&mut self, voice: u8) {
+        let seats = &self.settled.seating.voices;
+        let player = |voice: usize| seats[voice].as_ref().map(|seat| seat.instrument);
+        let is_choir = self.settled.seating.layout == Layout::Chorale;
+        for other in 0..usize::from(VOICES) {
+            let is_one = other == usize::from(voice);
+            if is_one || (!is_choir && player(other) == player(usize::from(voice))) {
+                self.rested[other] = 0;
+            }
+        }
+    }
+
     /// Takes a token in; returns the bar that it completed.
     pub fn accept(&mut self, token: Token) -> Option<Bar> {
         self.tokens += 1;
@@ -228,6 +283,9 @@ impl<'a> Grammar<'a> {
                 let done = (!is_first).then(|| std::mem::take(&mut self.bar));
                 self.was_empty = self.begun > 0 && self.notes == 0;
                 self.begun += 1;
+                for rested in &mut self.rested {
+                    *rested += 1;
+                }
                 (self.tokens, self.notes) = (1, 0);
                 (self.position, self.has_position, self.latest) = (0, false, None);
                 self.expect = Expect::Position;
@@ -241,6 +299,7 @@ impl<'a> Grammar<'a> {
                 self.latest = Some((voice, pitch));
                 self.sounding[usize::from(voice)] = Some(pitch);
                 self.notes += 1;
+                self.hear(voice);
                 self.expect = Expect::Duration;
             }
             Token::Duration(duration) => {
@@ -392,6 +451,52 @@ mod tests {
         assert!(wish(61) > wish(60) && wish(60) > wish(63));
         grammar.accept(Token::Note { voice: 0, pitch: 61 });
         assert!(grammar.wish(Token::Duration(6)) > grammar.wish(Token::Duration(12)));
+    }
+
+    #[test]
+    fn who_has_rested_long_is_wished_for_until_heard() {
+        let vocabulary = recipe_vocabulary();
+        let key = Key { tonic: 0, mode: Mode::Major };
+        let players = [Instrument::Flute, Instrument::Piano];
+        let settled = settled(12, Metre { beats: 4, unit: 4 }, &players, key);
+        let mut grammar = Grammar::new(&settled, &vocabulary, &[], 0);
+        let flute = |grammar: &Grammar<'_>| grammar.wish(Token::Note { voice: 0, pitch: 74 });
+        let mut wishes = Vec::new();
+        for left in (5..12).rev() {
+            grammar.accept(vocabulary.bar(left));
+            grammar.accept(Token::Position(0));
+            wishes.push(flute(&grammar));
+            // One hand of the piano stands for both.
+            grammar.accept(Token::Note { voice: 1, pitch: 64 });
+            assert_eq!(grammar.wish(Token::Note { voice: 2, pitch: 50 }), 0.0);
+            grammar.accept(Token::Duration(48));
+        }
+        assert_eq!(wishes, [0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0]);
+        grammar.accept(Token::Note { voice: 0, pitch: 74 });
+        assert_eq!(flute(&grammar), 0.0);
+    }
+
+    #[test]
+    fn the_key_is_told_from_its_neighbours_by_its_own_chord_and_by_a_cadence() {
+        let vocabulary = recipe_vocabulary();
+        let key = Key { tonic: 9, mode: Mode::Minor };
+        let settled = settled(3, Metre { beats: 4, unit: 4 }, &[Instrument::Piano], key);
+        let mut grammar = Grammar::new(&settled, &vocabulary, &[], 0);
+        let wish = |grammar: &Grammar<'_>, pitch| grammar.wish(Token::Note { voice: 1, pitch });
+        grammar.accept(vocabulary.bar(2));
+        grammar.accept(Token::Position(0));
+        // A, then E, then G, then B flat.
+        let first = [69, 76, 67, 70].map(|pitch| wish(&grammar, pitch));
+        assert!(first.is_sorted_by(|a, b| a > b), "{first:?}");
+        grammar.accept(Token::Note { voice: 1, pitch: 69 });
+        grammar.accept(Token::Duration(48));
+        grammar.accept(vocabulary.bar(1));
+        grammar.accept(Token::Position(0));
+        let before = wish(&grammar, 68);
+        grammar.accept(Token::Note { voice: 1, pitch: 69 });
+        grammar.accept(Token::Duration(24));
+        grammar.accept(Token::Position(24));
+        assert!(wish(&grammar, 68) > before);
     }
 
     #[test]

@@ -100,11 +100,12 @@ impl SoundPipeline {
         job: &JobContext,
     ) -> Result<Composed, EngineError> {
         validate(request)?;
-        let given = request.given.as_ref().map(|music| Given::read(music, &self.vocabulary));
-        if given.as_ref().is_some_and(|given| given.bars.iter().all(Vec::is_empty)) {
-            return Err(EngineError::invalid("given music", "has no notes to start from"));
-        }
-        let (settled, unknown) = plan::settle(request, given.as_ref(), &self.vocabulary)?;
+        let (wished, unknown) = plan::wishes(request)?;
+        let given = match &request.given {
+            Some(music) => Some(Given::read(music, &wished, &self.vocabulary)?),
+            None => None,
+        };
+        let settled = plan::settle(&wished, given.as_ref(), request.seed, &self.vocabulary)?;
         let order = Order {
             settled: &settled,
             given: given.as_ref(),

@@ -2,8 +2,9 @@
 
 use super::document::Given;
 use super::seats::{Seating, seat};
-use super::tokens::{Vocabulary, bar_ticks};
+use super::tokens::{VOICES, Vocabulary};
 use super::words;
+use crate::audio::synth::MAX_DURATION_SECS;
 use crate::error::EngineError;
 use crate::math::rng::philox4x32;
 use crate::protocol::{Density, Instrument, Key, Metre, Mode, MusicPlan, SoundRequest};
@@ -129,27 +130,51 @@ fn validate_plan(plan: &MusicPlan) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Settles what a request leaves open: by the words of its prompt, then by the music that is given,
-/// then by its seed. Also returns the words that mean nothing here.
+/// Returns what is asked for: by settings, else by the words of the prompt. Also returns the words
+/// that mean nothing here.
 ///
 /// # Errors
-/// [`EngineError::InvalidSetting`] when what the words say is out of range, or a metre is asked for
-/// that the composer does not know.
-pub fn settle(
-    request: &SoundRequest,
-    given: Option<&Given>,
-    vocabulary: &Vocabulary,
-) -> Result<(Settled, Vec<String>), EngineError> {
+/// [`EngineError::InvalidSetting`] when what the words say is out of range.
+pub fn wishes(request: &SoundRequest) -> Result<(MusicPlan, Vec<String>), EngineError> {
     let (mut said, unknown) = words::read(&request.prompt);
-    said.instruments.truncate(4);
+    let mut voices = 0;
+    // Words may name any number of players; the first ones are seated.
+    said.instruments.retain(|one| {
+        voices += usize::from(*one != Instrument::Drums);
+        *one == Instrument::Drums || voices <= usize::from(VOICES)
+    });
     validate_plan(&said)?;
-    let asked = &request.plan;
+    let asked = request.plan.clone();
+    let instruments =
+        if asked.instruments.is_empty() { said.instruments } else { asked.instruments };
+    let wished = MusicPlan {
+        duration_secs: asked.duration_secs.or(said.duration_secs),
+        key: asked.key.or(said.key),
+        metre: asked.metre.or(said.metre),
+        tempo_bpm: asked.tempo_bpm.or(said.tempo_bpm),
+        instruments,
+        density: asked.density.or(said.density),
+    };
+    Ok((wished, unknown))
+}
+
+/// Settles what wishes leave open: by the music that is given, then by the seed.
+///
+/// # Errors
+/// [`EngineError::InvalidSetting`] when the composer does not know the metre, or the piece would be
+/// longer than can be rendered.
+pub fn settle(
+    wished: &MusicPlan,
+    given: Option<&Given>,
+    seed: u64,
+    vocabulary: &Vocabulary,
+) -> Result<Settled, EngineError> {
     let choose = |index: u32, count: u32| {
-        let seed = [request.seed as u32, (request.seed >> 32) as u32];
+        let seed = [seed as u32, (seed >> 32) as u32];
         // The third word sets these numbers apart from those that choose tokens and make noise.
         philox4x32([index, 0, 2, 0], seed)[0] % count
     };
-    let key = asked.key.or(said.key).or(given.map(|given| given.key)).unwrap_or_else(|| {
+    let key = wished.key.or(given.map(|given| given.key)).unwrap_or_else(|| {
         const TONICS: [(u8, Mode); 8] = [
             (0, Mode::Major),
             (7, Mode::Major),
@@ -163,7 +188,7 @@ pub fn settle(
         let (tonic, mode) = TONICS[choose(0, 8) as usize];
         Key { tonic, mode }
     });
-    let metre = asked.metre.or(given.map(|given| given.metre)).or(said.metre);
+    let metre = wished.metre.or(given.map(|given| given.metre));
     let metre = metre.unwrap_or(Metre { beats: 4, unit: 4 });
     if !vocabulary.metres().contains(&metre) {
         let known: Vec<String> =
@@ -171,28 +196,30 @@ pub fn settle(
         let reason = format!("{}/{} is none of {}", metre.beats, metre.unit, known.join(", "));
         return Err(EngineError::invalid("metre", reason));
     }
-    let tempo_bpm = asked
+    let tempo_bpm = wished
         .tempo_bpm
-        .or(said.tempo_bpm)
         .or(given.map(|given| given.tempo_bpm))
         .unwrap_or_else(|| [88.0, 96.0, 104.0, 112.0][choose(1, 4) as usize]);
-    let density = asked.density.or(said.density).or(given.map(Given::density));
-    let instruments =
-        if asked.instruments.is_empty() { said.instruments } else { asked.instruments.clone() };
-    let instruments = match (instruments.is_empty(), given) {
-        (true, Some(given)) => given.instruments.clone(),
-        (true, None) => vec![Instrument::Piano],
-        (false, _) => instruments,
+    let density = wished.density.or(given.map(|given| given.density)).unwrap_or(Density::Medium);
+    let instruments = match given {
+        Some(given) => given.instruments.clone(),
+        None if wished.instruments.is_empty() => vec![Instrument::Piano],
+        None => wished.instruments.clone(),
     };
-    let secs = asked.duration_secs.or(said.duration_secs);
     let bars = |secs: f32| (secs / bar_secs(metre, tempo_bpm)).round().max(1.0) as u32;
-    let bars = match (given, secs) {
+    let bars = match (given, wished.duration_secs) {
         (None, secs) => bars(secs.unwrap_or(DEFAULT_SECS)).max(2),
         (Some(given), Some(secs)) => bars(secs).max(given.bars_after(LEAST_NEW_BARS)),
         (Some(given), None) => given.default_bars(),
     };
     let seating = seat(&instruments);
-    let density = density.unwrap_or(Density::Medium);
-    debug_assert!(bar_ticks(metre) > 0);
-    Ok((Settled { key, metre, tempo_bpm, density, bars, seating, instruments }, unknown))
+    let settled = Settled { key, metre, tempo_bpm, density, bars, seating, instruments };
+    let secs = settled.duration_secs();
+    if f64::from(secs) > MAX_DURATION_SECS {
+        let reason = format!(
+            "would be {secs:.0} seconds with the given music; at most {MAX_DURATION_SECS:.0} can be rendered"
+        );
+        return Err(EngineError::invalid("length", reason));
+    }
+    Ok(settled)
 }

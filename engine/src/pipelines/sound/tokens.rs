@@ -157,11 +157,6 @@ impl Vocabulary {
         self.tokens.len()
     }
 
-    /// Tells whether there is no token, which no vocabulary that was read has.
-    pub fn is_empty(&self) -> bool {
-        self.tokens.is_empty()
-    }
-
     /// Returns the token of an id.
     pub fn token(&self, id: u32) -> Option<Token> {
         self.tokens.get(id as usize).copied()
@@ -187,9 +182,13 @@ impl Vocabulary {
         Token::Tempo(self.tempo_edges.iter().filter(|edge| tempo_bpm >= **edge).count() as u8)
     }
 
-    /// Returns the token of a number of notes in four quarters, all voices together.
-    pub fn density(&self, notes: f32) -> Token {
-        Token::Density(self.density_edges.iter().filter(|edge| notes >= **edge).count() as u8)
+    /// Returns how dense so many notes in four quarters are, all voices together.
+    pub fn density(&self, notes: f32) -> Density {
+        match self.density_edges.iter().filter(|edge| notes >= **edge).count() {
+            0 => Density::Sparse,
+            1 => Density::Medium,
+            _ => Density::Dense,
+        }
     }
 
     /// Returns the token of a bar with so many bars behind it.
@@ -325,7 +324,7 @@ pub(super) mod tests {
         assert_eq!(vocabulary.tempo(49.9), Token::Tempo(0));
         assert_eq!(vocabulary.tempo(50.0), Token::Tempo(1));
         assert_eq!(vocabulary.tempo(200.0), Token::Tempo(7));
-        assert_eq!(vocabulary.density(8.9), Token::Density(1));
+        assert_eq!(vocabulary.density(8.9), Density::Medium);
         assert_eq!(vocabulary.bar(7), Token::Bar(4));
         assert_eq!(vocabulary.bar(400), Token::Bar(16));
         assert_eq!(vocabulary.duration(5), 4);

@@ -79,10 +79,8 @@ pub(super) fn write(
     let mut logits = decoder.forward(&prompt, job)?;
     while !grammar.is_over() {
         let mut wished = logits.clone();
-        for (id, logit) in wished.iter_mut().enumerate() {
-            if let Some(token) = vocabulary.token(id as u32) {
-                *logit += grammar.wish(token);
-            }
+        for (logit, token) in wished.iter_mut().zip(vocabulary.tokens()) {
+            *logit += grammar.wish(*token);
         }
         let allows = |id| vocabulary.token(id).is_some_and(|token| grammar.allows(token));
         let id = sampler.choose(&wished, &current, Some(&allows))?;
