@@ -13,7 +13,7 @@ use egui::{Key, KeyboardShortcut, Modifiers};
 use crate::i18n::{Language, Text};
 use crate::state::{Remedy, ResultId, Room, ThemeChoice, View};
 
-pub use sound::SoundAction;
+pub use sound::{LookAction, MusicAction, PlayAction, SoundAction};
 pub use trash::TrashAction;
 pub use words::{HelpAction, MessageAction, WordsAction};
 
@@ -233,6 +233,7 @@ impl Command {
             | Action::Help(_)
             | Action::Job(JobAction::Generate) => room == Room::Pictures,
             Action::Words(_) => room == Room::Words,
+            Action::Sound(SoundAction::MakeTune) => room == Room::Pictures,
             Action::Sound(_) => room == Room::Sound,
             _ => true,
         }
@@ -248,7 +249,7 @@ pub fn commands() -> Vec<Command> {
     const PLAIN: Modifiers = Modifiers::NONE;
     const COMMAND: Modifiers = Modifiers::COMMAND;
     const COMMAND_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
-    let table: [(Text, Action, &'static [KeyboardShortcut], Reach); 34] = [
+    let table: [(Text, Action, &'static [KeyboardShortcut], Reach); 35] = [
         (
             Text::RoomPictures,
             Action::Enter(Room::Pictures),
@@ -267,12 +268,7 @@ pub fn commands() -> Vec<Command> {
             const { &[keys(COMMAND, Key::Num3)] },
             Reach::Everywhere,
         ),
-        (
-            Text::Compose,
-            Action::Sound(SoundAction::Compose),
-            const { &[keys(COMMAND, Key::Enter)] },
-            Reach::Everywhere,
-        ),
+        (Text::MakeTune, Action::Sound(SoundAction::MakeTune), &[], Reach::OutsideText),
         (
             Text::Generate,
             Action::Job(JobAction::Generate),
@@ -310,6 +306,7 @@ pub fn commands() -> Vec<Command> {
             const { &[keys(COMMAND, Key::Z)] },
             Reach::OutsideText,
         ),
+        (Text::SaveConversation, Action::Words(WordsAction::SaveAs), &[], Reach::OutsideText),
         (
             Text::WritingSettings,
             Action::Words(WordsAction::ShowSettings(true)),
@@ -434,7 +431,10 @@ pub fn commands() -> Vec<Command> {
         ),
         (Text::Quit, Action::Quit, const { &[keys(COMMAND, Key::Q)] }, Reach::Everywhere),
     ];
-    table.map(|(name, action, keys, reach)| Command { name, action, keys, reach }).into()
+    let table = table.map(|(name, action, keys, reach)| Command { name, action, keys, reach });
+    // The room's own come right after the rooms.
+    let (rooms, rest) = table.split_at(3);
+    [rooms, &sound::sound_commands(), rest].concat()
 }
 
 /// Returns the commands of a room whose names, in `language`, contain every word of `query`.

@@ -1,18 +1,22 @@
 //! The window itself: drains what the services report, shows the panels, carries out effects. The
 //! only file that knows eframe.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use egui::{Context, Frame, Id, Key, Margin, Modifiers, Panel, Rect, Ui};
 
 use crate::action::{Action, HelpAction, JobAction, OfferAction, Reach, SettingsAction, commands};
 use crate::frame_log::FrameLog;
+use crate::i18n::Text;
 use crate::panels::{
-    MESSAGE_FIELD, PROMPT_FIELD, WordsView, canvas_panel_ui, film_strip_ui, offers_ui, palette_ui,
-    prompt_panel_ui, sound_room_ui, top_bar_ui, trash_ui, words_room_ui,
+    MESSAGE_FIELD, PROMPT_FIELD, SOUND_FIELD, WordsView, canvas_panel_ui, film_strip_ui, offers_ui,
+    palette_ui, prompt_panel_ui, sound_room_ui, top_bar_ui, trash_ui, words_room_ui,
 };
-use crate::services::{Dialogs, EngineLink, Librarian, Textures, desktop, textures::color_image};
-use crate::state::{AppState, Room, SavedSettings, SavedWords};
+use crate::services::dialogs::Answer;
+use crate::services::textures::color_image;
+use crate::services::{Dialogs, EngineLink, Librarian, PlayerLink, SoundDesk, Textures, desktop};
+use crate::state::{AppState, Room, SavedSettings, SavedSound, SavedWords};
 use crate::theme::{self, size};
 use crate::update::{Effect, Incoming, LibraryNews, LibraryTask, apply, update};
 
@@ -38,6 +42,8 @@ pub struct Shell {
     engine: EngineLink,
     librarian: Librarian,
     dialogs: Dialogs,
+    sounds: SoundDesk,
+    player: PlayerLink,
     textures: Textures,
     words_view: WordsView,
     frames: FrameLog,
@@ -60,7 +66,12 @@ impl Shell {
         state.jobs.pace = saved.pace;
         state.jobs.next_ticket = parts.entropy;
         state.shell.room = saved.room;
-        state.sound.seed.entropy = parts.entropy ^ 1;
+        state.sound.prompt.seed.entropy = parts.entropy ^ 1;
+        state.sound.prompt.seed.roll();
+        state.sound.prompt.set_text(saved.sound.draft);
+        state.sound.player.gain = saved.sound.gain.clamp(0.0, 1.0);
+        state.sound.view.sight = saved.sound.sight;
+        state.sound.reopen = saved.sound.open;
         state.prompt.text = saved.draft;
         state.prompt.negative = saved.draft_negative;
         state.words.draft = saved.words.draft;
@@ -73,12 +84,14 @@ impl Shell {
         state.prompt.seed.entropy = parts.entropy;
         state.prompt.seed.roll();
         theme::apply(ctx, state.settings.theme, state.settings.scale_percent);
-        let wake = ctx.clone();
+        let (wake, wake_by_sound) = (ctx.clone(), ctx.clone());
         Self {
             state,
             engine: parts.engine,
             librarian: parts.librarian,
             dialogs: Dialogs::new(move || wake.request_repaint()),
+            sounds: SoundDesk::new(move || wake_by_sound.request_repaint()),
+            player: PlayerLink::default(),
             textures: Textures::default(),
             words_view: WordsView::default(),
             frames: FrameLog::from_env(),
@@ -93,19 +106,30 @@ impl Shell {
         &self.state
     }
 
+    /// Has every file dialog answered by `script` instead of shown, for tests: it gets the proposed
+    /// name and returns the file.
+    pub fn answer_dialogs(&mut self, script: impl FnMut(&str) -> Option<PathBuf> + 'static) {
+        self.dialogs.answer_by(script);
+    }
+
     /// Takes in what the services report; never blocks.
     pub fn logic(&mut self, ctx: &Context) {
         self.frames.begin();
         self.state.jobs.clock_secs = self.born.elapsed().as_secs_f64();
         let mut news = self.engine.poll();
         news.extend(self.librarian.poll());
+        news.extend(self.sounds.poll());
+        news.extend(self.player.poll());
         news.push(Incoming::Tick);
         for item in news {
             let effects = apply(&mut self.state, item);
             self.carry_out(ctx, effects);
         }
-        for task in self.dialogs.poll() {
-            self.librarian.ask(task);
+        for answer in self.dialogs.poll() {
+            match answer {
+                Answer::Effect(effect) => self.carry_out(ctx, vec![effect]),
+                Answer::Action(action) => self.act(ctx, action),
+            }
         }
         self.save_settings_when_due(ctx);
         self.plan_repaint(ctx);
@@ -156,7 +180,7 @@ impl Shell {
                 field
             }
             Room::Sound => {
-                let (done, field) = sound_room_ui(ui, state);
+                let (done, field) = sound_room_ui(ui, state, &mut self.textures);
                 actions.extend(done);
                 field
             }
@@ -261,7 +285,15 @@ impl Shell {
                 Effect::CancelJob(job) => self.engine.cancel(job),
                 Effect::MoveJob(job, to_index) => self.engine.move_waiting(job, to_index),
                 Effect::Library(task) => self.librarian.ask(task),
+                Effect::Player(order) => self.player.carry_out(order),
+                Effect::Sound(task) => self.sounds.carry_out(task),
+                Effect::PickSound => {
+                    let label = self.state.settings.language.get(Text::SoundFiles);
+                    self.dialogs.ask_sound(label);
+                }
+                Effect::ExportSound { export, name } => self.dialogs.ask_export(export, &name),
                 Effect::SaveAs { from, name } => self.dialogs.ask_save(from, &name),
+                Effect::SaveText { text, name } => self.dialogs.ask_save_text(text, &name),
                 Effect::CopyPicture(pixels) => ctx.copy_image(color_image(&pixels)),
                 Effect::OpenFolder(path) => {
                     if let Err(error) = desktop::open_folder(&path) {
@@ -274,7 +306,8 @@ impl Shell {
                 Effect::FocusPrompt => {
                     let field = match self.state.shell.room {
                         Room::Words => MESSAGE_FIELD,
-                        Room::Pictures | Room::Sound => PROMPT_FIELD,
+                        Room::Pictures => PROMPT_FIELD,
+                        Room::Sound => SOUND_FIELD,
                     };
                     ctx.memory_mut(|memory| memory.request_focus(Id::unique(field)));
                 }
@@ -293,7 +326,7 @@ impl Shell {
     }
 
     fn saved_settings(&self) -> SavedSettings {
-        let AppState { settings, jobs, prompt, shell, words, .. } = &self.state;
+        let AppState { settings, jobs, prompt, shell, words, sound, .. } = &self.state;
         SavedSettings {
             theme: settings.theme,
             language: Some(settings.language),
@@ -305,6 +338,12 @@ impl Shell {
                 draft: words.draft.clone(),
                 open: words.open.as_ref().map(|open| open.id.clone()).unwrap_or_default(),
                 settings: words.settings.clone(),
+            },
+            sound: SavedSound {
+                draft: sound.prompt.text.clone(),
+                gain: sound.player.gain,
+                sight: sound.view.sight,
+                open: sound.piece.as_ref().map_or(sound.reopen, |piece| piece.result),
             },
             draft: prompt.text.clone(),
             draft_negative: prompt.negative.clone(),
@@ -329,14 +368,23 @@ impl Shell {
         if let Some(next) = toasts.map(|toast| toast.until_secs).min_by(f64::total_cmp) {
             ctx.request_repaint_after_secs(((next - now) as f32).max(0.02));
         }
+        if self.state.sound.player.is_playing {
+            // The play head moves with every frame of the screen.
+            ctx.request_repaint();
+        }
         if self.state.jobs.running().is_some() {
             // The time left counts down also when the engine says nothing.
             ctx.request_repaint_after_secs(0.25);
         }
     }
 
-    /// Writes down what must not be lost. The requests that are not finished stay noted as pending.
+    /// Writes down what must not be lost. The requests that are not finished stay noted as pending;
+    /// of a text that is being written, what there is stays in its conversation.
     pub fn close(&mut self) {
+        for conversation in self.state.words.being_written() {
+            let task = LibraryTask::WriteConversation(Box::new(conversation.clone()));
+            self.librarian.ask(task);
+        }
         if self.save_at_secs.take().is_some() || self.is_closing {
             self.librarian.save_settings(self.saved_settings());
         }

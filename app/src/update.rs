@@ -4,6 +4,8 @@
 mod apply;
 mod effect;
 mod sound;
+mod sound_effect;
+mod sound_look;
 mod trash;
 mod words;
 mod words_jobs;
@@ -11,20 +13,22 @@ mod words_jobs;
 use std::path::Path;
 
 use atelier_engine::library::HOUSE_PICTURE;
-use atelier_engine::protocol::{Live, ModelRef, PictureRequest, Request};
+use atelier_engine::protocol::{Live, ModelRef, NoiseSource, PictureRequest, Request};
 
 pub use apply::apply;
 pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
+pub use sound::SOUND_ENDINGS;
+pub use sound_effect::{OpenedSound, PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};
 
 use crate::action::{
     Action, CanvasAction, HistoryAction, JobAction, OfferAction, PaletteAction, PromptAction,
-    SettingsAction, WordsAction, find_commands,
+    SettingsAction, SoundAction, WordsAction, find_commands,
 };
 use crate::i18n::{Text, error_hint, error_sentence};
 use crate::state::prompt::COUNT_MAX;
 use crate::state::{
-    AppState, Job, JobPhase, MessageKind, Remedy, ResultId, Shown, ThemeChoice, Thumbnail,
-    Unfinished, View,
+    AppState, Entry, Job, JobPhase, MessageKind, Recipe, Remedy, ResultId, Room, Shown,
+    ThemeChoice, Thumbnail, Unfinished, View,
 };
 
 /// Changes the state as a person asked.
@@ -37,16 +41,22 @@ pub fn update(state: &mut AppState, action: Action) -> Vec<Effect> {
         Action::Settings(action) => update_settings(state, action),
         Action::Offer(action) => update_offers(state, action),
         Action::Palette(action) => update_palette(state, action),
-        Action::Enter(room) => {
-            state.shell.room = room;
-            vec![Effect::SaveSettings]
-        }
+        Action::Enter(room) => enter(state, room),
         Action::Help(action) => words::update_help(state, action),
         Action::Words(action) => words::update_words(state, action),
         Action::Sound(action) => sound::update_sound(state, action),
         Action::Trash(action) => trash::update_trash(state, action),
         Action::Quit => vec![Effect::Quit],
     }
+}
+
+/// Goes into a room.
+fn enter(state: &mut AppState, room: Room) -> Vec<Effect> {
+    if state.shell.room == room {
+        return Vec::new();
+    }
+    state.shell.room = room;
+    vec![Effect::SaveSettings]
 }
 
 fn update_prompt(state: &mut AppState, action: PromptAction) -> Vec<Effect> {
@@ -203,10 +213,10 @@ fn update_canvas(state: &mut AppState, action: CanvasAction) -> Vec<Effect> {
             }
             let Some(shown) = canvas.result() else { return Vec::new() };
             let before = canvas.before.filter(|id| *id != shown).or_else(|| {
-                let entries = &state.history.entries;
-                let position = entries.iter().position(|entry| entry.id == shown)?;
-                let newer = position.checked_sub(1).and_then(|newer| entries.get(newer));
-                entries.get(position + 1).or(newer).map(|entry| entry.id)
+                let pictures: Vec<_> = state.history.pictures().map(|entry| entry.id).collect();
+                let position = pictures.iter().position(|id| *id == shown)?;
+                let newer = position.checked_sub(1).and_then(|newer| pictures.get(newer));
+                pictures.get(position + 1).or(newer).copied()
             });
             if let Some(before) = before {
                 canvas.before = Some(before);
@@ -261,29 +271,41 @@ fn want_picture(state: &mut AppState, id: ResultId) -> Vec<Effect> {
 fn update_history(state: &mut AppState, action: HistoryAction) -> Vec<Effect> {
     let shown = state.canvas.result();
     match action {
-        HistoryAction::Show(id) => return show(state, Shown::Result(id)),
+        HistoryAction::Show(id) => {
+            if state.history.get(id).is_some_and(|entry| entry.recipe.sound().is_some()) {
+                return sound::show_piece(state, id);
+            }
+            let mut effects = enter(state, Room::Pictures);
+            effects.extend(show(state, Shown::Result(id)));
+            return effects;
+        }
         HistoryAction::Step(step) => return step_history(state, step),
         HistoryAction::Reuse(id) => {
             if let Some(entry) = state.history.get(id) {
-                let recipe = entry.recipe.clone();
-                return take_recipe(state, &recipe);
+                return match entry.recipe.clone() {
+                    Recipe::Picture(recipe) => take_recipe(state, &recipe),
+                    Recipe::Sound(recipe) => sound::take_recipe(state, &recipe),
+                };
             }
         }
         HistoryAction::Delete(id) => return delete(state, id),
         HistoryAction::UndoDelete => {
             let Some((place, entry)) = state.history.deleted.pop() else { return Vec::new() };
-            let id = entry.id;
+            let (id, is_picture) = (entry.id, entry.recipe.picture().is_some());
             let place = place.min(state.history.entries.len());
             state.history.entries.insert(place, entry);
-            let deleted = state.settings.language.get(Text::Deleted);
-            state.messages.toasts.retain(|toast| toast.text != deleted);
+            state.messages.toasts.retain(|toast| toast.remedy != Some(Remedy::UndoDelete));
+            if !is_picture {
+                return vec![Effect::Library(LibraryTask::Restore(id))];
+            }
             let mut effects = show(state, Shown::Result(id));
             // A picture cannot be read while it is in the trash, so it comes back first.
             effects.insert(0, Effect::Library(LibraryTask::Restore(id)));
             return effects;
         }
         HistoryAction::SaveAs(id) => {
-            if let Some(from) = state.history.get(id).and_then(|entry| entry.file.clone()) {
+            let entry = state.history.get(id).filter(|entry| entry.recipe.picture().is_some());
+            if let Some(from) = entry.and_then(|entry| entry.file.clone()) {
                 return vec![Effect::SaveAs { name: file_name(&from), from }];
             }
         }
@@ -337,13 +359,14 @@ fn for_shown(
 }
 
 fn step_history(state: &mut AppState, step: i32) -> Vec<Effect> {
-    let entries = &state.history.entries;
-    let Some(last) = entries.len().checked_sub(1) else { return Vec::new() };
-    let place = match state.canvas.result().and_then(|id| state.history.position(id)) {
+    let pictures: Vec<_> = state.history.pictures().map(|entry| entry.id).collect();
+    let Some(last) = pictures.len().checked_sub(1) else { return Vec::new() };
+    let shown = state.canvas.result();
+    let place = match pictures.iter().position(|id| shown == Some(*id)) {
         Some(place) => place.saturating_add_signed(step as isize).min(last),
         None => 0,
     };
-    let id = entries[place].id;
+    let id = pictures[place];
     let mut effects = show(state, Shown::Result(id));
     if place == last {
         effects.extend(update_history(state, HistoryAction::WantOlder));
@@ -354,18 +377,23 @@ fn step_history(state: &mut AppState, step: i32) -> Vec<Effect> {
 fn delete(state: &mut AppState, id: ResultId) -> Vec<Effect> {
     let Some(place) = state.history.position(id) else { return Vec::new() };
     let entry = state.history.entries.remove(place);
+    let is_picture = entry.recipe.picture().is_some();
     state.history.deleted.push((place, entry));
     let mut effects = vec![Effect::Library(LibraryTask::Trash(id))];
+    effects.extend(sound::let_go(state, id));
     if state.canvas.result() == Some(id) {
-        let entries = &state.history.entries;
-        let next = entries.get(place.min(entries.len().saturating_sub(1))).map(|entry| entry.id);
+        let is_picture = |entry: &&Entry| entry.recipe.picture().is_some();
+        let (newer, older) = state.history.entries.split_at(place);
+        let next = older.iter().find(is_picture).or_else(|| newer.iter().rfind(is_picture));
+        let next = next.map(|entry| entry.id);
         effects.extend(show(state, next.map_or(Shown::Nothing, Shown::Result)));
     }
     if state.canvas.before == Some(id) {
         state.canvas.before = None;
         state.canvas.compare = None;
     }
-    let text = state.settings.language.get(Text::Deleted).to_owned();
+    let text = if is_picture { Text::Deleted } else { Text::DeletedPiece };
+    let text = state.settings.language.get(text).to_owned();
     let now = state.jobs.clock_secs;
     state.messages.show(now, MessageKind::Note, text, String::new(), Some(Remedy::UndoDelete));
     effects
@@ -374,6 +402,19 @@ fn delete(state: &mut AppState, id: ResultId) -> Vec<Effect> {
 /// Takes every setting of a recipe into the request that is being written.
 fn take_recipe(state: &mut AppState, recipe: &PictureRequest) -> Vec<Effect> {
     state.prompt.take_recipe(recipe);
+    // A style that the window does not offer is written out: what steers must be seen.
+    let offered = state.models.ready().map(|info| info.styles.clone()).unwrap_or_default();
+    let prompt = &mut state.prompt;
+    for style in std::mem::take(&mut prompt.styles) {
+        if offered.contains(&style) {
+            prompt.styles.push(style);
+        } else if !style.trim().is_empty() {
+            prompt.text = format!("{}, {style}", prompt.text);
+        }
+    }
+    if recipe.noise != NoiseSource::Seed {
+        say(state, MessageKind::Note, Text::RecipeNoiseLeft);
+    }
     state.prompt.unknown = state.models.unknown_words(&state.prompt.text);
     vec![Effect::SaveSettings]
 }
@@ -447,6 +488,9 @@ fn update_offers(state: &mut AppState, action: OfferAction) -> Vec<Effect> {
                 .map(|unfinished| Effect::Library(LibraryTask::RemovePending(unfinished.key)))
                 .collect();
         }
+        OfferAction::FileDropped(path) if sound::is_sound(&path) => {
+            return sound::update_sound(state, SoundAction::OpenFile(path));
+        }
         OfferAction::FileDropped(path) => {
             return vec![Effect::Library(LibraryTask::ReadRecipe(path))];
         }
@@ -503,6 +547,16 @@ fn say_error(state: &mut AppState, error: &atelier_engine::EngineError) {
     let hint = error_hint(language, error).to_owned();
     let now = state.jobs.clock_secs;
     state.messages.show(now, MessageKind::Error, text, hint, None);
+}
+
+/// Returns a title as the name of a file, without its ending: short, and without what file systems
+/// refuse; `fallback` where nothing is left of it.
+fn plain_name(title: &str, fallback: &str) -> String {
+    let allowed = |c: char| if c.is_alphanumeric() || c == '-' { c } else { ' ' };
+    let plain: String = title.chars().map(allowed).collect();
+    let name: Vec<&str> = plain.split_whitespace().collect();
+    let name: String = name.join("-").chars().take(60).collect();
+    if name.is_empty() { fallback.to_owned() } else { name }
 }
 
 fn file_name(path: &Path) -> String {

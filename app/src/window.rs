@@ -90,6 +90,7 @@ fn find_writers(models: &Models) -> Vec<LanguageModel> {
         name: entry.name,
         title: entry.title,
         context_tokens: u32::try_from(entry.context).unwrap_or(u32::MAX),
+        need: Some(entry.need),
     };
     models.language_models().into_iter().map(model).collect()
 }

@@ -50,6 +50,16 @@ pub enum EngineError {
         /// Where it was noticed, for instance `sampler at step 3`.
         stage: String,
     },
+    /// The memory that is free does not hold the model.
+    #[error("The model “{name}” needs {} of memory, and {} are free", in_gb(*needed_bytes), in_gb(*free_bytes))]
+    TooLarge {
+        /// The model's name.
+        name: String,
+        /// What it needs while it is loaded and used.
+        needed_bytes: u64,
+        /// What is free, with what models in memory would give back.
+        free_bytes: u64,
+    },
     /// No model of this name or at this place is known.
     #[error("There is no model called “{name}”")]
     ModelNotFound {
@@ -148,6 +158,9 @@ impl EngineError {
             Self::Cancelled => "Generate again whenever you like",
             Self::Panicked { .. } => "Generate again; if it stops again, report it with the recipe",
             Self::NotANumber { .. } => "Lower the guidance or choose another sampler",
+            Self::TooLarge { .. } => {
+                "Close other programs, or choose a smaller model or one with fewer bits per weight"
+            }
             Self::ModelNotFound { .. } => {
                 "Choose a model from the list, or give the path of its file or folder"
             }
@@ -178,6 +191,14 @@ impl EngineError {
                 | Self::Damaged { .. }
                 | Self::Device { .. }
         )
+    }
+}
+
+/// Returns a size in gigabytes, or megabytes below one.
+fn in_gb(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000_000 => format!("{} MB", bytes.div_ceil(1_000_000)),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
     }
 }
 

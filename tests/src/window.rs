@@ -1,7 +1,7 @@
 //! A window without a screen: the real shell, librarian and engine thread around a runner that
-//! paints gradients.
+//! paints gradients, writes one story and plays one scale.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -13,12 +13,14 @@ use atelier::shell::{Shell, ShellParts};
 use atelier::state::words::HOUSE_WRITER;
 use atelier::state::{AppState, LanguageModel, SavedSettings};
 use atelier_engine::EngineError;
+use atelier_engine::audio::synth::{SAMPLE_RATE_HZ, render};
 use atelier_engine::library::{HOUSE_PICTURE, Models};
 use atelier_engine::protocol::{
-    JobContext, Live, Output, Partial, Picture, PictureOutput, PictureRequest, Pixels, Request,
-    Stage, WordsEnd, WordsOutput, WordsRequest, WordsStats, WordsTask,
+    Instrument, JobContext, Key, Live, Metre, Mode, Note, Notice, Output, Partial, Picture,
+    PictureOutput, PictureRequest, Pixels, Request, Score, Sound, SoundOutput, SoundRequest, Stage,
+    Track, WordsEnd, WordsOutput, WordsRequest, WordsStats, WordsTask,
 };
-use atelier_engine::service::{Engine, Runner};
+use atelier_engine::service::{Engine, Runner, Studio};
 use atelier_engine::store::Store;
 use egui_kittest::Harness;
 
@@ -36,6 +38,10 @@ impl Runner for GradientRunner {
         let request = match request {
             Request::Picture(request) => request,
             Request::Words(request) => return write(request, self.step, job).map(Output::Words),
+            Request::Sound(request) => {
+                let output = compose(request, self.step, self.store.as_deref(), job)?;
+                return Ok(Output::Sound(output));
+            }
             _ => return Err(EngineError::Stopped),
         };
         let mut pictures = Vec::new();
@@ -99,6 +105,52 @@ fn write(
     })
 }
 
+/// Writes a scale in the asked key note by note, or goes on from given music; the word “zither” is
+/// unknown.
+fn compose(
+    request: &SoundRequest,
+    step: Duration,
+    store: Option<&Store>,
+    job: &JobContext,
+) -> Result<SoundOutput, EngineError> {
+    let key = request.plan.key.unwrap_or(Key { tonic: 0, mode: Mode::Major });
+    let mut score = match &request.given {
+        Some(given) => given.score.clone(),
+        None => Score {
+            ticks_per_quarter: 12,
+            tempo_bpm: request.plan.tempo_bpm.unwrap_or(120.0),
+            metre: request.plan.metre.unwrap_or(Metre { beats: 4, unit: 4 }),
+            key: Some(key),
+            tracks: vec![Track { instrument: Instrument::Piano, notes: Vec::new() }],
+        },
+    };
+    let begin = score.end_ticks() as u32;
+    for n in 0..12 {
+        let pitch = 60 + key.tonic + [0, 2, 4, 5, 7, 9, 11, 12, 11, 9, 7, 5][n as usize];
+        let note = Note { start_ticks: begin + 6 * n, duration_ticks: 6, pitch, velocity: 90 };
+        score.tracks[0].notes.push(note);
+        let (steps, written) = (Some([n + 1, 12]), Some(Arc::new(score.clone())));
+        let stage = Stage::Composing;
+        job.report(Live { stage, steps, score: written, ..Live::default() })?;
+        std::thread::sleep(step);
+    }
+    let pcm = Arc::new(render(&score, SAMPLE_RATE_HZ, &mut |_, _| Ok(()))?);
+    let score = Arc::new(score);
+    let saved = match store {
+        Some(store) => Some(store.save_sound(&pcm, &score, request, "CC0-1.0")?),
+        None => None,
+    };
+    let result_id = saved.as_ref().map(|saved| saved.id);
+    let file = saved.map(|saved| saved.file);
+    let sound = Sound { score, pcm, recipe: request.clone(), file, result_id };
+    job.partial(Partial::Sound(sound.clone()));
+    let mut notices = Vec::new();
+    if request.prompt.contains("zither") {
+        notices.push(Notice::UnknownWords { words: vec!["zither".to_owned()] });
+    }
+    Ok(SoundOutput { sound, plan: request.plan.clone(), notices })
+}
+
 /// Returns the recipe of the n-th picture of a request.
 pub fn recipe_of(request: &PictureRequest, index: u32) -> PictureRequest {
     PictureRequest { seed: request.seed + u64::from(index), count: 1, ..request.clone() }
@@ -147,6 +199,15 @@ pub struct OpenWindow {
     shell: Option<Shell>,
 }
 
+impl OpenWindow {
+    /// Writes down what a window writes down when it is closed.
+    pub fn close(&mut self) {
+        if let Some(shell) = &mut self.shell {
+            shell.close();
+        }
+    }
+}
+
 /// Is a window that a test looks at and clicks in.
 pub type Window = Harness<'static, OpenWindow>;
 
@@ -157,19 +218,44 @@ pub type Window = Harness<'static, OpenWindow>;
 /// When the operating system gives no thread or no room.
 pub fn open(home: &Path, step: Duration, language: Language) -> anyhow::Result<Window> {
     write_model(&home.join("models"))?;
+    let models = Models::in_places([home.join("models")]);
+    open_around(home, language, models, move |store| {
+        Box::new(GradientRunner { step, store: Some(store) })
+    })
+}
+
+/// Opens an English window around the real engine with the house models, its data and its settings
+/// below `home`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_studio(home: &Path) -> anyhow::Result<Window> {
+    let models = Models::standard();
+    let of_studio = models.clone();
+    open_around(home, Language::English, models, move |store| {
+        Box::new(Studio::new(Some(store), of_studio))
+    })
+}
+
+fn open_around(
+    home: &Path,
+    language: Language,
+    models: Models,
+    runner: impl FnOnce(Arc<Store>) -> Box<dyn Runner> + Send + 'static,
+) -> anyhow::Result<Window> {
     let (opened, library) = channel();
     let runner = LateRunner::new(move || {
-        let store = Some(library.recv().map_err(|_| EngineError::Stopped)??);
-        Ok(Box::new(GradientRunner { step, store }))
+        let store = library.recv().map_err(|_| EngineError::Stopped)??;
+        Ok(runner(store))
     });
     let engine = Engine::spawn(runner, Arc::new(|| ()))?;
     let place = LibraryPlace {
         data_folder: home.join("library"),
         settings_file: home.join("settings.json"),
-        models: Models::in_places([home.join("models")]),
+        models,
         find_writers: |_| {
             let (name, title) = (HOUSE_WRITER.to_owned(), "House writer".to_owned());
-            vec![LanguageModel { name, title, context_tokens: 2_048 }]
+            vec![LanguageModel { name, title, context_tokens: 2_048, need: None }]
         },
     };
     let opened = move |store| {
@@ -217,6 +303,32 @@ pub fn state(window: &Window) -> &AppState {
         Some(shell) => shell.state(),
         None => unreachable!("the first frame makes the window"),
     }
+}
+
+/// Has every file dialog answered by `script`: it gets the proposed name and returns the file.
+pub fn answer_dialogs(window: &mut Window, script: impl FnMut(&str) -> Option<PathBuf> + 'static) {
+    if let Some(shell) = &mut window.state_mut().shell {
+        shell.answer_dialogs(script);
+    }
+}
+
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|error| error.to_string())
+    }
+}
+
+/// Drops a file onto the window.
+pub fn drop_file(window: &mut Window, file: impl Into<PathBuf>) {
+    window.input_mut().dropped_files.push(Arc::new(Dropped(file.into())));
+    window.step();
 }
 
 /// Draws frames until `reached` holds of the state.

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use atelier_engine::EngineError;
-use atelier_engine::library::{HOUSE_PICTURE, Models};
+use atelier_engine::library::{HOUSE_PICTURE, HOUSE_WRITER, Models};
 use atelier_engine::protocol::{
     DeviceChoice, Event, JobHandle, ModelRef, NoiseSource, Notice, Output, Partial, PictureOutput,
     PictureRequest, PreviewMode, Prompt, Request, SamplerKind, Sampling, Size, Stage,
+    TokenSampling, WordsRequest, WordsTask,
 };
 use atelier_engine::service::{Engine, Studio};
 use atelier_engine::store::Store;
@@ -265,9 +266,73 @@ fn cancel_to_idle_takes_at_most_200_ms_at_every_stage() -> Result<()> {
     Ok(())
 }
 
+/// Cancels the house writer while it reads a long text and while it writes.
+#[test]
+fn cancelling_words_takes_at_most_200_ms_while_reading_and_while_writing() -> Result<()> {
+    let models = Models::standard();
+    if models.locate_language(HOUSE_WRITER).is_err() {
+        eprintln!("The house writer is not here: nothing to check");
+        return Ok(());
+    }
+    let engine = studio(&models, None)?;
+    let text = "The tide came in twice that day. ".repeat(45);
+    let request = |seed: u64| {
+        Request::Words(Box::new(WordsRequest {
+            model: ModelRef::named(HOUSE_WRITER),
+            // Each begins otherwise, so that nothing of it is in the cache.
+            task: WordsTask::Continue { text: format!("{seed} {text}") },
+            sampling: TokenSampling::default(),
+            max_tokens: 400,
+            seed,
+            device: DeviceChoice::Cpu,
+            keep_logits: false,
+        }))
+    };
+    let mut times: Vec<(Stage, Duration)> = Vec::new();
+    for round in 0..12 {
+        let wanted = if round % 2 == 0 { Stage::Reading } else { Stage::Writing };
+        let job = engine.submit(request(round))?;
+        let begun = Instant::now();
+        while job.live().stage != wanted && begun.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_micros(200));
+        }
+        let start = Instant::now();
+        job.cancel();
+        let end = wait(&engine, &job)?.pop();
+        if matches!(end, Some(Event::Failed(_, EngineError::Cancelled))) {
+            times.push((wanted, start.elapsed()));
+        }
+    }
+    for stage in [Stage::Reading, Stage::Writing] {
+        let mut times: Vec<Duration> =
+            times.iter().filter(|(at, _)| *at == stage).map(|(_, time)| *time).collect();
+        times.sort();
+        let (median, longest) =
+            (times.get(times.len() / 2).context("none was cancelled")?, times.last());
+        println!("{stage:?}: {} cancelled, median {median:?}, longest {longest:?}", times.len());
+        // The median, because a test machine that builds beside it may lose a moment.
+        assert!(*median <= Duration::from_millis(200), "{stage:?}: {median:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn the_house_models_licence_is_known_so_that_pictures_can_carry_it() -> Result<()> {
     let files = Models::standard().find("house-picture")?;
     assert_eq!(files.licence, "MIT OR Apache-2.0");
+    Ok(())
+}
+
+#[test]
+fn a_model_that_does_not_fit_is_refused_with_both_sizes_and_nothing_is_read() -> Result<()> {
+    let Some(models) = house_models() else { return Ok(()) };
+    let studio = Studio::new(None, models).with_free_memory(|| Some(1_000_000));
+    let engine = Engine::spawn(studio, Arc::new(|| ()))?;
+    let job = engine.submit(Request::Picture(Box::new(fox())))?;
+    let events = wait(&engine, &job)?;
+    let Some(Event::Failed(_, error)) = events.last() else { bail!("it was not refused") };
+    let said = error.to_string();
+    ensure!(matches!(error, EngineError::TooLarge { .. }), "{said}");
+    ensure!(said.contains("and 1 MB are free") && !error.hint().is_empty(), "{said}");
     Ok(())
 }

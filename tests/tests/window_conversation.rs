@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use atelier::action::{Action, WordsAction};
 use atelier::i18n::Language;
-use atelier::state::AppState;
+use atelier::state::{AppState, Room};
 use atelier::update::{Incoming, LibraryNews, apply, update};
 use atelier_engine::protocol::Role;
 use atelier_engine::store::conversations::{Conversation, ConversationShelf, WordsSettings};
@@ -227,7 +227,7 @@ fn a_paragraph_gets_its_picture_and_the_conversation_keeps_it() -> anyhow::Resul
     settle(&mut window);
     assert!(window.query_by_label_contains("Illustration: Once upon").is_some());
     let entry = &state(&window).history.entries[0];
-    assert!(entry.recipe.prompt.text.contains("fox"), "{}", entry.recipe.prompt.text);
+    assert!(entry.recipe.words().contains("fox"), "{}", entry.recipe.words());
     let shelf = ConversationShelf::in_library(&home.path().join("library"));
     let id = state(&window).words.open.as_ref().map(|open| open.id.clone()).context("open")?;
     drop(window);
@@ -310,6 +310,7 @@ fn an_answer_comes_into_its_conversation_also_while_another_is_shown() {
         name: "x".to_owned(),
         title: "x".to_owned(),
         context_tokens: 8,
+        need: None,
     };
     apply(&mut state, Incoming::Library(LibraryNews::LanguageModels(vec![model])));
     update(&mut state, Action::Words(WordsAction::TakeStart("hello".to_owned())));
@@ -347,5 +348,120 @@ fn a_thousand_messages_are_drawn_within_a_frame() -> anyhow::Result<()> {
     eprintln!("1,000 messages: median {:.1} ms, 95 % {:.1} ms", took[30], took[57]);
     // Twice the limit, because other tests run beside this one.
     assert!(took[30] < 32.0, "median {} ms", took[30]);
+    Ok(())
+}
+
+#[test]
+fn closing_while_words_are_written_keeps_what_was_written() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_words(home.path(), SLOW)?;
+    window.get_by_label(START).click();
+    window.step();
+    wait_until(&mut window, "some words", |state| {
+        let open = state.words.open.as_ref();
+        open.is_some_and(|open| open.branch().last().is_some_and(|m| m.text.len() > 10))
+    });
+    let written = texts(&window)[1].clone();
+    assert!(written.len() < STORY.len(), "it is still writing");
+    window.state_mut().close();
+    drop(window);
+
+    let shelf = ConversationShelf::in_library(&home.path().join("library"));
+    let id = shelf.list()?.entries.first().map(|entry| entry.id.clone()).context("it is kept")?;
+    let kept = shelf.read(&id)?;
+    let last = kept.branch().last().map(|message| message.text.clone()).unwrap_or_default();
+    assert!(last.starts_with(&written), "{last:?} is less than {written:?}");
+    Ok(())
+}
+
+#[test]
+fn what_a_stopped_answer_took_stays_in_sight() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_words(home.path(), SLOW)?;
+    window.get_by_label(START).click();
+    window.step();
+    wait_until(&mut window, "some words", |state| {
+        let running = state.jobs.running();
+        running.is_some_and(|job| job.live.words.is_some_and(|words| words.written_tokens > 3))
+    });
+    window.get_by_label("Stop writing").click();
+    window.step();
+    wait_until(&mut window, "the end", is_idle);
+    settle(&mut window);
+    assert!(window.query_by_label_contains("of 2,048 tokens").is_some());
+    assert!(window.query_by_label_contains("tokens/s").is_some());
+    Ok(())
+}
+
+#[test]
+fn the_message_field_is_whole_in_the_first_frame_of_the_room() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_painting(home.path(), FAST)?;
+    settle(&mut window);
+    window.get_by_label("Words").click();
+    // One frame for the click, one for the room.
+    window.step();
+    window.step();
+    let bottom = window.get_by_label("Send").rect().bottom();
+    assert!(bottom <= 800.0, "the button ends at {bottom}");
+    Ok(())
+}
+
+#[test]
+fn an_edit_begins_with_the_cursor_in_its_field() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_words(home.path(), FAST)?;
+    begin(&mut window);
+    window.get_all_by_label("Edit message").next().context("there is a message")?.click();
+    settle(&mut window);
+    assert!(window.get_by_label("Edited message").is_focused());
+    window.get_by_label("Leave as it was").click();
+    settle(&mut window);
+    assert!(window.query_by_label("Edited message").is_none());
+    Ok(())
+}
+
+#[test]
+fn a_picture_beside_a_paragraph_says_what_was_painted_and_opens_in_its_room() -> anyhow::Result<()>
+{
+    let home = tempfile::tempdir()?;
+    let mut window = open_words(home.path(), FAST)?;
+    begin(&mut window);
+    window.get_by_label_contains("Illustrate this: Once upon").click();
+    window.step();
+    wait_until(&mut window, "the picture", |state| {
+        is_idle(state) && state.history.entries.len() == 1
+    });
+    settle(&mut window);
+    assert!(window.query_by_label_contains("Painted: ").is_some());
+    // The words of a story that are no words of a prompt are not complained about.
+    assert!(state(&window).messages.toasts.is_empty(), "{:?}", state(&window).messages.toasts);
+    window.get_by_label_contains("Illustration: Once upon").click();
+    settle(&mut window);
+    assert_eq!(state(&window).shell.room, Room::Pictures);
+    assert_eq!(state(&window).canvas.result(), Some(state(&window).history.entries[0].id));
+    Ok(())
+}
+
+#[test]
+fn at_double_size_nothing_lies_on_top_of_something_else() -> anyhow::Result<()> {
+    for language in Language::ALL {
+        let home = tempfile::tempdir()?;
+        let mut window = open(home.path(), FAST, language)?;
+        window.set_size(egui::vec2(640.0, 400.0));
+        settle(&mut window);
+        let names = match language {
+            Language::English => ["Words", "Sound", "Ready", "Queue", "Settings"],
+            Language::Chinese => ["文字", "声音", "就绪", "队列", "设置"],
+        };
+        let rects = names.map(|name| (name, window.get_by_label(name).rect()));
+        for (index, (name, rect)) in rects.iter().enumerate() {
+            assert!(rect.left() >= 0.0 && rect.right() <= 640.0, "{name} lies at {rect:?}");
+            for (other, place) in &rects[index + 1..] {
+                let shared = rect.intersect(*place);
+                assert!(shared.width() < 1.0 || shared.height() < 1.0, "{name} lies on {other}");
+            }
+        }
+    }
     Ok(())
 }

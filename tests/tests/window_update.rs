@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use atelier::action::{Action, HistoryAction, JobAction, OfferAction, PromptAction};
 use atelier::state::{
-    AppState, Entry, JobPhase, MessageKind, RecipeOffer, Shown, Thumbnail, Unfinished,
+    AppState, Entry, JobPhase, MessageKind, Recipe, RecipeOffer, Shown, Thumbnail, Unfinished,
 };
 use atelier::update::{Effect, Incoming, LibraryNews, LibraryTask, apply, update};
 use atelier_engine::EngineError;
@@ -20,7 +20,7 @@ fn request(prompt: &str, seed: u64) -> PictureRequest {
 }
 
 fn entry(id: i64) -> Entry {
-    let recipe = Arc::new(request("a fox", id.unsigned_abs()));
+    let recipe = Recipe::Picture(Arc::new(request("a fox", id.unsigned_abs())));
     Entry { id, recipe, file: None, thumbnail: Thumbnail::Unknown }
 }
 
@@ -144,8 +144,12 @@ fn reusing_settings_takes_everything_and_locks_the_seed() {
     recipe.size = Size { width_px: 320, height_px: 224 };
     recipe.sampling.sampler = SamplerKind::UniPc;
     recipe.prompt.negative = "flat".to_owned();
-    let offer =
-        RecipeOffer { file_name: "x.png".to_owned(), recipe: recipe.clone(), foreign: false };
+    let offer = RecipeOffer {
+        file_name: "x.png".to_owned(),
+        recipe: recipe.clone(),
+        foreign: false,
+        claims: Vec::new(),
+    };
     apply(&mut state, Incoming::Library(LibraryNews::Recipe(Box::new(offer))));
     update(&mut state, Action::Offer(OfferAction::TakeRecipe));
     let again = state.prompt.request(recipe.model.clone(), recipe.device);
@@ -197,4 +201,29 @@ fn the_time_left_is_measured_while_painting() {
     // Five steps took 2.5 s, so the other fourteen take 7 s.
     let left = state.jobs.secs_left().unwrap_or_default();
     assert!((left - 7.0).abs() < 1e-9, "{left}");
+}
+
+#[test]
+fn which_model_left_memory_for_which_is_said_in_both_languages() {
+    use atelier::i18n::Language;
+    use atelier_engine::protocol::{Event, JobId, Notice, Output, PictureOutput};
+
+    for (language, said) in [
+        (Language::English, "big-writer left memory to make room for house-picture"),
+        (Language::Chinese, "已卸下 big-writer，为 house-picture 腾出内存"),
+    ] {
+        let mut state = AppState::default();
+        state.settings.language = language;
+        generate(&mut state, "a fox");
+        let Ok(job) = serde_json::from_str::<JobId>("7") else { panic!("a number is a job") };
+        let ticket = state.jobs.jobs[0].ticket;
+        apply(&mut state, Incoming::Accepted { ticket, job });
+        apply(&mut state, Incoming::Engine(Event::Started(job)));
+        let names = vec!["/models/big-writer".to_owned()];
+        let notices = vec![Notice::MadeRoom { names }];
+        let output = PictureOutput { pictures: Vec::new(), notices, latents: None };
+        let done = Event::Finished(job, Output::Picture(output));
+        apply(&mut state, Incoming::Engine(done));
+        assert_eq!(state.messages.toasts[0].text, said);
+    }
 }

@@ -39,6 +39,8 @@ pub enum WordsAction {
     Message(MessageId, MessageAction),
     /// Copies a text to the clipboard.
     Copy(String),
+    /// Asks where the conversation is to be saved as a text.
+    SaveAs,
     /// Asks for a picture of the library that stands in the conversation.
     WantPicture(i64),
 }

@@ -56,7 +56,8 @@ pub fn play(
         std::thread::park_timeout(PAUSE);
         let status = player.status();
         if let Some(reason) = status.silent_because {
-            return Err(EngineError::Device { device: "for sound".to_owned(), reason });
+            let (device, reason) = ("for sound".to_owned(), reason.to_string());
+            return Err(EngineError::Device { device, reason });
         }
         if interrupt.is_pressed() {
             player.pause();

@@ -2,7 +2,7 @@
 
 use atelier_engine::EngineError;
 
-use super::Language;
+use super::{Language, size_of};
 
 /// Returns an error as one sentence in `language`.
 pub fn error_sentence(language: Language, error: &EngineError) -> String {
@@ -30,6 +30,11 @@ pub fn error_sentence(language: Language, error: &EngineError) -> String {
         EngineError::DiskFull { path } => format!("磁盘已满：{}", path.display()),
         EngineError::Device { device, reason } => format!("设备 {device} 无法使用：{reason}"),
         EngineError::Index { reason } => format!("图库索引出错：{reason}"),
+        EngineError::Template { reason } => format!("模型的对话模板出错：{reason}"),
+        EngineError::TooLarge { name, needed_bytes, free_bytes } => {
+            let (needed, free) = (size_of(*needed_bytes), size_of(*free_bytes));
+            format!("模型“{name}”需要 {needed} 内存，只有 {free} 空闲")
+        }
         EngineError::Model { reason } => format!("模型运行失败：{reason}"),
         other => other.to_string(),
     }
@@ -55,6 +60,8 @@ pub fn error_hint(language: Language, error: &EngineError) -> &'static str {
         EngineError::DiskFull { .. } => "腾出一些空间再试；已完成的都没有丢失",
         EngineError::Device { .. } => "在设置中选择其他设备",
         EngineError::Index { .. } => "重新启动 Atelier；索引损坏时会从图片重建",
+        EngineError::Template { .. } => "让模型接着写一段文字，不要用对话，或换一个模型",
+        EngineError::TooLarge { .. } => "关闭其他程序，或选择更小或量化位数更低的模型",
         EngineError::Model { .. } => "换一个模型，或附上配方报告问题",
         other => other.hint(),
     }
@@ -71,5 +78,56 @@ fn setting_name(setting: &str) -> &str {
         "prompt" => "提示词",
         "seed" => "种子",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// Makes an error of every kind.
+    fn every_kind() -> Vec<EngineError> {
+        let text = || "x".to_owned();
+        let path = || PathBuf::from("x.png");
+        vec![
+            EngineError::EmptyPrompt,
+            EngineError::invalid("width", "must be larger"),
+            EngineError::QueueFull { limit: 9 },
+            EngineError::Stopped,
+            EngineError::Cancelled,
+            EngineError::Panicked { message: text() },
+            EngineError::NotANumber { stage: text() },
+            EngineError::TooLarge { name: text(), needed_bytes: 9, free_bytes: 3 },
+            EngineError::ModelNotFound { name: text() },
+            EngineError::ModelChanged { name: text() },
+            EngineError::damaged("x.png", "is cut short"),
+            EngineError::Io { action: text(), reason: text(), path: path() },
+            EngineError::DiskFull { path: path() },
+            EngineError::Device { device: text(), reason: text() },
+            EngineError::Index { reason: text() },
+            EngineError::Template { reason: text() },
+            EngineError::Model { reason: text() },
+        ]
+    }
+
+    #[test]
+    fn every_kind_of_error_has_a_sentence_and_a_hint_in_both_languages() {
+        let source = include_str!("../../../engine/src/error.rs");
+        let kinds = every_kind();
+        assert_eq!(kinds.len(), source.matches("#[error(").count(), "a kind is missing above");
+        let is_chinese = |text: &str| text.chars().any(|c| ('一'..='龥').contains(&c));
+        for error in kinds {
+            for text in [
+                error_sentence(Language::Chinese, &error),
+                error_hint(Language::Chinese, &error).to_owned(),
+            ] {
+                assert!(is_chinese(&text), "{error:?}: {text}");
+                assert!(!text.ends_with('。'), "{text}");
+            }
+            assert!(!is_chinese(&error_sentence(Language::English, &error)));
+            assert!(!error_hint(Language::English, &error).is_empty());
+        }
     }
 }

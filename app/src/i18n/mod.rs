@@ -3,6 +3,7 @@
 
 mod errors;
 mod examples;
+mod music;
 mod starts;
 mod texts;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use errors::{error_hint, error_sentence};
 pub use examples::EXAMPLES;
+pub use music::TUNES;
 pub use starts::STARTS;
 pub use texts::Text;
 

@@ -9,7 +9,7 @@ use egui::{
 };
 
 use super::command_button;
-use crate::action::{Action, CanvasAction, HistoryAction, PromptAction};
+use crate::action::{Action, CanvasAction, HistoryAction, PromptAction, SoundAction};
 use crate::i18n::{EXAMPLES, Text};
 use crate::services::textures::Textures;
 use crate::state::{AppState, Job, Shown, View};
@@ -67,7 +67,9 @@ fn shown_recipe(state: &AppState) -> Option<Arc<PictureRequest>> {
     match state.canvas.shown {
         Shown::Nothing => None,
         Shown::Live => state.jobs.first_picture().and_then(Job::picture).cloned().map(Arc::new),
-        Shown::Result(id) => state.history.get(id).map(|entry| entry.recipe.clone()),
+        Shown::Result(id) => {
+            state.history.get(id).and_then(|entry| entry.recipe.picture()).cloned()
+        }
     }
 }
 
@@ -246,12 +248,14 @@ fn footer_ui(ui: &mut Ui, state: &AppState, recipe: &PictureRequest, actions: &m
             ] {
                 command_button(ui, icon, name, language, Action::History(action), actions);
             }
+            let action = Action::Sound(SoundAction::MakeTune);
+            command_button(ui, icons::MUSIC, Text::MakeTune, language, action, actions);
             divider(ui);
             let keys = super::keys_of(ui.ctx(), Text::Compare);
             let compare = Button::icon(icons::COMPARE, language.get(Text::Compare))
                 .selected(state.canvas.compare.is_some())
                 .shortcut(&keys);
-            let possible = state.history.entries.len() > 1;
+            let possible = state.history.pictures().nth(1).is_some();
             if ui.add_enabled(possible, compare).clicked() {
                 actions.push(Action::Canvas(CanvasAction::ToggleCompare));
             }

@@ -283,7 +283,7 @@ fn pictures_ui(
             let pixels = known.and_then(|(_, pixels)| pixels.as_ref());
             let shape = pixels.map_or(1.0, |p| p.height_px as f32 / p.width_px.max(1) as f32);
             let area = vec2(PICTURE / shape.max(1.0), PICTURE * shape.min(1.0));
-            let painted = state.history.get(id).map(|entry| entry.recipe.prompt.with_styles());
+            let painted = state.history.get(id).map(|entry| entry.recipe.words());
             ui.vertical(|ui| {
                 ui.spacing_mut().item_spacing.y = size::GAP_SMALL;
                 ui.set_max_width(area.x.max(120.0));

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use atelier_engine::protocol::Pixels;
 use egui::{
-    Color32, CornerRadius, Id, Rect, Response, RichText, Role, ScrollArea, Sense, Stroke,
+    Align2, Color32, CornerRadius, Id, Rect, Response, RichText, Role, ScrollArea, Sense, Stroke,
     StrokeKind, Ui, WidgetInfo, pos2, vec2,
 };
 
-use crate::action::{Action, HistoryAction};
+use crate::action::{Action, HistoryAction, SoundAction};
 use crate::i18n::Text;
 use crate::services::textures::Textures;
-use crate::state::{AppState, Entry, Thumbnail};
+use crate::state::{AppState, Entry, NotesSketch, Recipe, ResultId, Room, Thumbnail};
 use crate::theme::{Weight, icons, palette, size};
-use crate::widgets::{Button, elide, ring};
+use crate::widgets::{Button, elide, paint_sketch, ring};
 
 const GAP: f32 = 6.0;
 
@@ -43,7 +43,7 @@ pub fn film_strip_ui(ui: &mut Ui, state: &AppState, textures: &mut Textures) -> 
             thumbnail_ui(ui, state, textures, entry, rect, &mut actions);
         }
         if history.reveal != revealed
-            && let Some(place) = state.canvas.result().and_then(|id| history.position(id))
+            && let Some(place) = chosen_result(state).and_then(|id| history.position(id))
         {
             let corner = pos2(strip.left() + step * place as f32, strip.top());
             let rect = Rect::from_min_size(corner, vec2(size::THUMBNAIL, size::THUMBNAIL));
@@ -62,6 +62,15 @@ fn picture_of<'a>(state: &'a AppState, entry: &'a Entry) -> Option<&'a Arc<Pixel
     match &entry.thumbnail {
         Thumbnail::Ready(pixels) => Some(pixels),
         Thumbnail::Unknown | Thumbnail::Awaited => state.canvas.picture(entry.id),
+        Thumbnail::Notes(_) => None,
+    }
+}
+
+/// Returns the result that the room which is open shows.
+fn chosen_result(state: &AppState) -> Option<ResultId> {
+    match state.shell.room {
+        Room::Sound => state.sound.piece.as_ref().and_then(|piece| piece.result),
+        Room::Pictures | Room::Words => state.canvas.result(),
     }
 }
 
@@ -77,15 +86,21 @@ fn thumbnail_ui(
     let colours = palette(ui);
     let id = Id::unique("thumbnail").with(entry.id);
     let response = ui.interact(rect, id, Sense::click());
-    let chosen = state.canvas.result() == Some(entry.id);
-    let prompt = elide(&entry.recipe.prompt.with_styles(), 90);
-    let name = language.fill(Text::PictureNamed, &[&prompt, &entry.recipe.seed]);
+    let chosen = chosen_result(state) == Some(entry.id);
+    let prompt = elide(&entry.recipe.words(), 90);
+    let name = match entry.recipe {
+        Recipe::Picture(_) => Text::PictureNamed,
+        Recipe::Sound(_) => Text::PieceNamed,
+    };
+    let name = language.fill(name, &[&prompt, &entry.recipe.seed()]);
     response.widget_info(|| WidgetInfo::selected(Role::Button, true, chosen, &name));
 
     let corner = CornerRadius::same(size::RADIUS);
     let painter = ui.painter();
     painter.rect_filled(rect, corner, colours.control);
-    if let Some(pixels) = picture_of(state, entry) {
+    if let Thumbnail::Notes(sketch) = &entry.thumbnail {
+        notes_ui(ui, rect, sketch);
+    } else if let Some(pixels) = picture_of(state, entry) {
         if let Some(texture) = textures.get(ui.ctx(), pixels, false) {
             // The middle of the picture fills the square.
             let [w, h] = [pixels.width_px as f32, pixels.height_px as f32];
@@ -117,9 +132,24 @@ fn thumbnail_ui(
         ui.set_max_width(300.0);
         let font = Weight::Regular.font(size::TEXT_SMALL + 0.5);
         ui.label(RichText::new(prompt).font(font.clone()));
-        let seed = language.fill(Text::SeedValue, &[&entry.recipe.seed]);
+        let seed = language.fill(Text::SeedValue, &[&entry.recipe.seed()]);
         ui.label(RichText::new(seed).font(font).color(colours.text_weak));
     });
+}
+
+/// Draws a piece of music: its notes above an icon that tells it from a picture.
+fn notes_ui(ui: &Ui, rect: Rect, sketch: &NotesSketch) {
+    let colours = palette(ui);
+    let painter = ui.painter().with_clip_rect(rect);
+    painter.rect_filled(rect, CornerRadius::same(size::RADIUS), colours.field);
+    let notes = Rect::from_min_max(rect.min + vec2(8.0, 12.0), rect.max - vec2(8.0, 26.0));
+    paint_sketch(&painter, notes, sketch, colours);
+    let place = pos2(rect.left() + 8.0, rect.bottom() - 6.0);
+    let font = Weight::Regular.font(14.0);
+    painter.text(place, Align2::LEFT_BOTTOM, icons::MUSIC, font, colours.text_weak);
+    let corner = CornerRadius::same(size::RADIUS);
+    let stroke = Stroke::new(1.0, colours.line);
+    painter.rect_stroke(rect, corner, stroke, StrokeKind::Inside);
 }
 
 fn menu_ui(response: &Response, state: &AppState, entry: &Entry, actions: &mut Vec<Action>) {
@@ -127,20 +157,27 @@ fn menu_ui(response: &Response, state: &AppState, entry: &Entry, actions: &mut V
     response.context_menu(|ui| {
         ui.set_min_width(190.0);
         ui.spacing_mut().item_spacing.y = 2.0;
+        let is_picture = entry.recipe.picture().is_some();
+        let history = Action::History;
         for (icon, name, action) in [
-            (icons::REUSE, Text::Reuse, HistoryAction::Reuse(entry.id)),
-            (icons::SAVE, Text::SaveAs, HistoryAction::SaveAs(entry.id)),
-            (icons::COPY, Text::CopyPicture, HistoryAction::Copy(entry.id)),
-            (icons::FOLDER, Text::OpenFolder, HistoryAction::OpenFolder(entry.id)),
-            (icons::TRASH, Text::Delete, HistoryAction::Delete(entry.id)),
+            (icons::REUSE, Text::Reuse, history(HistoryAction::Reuse(entry.id))),
+            (icons::SAVE, Text::SaveAs, history(HistoryAction::SaveAs(entry.id))),
+            (icons::COPY, Text::CopyPicture, history(HistoryAction::Copy(entry.id))),
+            (icons::MUSIC, Text::MakeTune, Action::Sound(SoundAction::MakeTuneFor(entry.id))),
+            (icons::FOLDER, Text::OpenFolder, history(HistoryAction::OpenFolder(entry.id))),
+            (icons::TRASH, Text::Delete, history(HistoryAction::Delete(entry.id))),
         ] {
+            let of_pictures = matches!(name, Text::SaveAs | Text::CopyPicture | Text::MakeTune);
+            if of_pictures && !is_picture {
+                continue;
+            }
             let button = Button::text(language.get(name))
                 .with_icon(icon)
                 .quiet()
                 .side("")
                 .min_width(ui.available_width());
             if ui.add(button).clicked() {
-                actions.push(Action::History(action));
+                actions.push(action);
                 ui.close();
             }
         }

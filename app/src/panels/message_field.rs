@@ -4,7 +4,7 @@ use egui::{Align, CornerRadius, Id, Key, Layout, Modifiers, RichText, Sense, Ui,
 
 use super::words_room::READING_WIDTH;
 use crate::action::{Action, WordsAction};
-use crate::i18n::Text;
+use crate::i18n::{Text, size_of};
 use crate::state::AppState;
 use crate::theme::{icons, palette, size};
 use crate::widgets::{Button, text_area};
@@ -58,6 +58,12 @@ pub(super) fn message_field_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<
                     if ui.add(Button::icon(icons::SLIDERS, name).selected(open)).clicked() {
                         actions.push(Action::Words(WordsAction::ShowSettings(!open)));
                     }
+                    let has_text =
+                        words.open.as_ref().is_some_and(|open| !open.messages.is_empty());
+                    let save = Button::icon(icons::SAVE, language.get(Text::SaveConversation));
+                    if ui.add_enabled(has_text, save).clicked() {
+                        actions.push(Action::Words(WordsAction::SaveAs));
+                    }
                     ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                         context_ui(ui, state)
                     });
@@ -79,6 +85,14 @@ fn context_ui(ui: &mut Ui, state: &AppState) {
         return;
     };
     ui.label(small(crate::widgets::elide(&model.title, 32)).color(colours.text_weak));
+    if let Some(needed) = words.needed_memory_bytes() {
+        if !state.models.has_room(needed) {
+            super::prompt_panel::no_room_ui(ui, state, needed);
+            return;
+        }
+        let line = language.fill(Text::NeedsMemory, &[&size_of(needed)]);
+        ui.label(small(line).color(colours.text_weak));
+    }
     let live = state.jobs.running().filter(|job| words.purpose(job.ticket).is_some());
     let stats = live.and_then(|job| job.live.words).or_else(|| words.stats());
     let Some(stats) = stats else { return };

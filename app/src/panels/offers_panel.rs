@@ -5,7 +5,7 @@ use egui::{Align, Align2, Area, Id, Layout, Order, RichText, Ui, vec2};
 use crate::action::{Action, OfferAction};
 use crate::i18n::Text;
 use crate::state::jobs::words_of;
-use crate::state::{AppState, MessageKind, Remedy, Toast};
+use crate::state::{AppState, MessageKind, RecipeClaim, Remedy, Toast};
 use crate::theme::{Weight, icons, palette, size};
 use crate::widgets::{Button, card, elide};
 
@@ -149,6 +149,11 @@ fn recipe_ui(ui: &Ui, state: &AppState, canvas: egui::Rect, actions: &mut Vec<Ac
         language.fill(Text::StepsValue, &[&recipe.sampling.steps]),
         recipe.sampling.sampler.label()
     ));
+    lines.extend(offer.claims.iter().map(|claim| match claim {
+        RecipeClaim::ModelPath(path) => language.fill(Text::RecipeModelPath, &[path]),
+        RecipeClaim::OtherModel(name) => language.fill(Text::RecipeOtherModel, &[name]),
+        RecipeClaim::NoiseFile(path) => language.fill(Text::RecipeNoise, &[path]),
+    }));
     if offer.foreign {
         lines.push(language.get(Text::ForeignRecipe).to_owned());
     }

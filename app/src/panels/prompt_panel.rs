@@ -1,19 +1,20 @@
 //! The left panel: the request that is being written.
 
+use atelier_engine::library::estimate;
 use atelier_engine::protocol::SamplerKind;
 use egui::{Id, RichText, ScrollArea, Ui, vec2};
 
 use super::keys_of;
 use super::top_bar::{device_label, device_menu};
 use crate::action::{Action, HelpAction, JobAction, PromptAction};
-use crate::i18n::{Language, Text};
+use crate::i18n::{Language, Text, size_of};
 use crate::state::prompt::COUNT_MAX;
 use crate::state::words::HOUSE_WRITER;
 use crate::state::{AppState, SIZE_PRESETS};
 use crate::theme::{icons, palette, size};
 use crate::widgets::{
-    Button, NumberField, field_label, segmented, shape_button, slider_row, stepper, text_area,
-    text_field,
+    Button, NumberField, details, field_label, segmented, shape_button, slider_row, stepper,
+    text_area, text_field,
 };
 
 /// The name of the prompt's field, for putting the cursor there.
@@ -262,6 +263,7 @@ fn generate_ui(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Acti
     let busy = state.jobs.running().is_some();
     let name = if busy { Text::GenerateMore } else { Text::Generate };
     let icon = if busy { icons::PLUS } else { icons::SPARKLE };
+    estimate_ui(ui, state);
     let button = Button::text(language.get(name))
         .with_icon(icon)
         .named(language.get(Text::Generate))
@@ -272,4 +274,29 @@ fn generate_ui(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Acti
     if ui.add(button).clicked() {
         actions.push(Action::Job(JobAction::Generate));
     }
+}
+
+/// Says quietly what the request will take, and plainly when it does not fit.
+fn estimate_ui(ui: &mut Ui, state: &AppState) {
+    let language = state.settings.language;
+    let Some(info) = state.models.ready() else { return };
+    let request = state.prompt.request(info.model.clone(), state.settings.device);
+    let guess = estimate(&request);
+    if state.models.has_room(guess.memory_bytes) {
+        // What this machine has shown is better than what another was measured to do.
+        let secs = state.jobs.pace.estimate_secs(&request).unwrap_or(guess.duration_secs);
+        let values: [&dyn std::fmt::Display; 2] =
+            [&language.duration(secs), &size_of(guess.memory_bytes)];
+        details(ui, language.fill(Text::Estimate, &values));
+    } else {
+        no_room_ui(ui, state, guess.memory_bytes);
+    }
+}
+
+/// Says that so much memory is not free.
+pub(super) fn no_room_ui(ui: &mut Ui, state: &AppState, needed_bytes: u64) {
+    let free = size_of(state.models.free_memory_bytes.unwrap_or(0));
+    let line = state.settings.language.fill(Text::NoRoom, &[&size_of(needed_bytes), &free]);
+    let line = RichText::new(line).size(size::TEXT_SMALL).color(palette(ui).warning);
+    ui.add(egui::Label::new(line).wrap());
 }

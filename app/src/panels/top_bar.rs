@@ -8,6 +8,7 @@ use egui::{
 
 use super::queue_popup::queue_ui;
 use super::settings_popup::settings_ui;
+use super::transport::small_player_ui;
 use super::{command_button, keys_of};
 use crate::action::{Action, JobAction, SettingsAction};
 use crate::i18n::{Language, Text};
@@ -60,6 +61,9 @@ pub fn top_bar_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
             ui.add_space(if room == Width::Wide { indent.max(size::GAP) } else { size::GAP });
         }
         rooms_ui(ui, state, room, &mut actions);
+        if room != Width::Small && state.shell.room != Room::Sound {
+            small_player_ui(ui, state, &mut actions);
+        }
         ui.add_space(if room == Width::Small { size::GAP_SMALL } else { size::GAP_LARGE });
         // What stands at the right was measured in the last frame.
         let id = Id::unique("top-bar-right");

@@ -9,25 +9,45 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use rfd::{AsyncFileDialog, FileHandle};
 
-use crate::update::LibraryTask;
+use crate::action::{Action, SoundAction};
+use crate::update::{Effect, LibraryTask, SOUND_ENDINGS, SoundExport, SoundTask};
 
 /// Says what a dialog is for.
 enum Purpose {
     /// Where a copy of the file is saved.
     SaveCopyOf(PathBuf),
+    /// Where a text is saved.
+    SaveText(String),
+    /// Where a piece is exported.
+    Export(Box<SoundExport>),
+    /// Which sound file is opened.
+    OpenSound,
     /// Where the data is moved.
     MoveData,
 }
 
+/// Is what follows from a dialog that was answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// A service has something to do.
+    Effect(Effect),
+    /// A person chose something.
+    Action(Action),
+}
+
 struct OpenDialog {
     purpose: Purpose,
-    answer: Pin<Box<dyn Future<Output = Option<FileHandle>>>>,
+    answer: Pin<Box<dyn Future<Output = Option<PathBuf>>>>,
 }
+
+/// Answers dialogs in the place of a person: gets the proposed name, returns the file.
+type Script = Box<dyn FnMut(&str) -> Option<PathBuf>>;
 
 /// Holds the dialogs that are open.
 pub struct Dialogs {
     open: Vec<OpenDialog>,
     waker: Waker,
+    script: Option<Script>,
 }
 
 struct WakeBy<F>(F);
@@ -41,42 +61,90 @@ impl<F: Fn() + Send + Sync + 'static> Wake for WakeBy<F> {
 impl Dialogs {
     /// Makes the holder; `wake` is called when a dialog was answered.
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { open: Vec::new(), waker: Waker::from(Arc::new(WakeBy(wake))) }
+        Self { open: Vec::new(), waker: Waker::from(Arc::new(WakeBy(wake))), script: None }
+    }
+
+    /// Has every dialog answered by `script` instead of shown, for tests.
+    pub fn answer_by(&mut self, script: impl FnMut(&str) -> Option<PathBuf> + 'static) {
+        self.script = Some(Box::new(script));
+    }
+
+    fn ask(
+        &mut self,
+        purpose: Purpose,
+        name: &str,
+        dialog: impl Future<Output = Option<FileHandle>> + 'static,
+    ) {
+        let answer: Pin<Box<dyn Future<Output = _>>> = match &mut self.script {
+            Some(script) => Box::pin(std::future::ready(script(name))),
+            None => Box::pin(async { dialog.await.map(|file| file.path().to_path_buf()) }),
+        };
+        self.open.push(OpenDialog { purpose, answer });
     }
 
     /// Asks where a copy of a picture is saved.
     pub fn ask_save(&mut self, from: PathBuf, name: &str) {
         let dialog = AsyncFileDialog::new().set_file_name(name).add_filter("PNG", &["png"]);
-        let answer = Box::pin(dialog.save_file());
-        self.open.push(OpenDialog { purpose: Purpose::SaveCopyOf(from), answer });
+        self.ask(Purpose::SaveCopyOf(from), name, dialog.save_file());
+    }
+
+    /// Asks where a piece is exported.
+    pub fn ask_export(&mut self, export: Box<SoundExport>, name: &str) {
+        let (label, ending) = (export.format.label(), export.format.extension());
+        let dialog = AsyncFileDialog::new().set_file_name(name).add_filter(label, &[ending]);
+        self.ask(Purpose::Export(export), name, dialog.save_file());
+    }
+
+    /// Asks which sound file is opened; `label` says what kind of files they are.
+    pub fn ask_sound(&mut self, label: &str) {
+        let dialog = AsyncFileDialog::new().add_filter(label, &SOUND_ENDINGS);
+        self.ask(Purpose::OpenSound, "", dialog.pick_file());
+    }
+
+    /// Asks where a text is saved.
+    pub fn ask_save_text(&mut self, text: String, name: &str) {
+        let dialog = AsyncFileDialog::new().set_file_name(name).add_filter("Markdown", &["md"]);
+        self.ask(Purpose::SaveText(text), name, dialog.save_file());
     }
 
     /// Asks where the data is moved.
     pub fn ask_data_folder(&mut self) {
-        let answer = Box::pin(AsyncFileDialog::new().pick_folder());
-        self.open.push(OpenDialog { purpose: Purpose::MoveData, answer });
+        self.ask(Purpose::MoveData, "", AsyncFileDialog::new().pick_folder());
     }
 
-    /// Returns what the dialogs that were answered ask of the librarian; never blocks.
-    pub fn poll(&mut self) -> Vec<LibraryTask> {
-        let mut tasks = Vec::new();
+    /// Returns what follows from the dialogs that were answered; never blocks.
+    pub fn poll(&mut self) -> Vec<Answer> {
+        let mut answers = Vec::new();
         let waker = self.waker.clone();
         self.open.retain_mut(|dialog| {
             let Poll::Ready(answer) = dialog.answer.as_mut().poll(&mut Context::from_waker(&waker))
             else {
                 return true;
             };
-            if let Some(file) = answer {
-                let path = file.path().to_path_buf();
-                tasks.push(match &dialog.purpose {
+            if let Some(path) = answer {
+                answers.push(match &dialog.purpose {
                     Purpose::SaveCopyOf(from) => {
-                        LibraryTask::CopyFile { from: from.clone(), to: path }
+                        let task = LibraryTask::CopyFile { from: from.clone(), to: path };
+                        Answer::Effect(Effect::Library(task))
                     }
-                    Purpose::MoveData => LibraryTask::MoveData(path),
+                    Purpose::SaveText(text) => {
+                        let task = LibraryTask::WriteText { text: text.clone(), to: path };
+                        Answer::Effect(Effect::Library(task))
+                    }
+                    Purpose::Export(export) => {
+                        let task = SoundTask::Export { export: export.clone(), to: path };
+                        Answer::Effect(Effect::Sound(task))
+                    }
+                    Purpose::OpenSound => {
+                        Answer::Action(Action::Sound(SoundAction::OpenFile(path)))
+                    }
+                    Purpose::MoveData => {
+                        Answer::Effect(Effect::Library(LibraryTask::MoveData(path)))
+                    }
                 });
             }
             false
         });
-        tasks
+        answers
     }
 }

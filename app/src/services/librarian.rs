@@ -9,17 +9,19 @@ use std::thread::JoinHandle;
 use std::{fmt, fs, io, thread};
 
 use atelier_engine::EngineError;
-use atelier_engine::library::{DeviceInfo, HOUSE_PICTURE, Models, devices};
+use atelier_engine::audio::recipe::recipe_of;
+use atelier_engine::library::{DeviceInfo, HOUSE_PICTURE, Models, available_memory_bytes, devices};
 use atelier_engine::models::house_picture::Lexicon;
 use atelier_engine::protocol::{ModelRef, Request};
 use atelier_engine::store::conversations::{Conversation, ConversationShelf};
 use atelier_engine::store::files::write_atomic;
-use atelier_engine::store::{ResultKind, ResultRow, Store, png};
+use atelier_engine::store::{ResultRow, Store, png};
 
 use super::{recipes, trash};
 use crate::state::history::PAGE;
 use crate::state::{
-    DeviceEntry, Entry, LanguageModel, ModelInfo, SavedSettings, Thumbnail, Unfinished,
+    DeviceEntry, Entry, LanguageModel, ModelInfo, NotesSketch, Recipe, SavedSettings, Thumbnail,
+    Unfinished,
 };
 use crate::update::{Incoming, LibraryNews, LibraryTask};
 
@@ -140,6 +142,7 @@ fn work(
             Desk { store: None, pending: HashMap::new() }
         }
     };
+    tell(LibraryNews::FreeMemory(available_memory_bytes()));
     tell(match find_model(&place.models) {
         Ok(info) => LibraryNews::ModelReady(info),
         Err(error) => LibraryNews::ModelMissing(error),
@@ -147,7 +150,13 @@ fn work(
     tell(LibraryNews::LanguageModels((place.find_writers)(&place.models)));
     for order in orders {
         let done = match order {
-            Order::Task(task) => desk.carry_out(task, &**tell),
+            Order::Task(task) => {
+                // A job was asked for: another program may have gone meanwhile.
+                if matches!(task, LibraryTask::AddPending { .. }) {
+                    tell(LibraryNews::FreeMemory(available_memory_bytes()));
+                }
+                desk.carry_out(task, &**tell)
+            }
             Order::SaveSettings(settings) => write_settings(&place.settings_file, &settings),
             Order::Stop => return,
         };
@@ -218,12 +227,20 @@ impl Desk {
     fn carry_out(&mut self, task: LibraryTask, tell: &Tell) -> Result<(), EngineError> {
         match task {
             LibraryTask::ReadResults { before } => {
-                let rows = self.store()?.recent_of(ResultKind::Picture, PAGE, before)?;
+                let rows = self.store()?.recent(PAGE, before)?;
                 let has_older = rows.len() == PAGE;
                 let entries = rows.into_iter().filter_map(entry).collect();
                 tell(LibraryNews::Results { entries, has_older });
             }
             LibraryTask::ReadThumbnail(id) => {
+                if let Some(row) = self.store()?.result(id)?
+                    && matches!(row.request, Request::Sound(_))
+                {
+                    let score = recipe_of(&row.file).ok().and_then(|found| found.score);
+                    let sketch = score.map(|score| NotesSketch::of(&score)).unwrap_or_default();
+                    tell(LibraryNews::Notes(id, Arc::new(sketch)));
+                    return Ok(());
+                }
                 // A picture whose thumbnail cannot be made still has its place in the strip.
                 if let Ok(pixels) = self.store()?.thumbnail(id) {
                     tell(LibraryNews::Thumbnail(id, Arc::new(pixels)));
@@ -294,6 +311,10 @@ impl Desk {
                 write_atomic(&to, &png::read_file(&from)?)?;
                 tell(LibraryNews::Saved(to));
             }
+            LibraryTask::WriteText { text, to } => {
+                write_atomic(&to, text.as_bytes())?;
+                tell(LibraryNews::Saved(to));
+            }
             LibraryTask::MoveData(folder) => {
                 self.store()?.move_to(&folder)?;
                 tell(LibraryNews::DataMoved(self.store()?.folder()));
@@ -305,13 +326,12 @@ impl Desk {
 
 /// Makes an entry of the film strip of a result; `None` for one that is not shown there.
 pub(super) fn entry(row: ResultRow) -> Option<Entry> {
-    let Request::Picture(request) = row.request else { return None };
-    Some(Entry {
-        id: row.id,
-        recipe: Arc::new(*request),
-        file: Some(row.file),
-        thumbnail: Thumbnail::Unknown,
-    })
+    let recipe = match row.request {
+        Request::Picture(request) => Recipe::Picture(Arc::new(*request)),
+        Request::Sound(request) => Recipe::Sound(Arc::new(*request)),
+        _ => return None,
+    };
+    Some(Entry { id: row.id, recipe, file: Some(row.file), thumbnail: Thumbnail::Unknown })
 }
 
 fn write_settings(file: &Path, settings: &SavedSettings) -> Result<(), EngineError> {

@@ -6,11 +6,15 @@ pub mod dialogs;
 pub mod engine_link;
 pub mod librarian;
 pub mod places;
+pub mod player_link;
 pub mod recipes;
+pub mod sound_desk;
 pub mod textures;
 pub mod trash;
 
 pub use dialogs::Dialogs;
 pub use engine_link::{EngineLink, LateRunner};
 pub use librarian::{Librarian, LibraryPlace};
+pub use player_link::PlayerLink;
+pub use sound_desk::SoundDesk;
 pub use textures::Textures;

@@ -7,7 +7,7 @@ use atelier_engine::library::HOUSE_PICTURE;
 use atelier_engine::protocol::{DeviceChoice, ModelRef, PictureRequest, Size};
 use atelier_engine::store::png::{ForeignRecipe, read_recipe_file};
 
-use crate::state::{PromptState, RecipeOffer, SIZE_PRESETS};
+use crate::state::{PromptState, RecipeClaim, RecipeOffer, SIZE_PRESETS};
 use crate::update::LibraryNews;
 
 /// Reads the recipe of a picture file.
@@ -23,7 +23,8 @@ pub fn read(path: &Path) -> Result<LibraryNews, EngineError> {
         (None, Some(foreign)) => (translate(&foreign), true),
         (None, None) => return Ok(LibraryNews::NoRecipe { file_name }),
     };
-    Ok(LibraryNews::Recipe(Box::new(RecipeOffer { file_name, recipe, foreign })))
+    let claims = RecipeClaim::of(&recipe, HOUSE_PICTURE);
+    Ok(LibraryNews::Recipe(Box::new(RecipeOffer { file_name, recipe, foreign, claims })))
 }
 
 /// Makes a request of another program's settings, as far as the house model can follow them.

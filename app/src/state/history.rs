@@ -1,11 +1,11 @@
-//! The results in the film strip, newest first.
+//! The results in the film strip, pictures and pieces of music, newest first.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use atelier_engine::protocol::{PictureRequest, Pixels};
+use atelier_engine::protocol::{PictureRequest, Pixels, SoundRequest};
 
-use super::ResultId;
+use super::{NotesSketch, ResultId};
 
 /// How many results are asked of the library at once.
 pub const PAGE: usize = 60;
@@ -16,11 +16,54 @@ pub struct Entry {
     /// Its number.
     pub id: ResultId,
     /// The recipe that makes it again.
-    pub recipe: Arc<PictureRequest>,
+    pub recipe: Recipe,
     /// Where it is saved.
     pub file: Option<PathBuf>,
     /// A small picture of it.
     pub thumbnail: Thumbnail,
+}
+
+/// Holds the recipe of a result, which says what it is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recipe {
+    /// Of a picture.
+    Picture(Arc<PictureRequest>),
+    /// Of a piece of music.
+    Sound(Arc<SoundRequest>),
+}
+
+impl Recipe {
+    /// Returns the words that the result was made of.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Picture(recipe) => recipe.prompt.with_styles(),
+            Self::Sound(recipe) => recipe.prompt.trim().to_owned(),
+        }
+    }
+
+    /// Returns the seed.
+    pub fn seed(&self) -> u64 {
+        match self {
+            Self::Picture(recipe) => recipe.seed,
+            Self::Sound(recipe) => recipe.seed,
+        }
+    }
+
+    /// Returns the recipe of a picture, if it is one.
+    pub fn picture(&self) -> Option<&Arc<PictureRequest>> {
+        match self {
+            Self::Picture(recipe) => Some(recipe),
+            Self::Sound(_) => None,
+        }
+    }
+
+    /// Returns the recipe of a piece of music, if it is one.
+    pub fn sound(&self) -> Option<&Arc<SoundRequest>> {
+        match self {
+            Self::Picture(_) => None,
+            Self::Sound(recipe) => Some(recipe),
+        }
+    }
 }
 
 /// Says whether a small picture is at hand.
@@ -33,6 +76,8 @@ pub enum Thumbnail {
     Awaited,
     /// It is here.
     Ready(Arc<Pixels>),
+    /// It is a piece of music, whose notes are drawn.
+    Notes(Arc<NotesSketch>),
 }
 
 /// Holds the film strip.
@@ -56,6 +101,16 @@ impl HistoryState {
     /// Returns a result by its number.
     pub fn get(&self, id: ResultId) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.id == id)
+    }
+
+    /// Returns the pictures, newest first.
+    pub fn pictures(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.recipe.picture().is_some())
+    }
+
+    /// Returns the newest picture.
+    pub fn newest_picture(&self) -> Option<ResultId> {
+        self.pictures().next().map(|entry| entry.id)
     }
 
     /// Returns the place of a result, 0 for the newest.

@@ -6,29 +6,39 @@ pub mod history;
 pub mod jobs;
 pub mod messages;
 pub mod models;
+pub mod music_prompt;
+pub mod notes_sketch;
 pub mod offers;
 pub mod palette;
+pub mod piece_look;
 pub mod prompt;
 pub mod settings;
 pub mod shell;
 pub mod sound;
 pub mod time_span;
 pub mod trash;
+pub mod tune;
 pub mod words;
 
 pub use canvas::{CanvasState, Shown, View};
-pub use history::{Entry, HistoryState, Thumbnail};
+pub use history::{Entry, HistoryState, Recipe, Thumbnail};
 pub use jobs::{Job, JobPhase, JobsState, Pace, StepsSeen};
 pub use messages::{MessageKind, MessagesState, Remedy, Toast};
 pub use models::{DeviceEntry, ModelInfo, ModelStatus, ModelsState};
-pub use offers::{OffersState, RecipeOffer, Unfinished};
+pub use music_prompt::MusicPrompt;
+pub use notes_sketch::NotesSketch;
+pub use offers::{OffersState, RecipeClaim, RecipeOffer, Unfinished};
 pub use palette::PaletteState;
+pub use piece_look::{PieceLook, SpectrumAsk, SpectrumPart};
 pub use prompt::{PromptState, SIZE_PRESETS, SeedState, SizePreset};
 pub use settings::{SavedSettings, SettingsState, ThemeChoice};
 pub use shell::{Room, ShellState};
-pub use sound::SoundState;
+pub use sound::{
+    Piece, PieceView, PlayerState, SavedSound, Sight, Silence, SoundFormat, SoundState,
+};
 pub use time_span::TimeSpan;
 pub use trash::{TrashId, TrashItem, TrashQuestion, TrashState};
+pub use tune::TuneOrigin;
 pub use words::{LanguageModel, SavedWords, WordsState};
 
 /// Names a result: its number in the library, or a negative number while there is no library.

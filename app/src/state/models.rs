@@ -57,9 +57,17 @@ pub struct ModelsState {
     pub status: ModelStatus,
     /// The devices that are here, the fastest first.
     pub devices: Vec<DeviceEntry>,
+    /// How much memory is free for models, in bytes: the most that was seen, because models in
+    /// memory make room for others; `None` where the system does not say.
+    pub free_memory_bytes: Option<u64>,
 }
 
 impl ModelsState {
+    /// Tells whether so much memory can be had.
+    pub fn has_room(&self, needed_bytes: u64) -> bool {
+        self.free_memory_bytes.is_none_or(|free| needed_bytes <= free)
+    }
+
     /// Returns the model when it is here.
     pub fn ready(&self) -> Option<&ModelInfo> {
         match &self.status {

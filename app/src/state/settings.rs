@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use atelier_engine::protocol::DeviceChoice;
 use serde::{Deserialize, Serialize};
 
-use super::{Pace, Room, SavedWords};
+use super::{Pace, Room, SavedSound, SavedWords};
 use crate::i18n::Language;
 
 /// The scales that are offered, in percent.
@@ -72,6 +72,8 @@ pub struct SavedSettings {
     pub room: Room,
     /// The words room.
     pub words: SavedWords,
+    /// The sound room.
+    pub sound: SavedSound,
     /// The prompt that was being written.
     pub draft: String,
     /// The negative prompt that was being written.

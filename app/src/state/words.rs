@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use atelier_engine::library::LanguageNeed;
 use atelier_engine::protocol::{Pixels, WordsStats};
 use atelier_engine::store::conversations::{
     Conversation, ConversationEntry, MessageId, WordsSettings,
@@ -21,6 +22,8 @@ pub struct LanguageModel {
     pub title: String,
     /// How many tokens it can hold.
     pub context_tokens: u32,
+    /// What it needs, where that is known.
+    pub need: Option<LanguageNeed>,
 }
 
 /// Says what a job of this room is for.
@@ -143,6 +146,12 @@ impl WordsState {
         })
     }
 
+    /// Returns the conversations that jobs are writing into.
+    pub fn being_written(&self) -> impl Iterator<Item = &Conversation> {
+        let all = self.open.iter().chain(&self.held);
+        all.filter(|one| self.answering(&one.id).is_some())
+    }
+
     /// Tells whether the house writer is busy with the picture prompt.
     pub fn helps_prompt(&self) -> bool {
         self.jobs.iter().any(|(_, purpose)| *purpose == Purpose::Prompt)
@@ -156,6 +165,17 @@ impl WordsState {
             }
             _ => false,
         })
+    }
+
+    /// Returns the most memory that the next answer takes, in bytes.
+    pub fn needed_memory_bytes(&self) -> Option<u64> {
+        let need = self.model()?.need?;
+        let read = self.stats().map_or(0, |stats| stats.prompt_tokens + stats.written_tokens);
+        // A token is some four letters of English, and at most a letter elsewhere.
+        let said = self.draft.chars().count().div_ceil(2) as u32;
+        Some(
+            need.memory_bytes(read.saturating_add(said).saturating_add(self.settings().max_tokens)),
+        )
     }
 
     /// Returns what the latest answer of the branch that is shown took.

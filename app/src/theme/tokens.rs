@@ -183,6 +183,33 @@ pub fn voice_colour(voice: usize, is_dark: bool) -> Color32 {
     if is_dark { dark } else { light }
 }
 
+/// Colours of a spectrogram from silence to full scale, on dark and on light surfaces: the field, then
+/// the accent, then what stands out most.
+const SPECTRUM: [[Color32; 5]; 2] = [
+    [
+        DARK.field,
+        Color32::from_rgb(0x27, 0x2c, 0x52),
+        Color32::from_rgb(0x46, 0x61, 0xe6),
+        Color32::from_rgb(0x9d, 0xb2, 0xff),
+        Color32::from_rgb(0xff, 0xf4, 0xd6),
+    ],
+    [
+        LIGHT.field,
+        Color32::from_rgb(0xd5, 0xdc, 0xfb),
+        Color32::from_rgb(0x7d, 0x93, 0xf2),
+        Color32::from_rgb(0x32, 0x4c, 0xd2),
+        Color32::from_rgb(0x12, 0x1a, 0x44),
+    ],
+];
+
+/// Returns the colour of a level in a spectrogram, 0 (silence) to 1.
+pub fn spectrum_colour(level: f32, is_dark: bool) -> Color32 {
+    let stops = &SPECTRUM[usize::from(!is_dark)];
+    let place = level.clamp(0.0, 1.0) * (stops.len() - 1) as f32;
+    let stop = (place as usize).min(stops.len() - 2);
+    stops[stop].lerp_to_gamma(stops[stop + 1], place - stop as f32)
+}
+
 /// Returns the colours of a theme.
 pub fn of(theme: Theme) -> &'static Palette {
     match theme {

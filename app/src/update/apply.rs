@@ -6,15 +6,16 @@ use atelier_engine::EngineError;
 use atelier_engine::protocol::{Event, JobId, Live, Notice, Output, Partial, Picture, Stage};
 
 use super::sound::apply_sound;
+use super::sound_look::{apply_player, apply_sound_news};
 use super::trash::{find_picture, take_restored, take_restored_conversation, take_trash};
 use super::words_jobs::{apply_words, end_words, take_conversation, take_list};
-use super::{Effect, Incoming, LibraryNews, LibraryTask, file_name, say, say_error, show};
+use super::{Effect, Incoming, LibraryNews, LibraryTask, file_name, say, say_error, show, sound};
 use crate::i18n::Text;
 use crate::state::jobs::{model_of, short_name};
 use crate::state::words::Purpose;
 use crate::state::{
-    AppState, Entry, JobPhase, MessageKind, ModelStatus, Remedy, ResultId, Shown, StepsSeen,
-    Thumbnail,
+    AppState, Entry, JobPhase, MessageKind, ModelStatus, Recipe, Remedy, ResultId, Shown,
+    StepsSeen, Thumbnail,
 };
 
 /// Changes the state as a service reports.
@@ -33,6 +34,11 @@ pub fn apply(state: &mut AppState, incoming: Incoming) -> Vec<Effect> {
             Vec::new()
         }
         Incoming::Library(news) => apply_library(state, news),
+        Incoming::Sound(news) => apply_sound_news(state, news),
+        Incoming::Player(report) => {
+            apply_player(state, report);
+            Vec::new()
+        }
         Incoming::Tick => {
             state.messages.expire(state.jobs.clock_secs);
             Vec::new()
@@ -103,7 +109,10 @@ fn add_result(state: &mut AppState, picture: Picture) -> Option<ResultId> {
     // A picture comes twice, in its partial event and in the finished one.
     let known = state.history.entries.iter().find(|entry| match picture.result_id {
         Some(id) => entry.id == id,
-        None => entry.id < 0 && *entry.recipe == picture.recipe,
+        None => {
+            let recipe = entry.recipe.picture();
+            entry.id < 0 && recipe.is_some_and(|recipe| **recipe == picture.recipe)
+        }
     });
     if let Some(entry) = known {
         return Some(entry.id);
@@ -114,7 +123,7 @@ fn add_result(state: &mut AppState, picture: Picture) -> Option<ResultId> {
     });
     state.history.push_newest(Entry {
         id,
-        recipe: Arc::new(picture.recipe),
+        recipe: Recipe::Picture(Arc::new(picture.recipe)),
         file: picture.file,
         thumbnail: Thumbnail::Unknown,
     });
@@ -136,12 +145,12 @@ fn end_job(state: &mut AppState, ticket: u64, error: Option<&EngineError>) -> Ve
     let paints_on = state.jobs.first_picture().is_some();
     if state.canvas.shown == Shown::Live && !paints_on {
         let before = state.canvas.before.filter(|id| state.history.get(*id).is_some());
-        let fallback = before.or_else(|| state.history.entries.first().map(|entry| entry.id));
+        let fallback = before.or_else(|| state.history.newest_picture());
         effects.extend(show(state, fallback.map_or(Shown::Nothing, Shown::Result)));
     } else if error.is_none()
         && was_picture
         && paints_on
-        && state.history.entries.first().map(|e| e.id) == state.canvas.result()
+        && state.history.newest_picture() == state.canvas.result()
         && state.canvas.compare.is_none()
     {
         // The next job's preview follows on the newest picture; an older one is left in peace.
@@ -186,6 +195,7 @@ fn say_notice(state: &mut AppState, ticket: u64, notice: &Notice) {
         // A paragraph is a story, not a prompt: below its picture stands what was painted of it.
         Notice::UnknownWords { .. } if illustrates => return,
         // The line below the prompt says it already.
+        Notice::UnknownWords { words } if *words == state.sound.prompt.unknown => return,
         Notice::UnknownWords { words }
             if words.iter().all(|word| state.prompt.unknown.contains(word)) =>
         {
@@ -244,6 +254,9 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
         LibraryNews::Trash(items) => take_trash(state, items),
         LibraryNews::Restored(entry) => take_restored(state, *entry),
         LibraryNews::RestoredConversation(entry) => take_restored_conversation(state, entry),
+        LibraryNews::FreeMemory(free) => {
+            state.models.free_memory_bytes = free.max(state.models.free_memory_bytes);
+        }
         LibraryNews::Devices(devices) => state.models.devices = devices,
         LibraryNews::Results { entries, has_older } => {
             let first_time = !state.history.loaded;
@@ -251,12 +264,16 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
             state.history.awaits_older = false;
             state.history.has_older = has_older;
             state.history.merge(entries);
-            if first_time
-                && state.canvas.shown == Shown::Nothing
-                && let Some(newest) = state.history.entries.first().map(|entry| entry.id)
-            {
-                return show(state, Shown::Result(newest));
+            let mut effects = Vec::new();
+            if first_time {
+                if state.canvas.shown == Shown::Nothing
+                    && let Some(newest) = state.history.newest_picture()
+                {
+                    effects.extend(show(state, Shown::Result(newest)));
+                }
+                effects.extend(sound::reopen(state));
             }
+            return effects;
         }
         LibraryNews::Thumbnail(id, pixels) => {
             if let Some(entry) = state.history.entries.iter_mut().find(|entry| entry.id == id) {
@@ -265,10 +282,16 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
                 item.thumbnail = Thumbnail::Ready(pixels);
             }
         }
+        LibraryNews::Notes(id, sketch) => {
+            if let Some(entry) = state.history.entries.iter_mut().find(|entry| entry.id == id) {
+                entry.thumbnail = Thumbnail::Notes(sketch);
+            }
+        }
         LibraryNews::FileOf(id, file) => {
             if let Some(entry) = state.history.entries.iter_mut().find(|entry| entry.id == id) {
                 entry.file = Some(file);
             }
+            return sound::came_back(state, id);
         }
         LibraryNews::Picture(id, pixels) => {
             state.canvas.keep(id, pixels.clone());
@@ -281,6 +304,7 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
                 say(state, MessageKind::Done, Text::Copied);
                 return vec![Effect::CopyPicture(pixels)];
             }
+            return sound::picture_came(state, id);
         }
         LibraryNews::PictureLost(id, error) => {
             state.canvas.awaited.retain(|other| *other != id);

@@ -7,9 +7,10 @@ use atelier_engine::EngineError;
 use atelier_engine::protocol::{Event, JobId, Live, Pixels, Request};
 use atelier_engine::store::conversations::{Conversation, ConversationEntry, ConversationList};
 
+use super::{PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};
 use crate::state::{
-    DeviceEntry, Entry, LanguageModel, ModelInfo, RecipeOffer, ResultId, TrashId, TrashItem,
-    Unfinished,
+    DeviceEntry, Entry, LanguageModel, ModelInfo, NotesSketch, RecipeOffer, ResultId, TrashId,
+    TrashItem, Unfinished,
 };
 
 /// Asks a service for something.
@@ -32,6 +33,26 @@ pub enum Effect {
     SaveAs {
         /// The file to copy.
         from: PathBuf,
+        /// The name that is proposed.
+        name: String,
+    },
+    /// Asks where a text is to be saved, then saves it.
+    SaveText {
+        /// The text.
+        text: String,
+        /// The name that is proposed.
+        name: String,
+    },
+    /// Tells the player what to do.
+    Player(PlayerOrder),
+    /// Asks for work on sound.
+    Sound(SoundTask),
+    /// Asks which sound file is to be opened.
+    PickSound,
+    /// Asks where a piece is to be exported, then exports it.
+    ExportSound {
+        /// What is written.
+        export: Box<SoundExport>,
         /// The name that is proposed.
         name: String,
     },
@@ -112,6 +133,13 @@ pub enum LibraryTask {
         /// The copy.
         to: PathBuf,
     },
+    /// Writes a text.
+    WriteText {
+        /// The text.
+        text: String,
+        /// The file.
+        to: PathBuf,
+    },
     /// Moves the data folder.
     MoveData(PathBuf),
 }
@@ -143,6 +171,10 @@ pub enum Incoming {
     Progress(JobId, Live),
     /// The librarian answers.
     Library(LibraryNews),
+    /// Work on sound is done.
+    Sound(SoundNews),
+    /// The player says what it is doing.
+    Player(PlayerReport),
     /// Time has passed.
     Tick,
 }
@@ -182,6 +214,8 @@ pub enum LibraryNews {
     Restored(Box<Entry>),
     /// A conversation came back from the trash.
     RestoredConversation(ConversationEntry),
+    /// How much memory is free, in bytes, where the system says it.
+    FreeMemory(Option<u64>),
     /// The devices that are here.
     Devices(Vec<DeviceEntry>),
     /// Results, newest first.
@@ -193,6 +227,8 @@ pub enum LibraryNews {
     },
     /// A thumbnail.
     Thumbnail(ResultId, Arc<Pixels>),
+    /// The notes of a piece of music; none where the file does not have them.
+    Notes(ResultId, Arc<NotesSketch>),
     /// A picture.
     Picture(ResultId, Arc<Pixels>),
     /// The file of a result has another place.

@@ -4,7 +4,7 @@ use atelier_engine::protocol::{ModelRef, PictureRequest, Request, Role, WordsReq
 use atelier_engine::store::conversations::{Conversation, MessageId};
 
 use super::words_jobs::list_again;
-use super::{Effect, LibraryTask, ask, cancel, model_ref, say};
+use super::{Effect, LibraryTask, ask, cancel, model_ref, plain_name, say};
 use crate::action::{HelpAction, MessageAction, WordsAction};
 use crate::i18n::Text;
 use crate::state::blocks::{Block, blocks};
@@ -108,6 +108,13 @@ pub(super) fn update_words(state: &mut AppState, action: WordsAction) -> Vec<Eff
         WordsAction::Copy(text) => {
             say(state, MessageKind::Done, Text::TextCopied);
             return vec![Effect::CopyText(text)];
+        }
+        WordsAction::SaveAs => {
+            let Some(open) = words.open.as_ref().filter(|open| !open.messages.is_empty()) else {
+                return Vec::new();
+            };
+            let name = format!("{}.md", plain_name(&open.title(), "conversation"));
+            return vec![Effect::SaveText { text: open.to_markdown(), name }];
         }
         WordsAction::WantPicture(id) => {
             if !words.pictures.iter().any(|(other, _)| *other == id) {

@@ -10,6 +10,6 @@ mod timeline;
 pub use button::{Button, segmented};
 pub use field::{NumberField, field_label, slider_row, stepper, text_area, text_field};
 pub use layout::{card, details, elide, menu_frame, ring};
-pub use notes::{paint_notes, paint_waveform, pitch_range};
+pub use notes::{paint_notes, paint_sketch, paint_waveform, pitch_range};
 pub use shape::shape_button;
-pub use timeline::{Timeline, TimelineChange, clock, timeline_ui};
+pub use timeline::{Timeline, TimelineChange, clock, timeline_ui, x_of};

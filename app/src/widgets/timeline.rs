@@ -1,8 +1,8 @@
 //! A strip of time: a ruler, whatever is drawn below it, a selection and the play head.
 
 use egui::{
-    Align2, CornerRadius, CursorIcon, Key, Painter, Rect, Response, Role, Sense, Stroke,
-    StrokeKind, Ui, WidgetInfo, pos2, vec2,
+    Align2, CornerRadius, CursorIcon, EventFilter, Key, Painter, PointerButton, Rect, Response,
+    Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
 };
 
 use super::ring;
@@ -69,9 +69,15 @@ pub fn timeline_ui(
         );
         painter.rect_filled(chosen, CornerRadius::ZERO, colours.accent_soft);
     }
-    content(&painter.with_clip_rect(body), body, span);
+    // Lines of the ruler lie below what is looked at.
     ruler_ui(&painter, ruler, body, span, colours.text_weak, colours.line);
+    content(&painter.with_clip_rect(body), body, span);
     if let Some([from, to]) = timeline.selection_secs {
+        // Once more above it: a picture covers what lies below.
+        let chosen =
+            Rect::from_x_y_ranges(x_of(span, from, body)..=x_of(span, to, body), body.y_range());
+        let tint = colours.accent.gamma_multiply(0.14);
+        painter.rect_filled(chosen.intersect(body), CornerRadius::ZERO, tint);
         for edge in [from, to] {
             let x = x_of(span, edge, body);
             painter.vline(x, body.y_range(), Stroke::new(1.0, colours.accent));
@@ -91,7 +97,16 @@ pub fn timeline_ui(
     );
     ring(ui, rect, &response);
     let changes = changes(ui, &response, timeline, body);
-    response.on_hover_cursor(CursorIcon::Text).on_hover_text(timeline.hint);
+    if response.has_focus() {
+        // Said where the keyboard is, and not over what is looked at.
+        let font = Weight::Regular.font(size::TEXT_SMALL);
+        let galley = painter.layout(timeline.hint.to_owned(), font, colours.text, body.width());
+        let place = pos2(body.right() - galley.size().x - 8.0, body.top() + 6.0);
+        let ground = Rect::from_min_size(place, galley.size()).expand2(vec2(6.0, 3.0));
+        painter.rect_filled(ground, CornerRadius::same(size::RADIUS), colours.popup);
+        painter.galley(place, galley, colours.text);
+    }
+    response.on_hover_cursor(CursorIcon::Text);
     changes
 }
 
@@ -164,7 +179,12 @@ fn changes(
     let (span, total) = (timeline.span, timeline.total_secs);
     let width = f64::from(body.width().max(1.0));
     let at = |x: f32| span.secs_at(f64::from(x - body.left()) / width).clamp(0.0, total);
-    if response.dragged()
+    if response.dragged_by(PointerButton::Middle) || response.dragged_by(PointerButton::Secondary) {
+        let secs = -f64::from(response.drag_delta().x) / width * span.len_secs();
+        if secs != 0.0 {
+            changes.push(TimelineChange::Show(span.panned(secs, total)));
+        }
+    } else if response.dragged()
         && let Some(pointer) = response.interact_pointer_pos()
     {
         let start = ui.input(|input| input.pointer.press_origin()).unwrap_or(pointer);
@@ -190,6 +210,13 @@ fn changes(
         }
     }
     if response.has_focus() {
+        // Arrows go about in the sound and not to another widget.
+        let filter = EventFilter {
+            horizontal_arrows: true,
+            vertical_arrows: true,
+            ..EventFilter::default()
+        };
+        ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, filter));
         changes.extend(key_changes(ui, timeline));
     }
     changes
@@ -201,6 +228,7 @@ fn key_changes(ui: &Ui, timeline: Timeline<'_>) -> Vec<TimelineChange> {
     let head = timeline.play_head_secs.unwrap_or(0.0);
     let step = span.len_secs() / 50.0;
     let pressed = |key: Key| ui.input(|input| input.key_pressed(key));
+    let selects = ui.input(|input| input.modifiers.shift);
     let mut changes = Vec::new();
     for (key, secs) in [
         (Key::ArrowLeft, head - step),
@@ -209,7 +237,15 @@ fn key_changes(ui: &Ui, timeline: Timeline<'_>) -> Vec<TimelineChange> {
         (Key::End, total),
     ] {
         if pressed(key) {
-            changes.push(TimelineChange::Seek(secs.clamp(0.0, total)));
+            let secs = secs.clamp(0.0, total);
+            if selects {
+                // The end of the selection that the play head is at moves with it.
+                let [from, to] = timeline.selection_secs.unwrap_or([head, head]);
+                let kept = if (head - to).abs() <= (head - from).abs() { from } else { to };
+                let chosen = [kept.min(secs), kept.max(secs)];
+                changes.push(TimelineChange::Select(Some(chosen)));
+            }
+            changes.push(TimelineChange::Seek(secs));
         }
     }
     for (key, factor) in [(Key::ArrowUp, 1.5), (Key::ArrowDown, 1.0 / 1.5)] {

@@ -24,7 +24,27 @@ pub struct Loudness {
 /// # Errors
 /// [`EngineError::InvalidSetting`] when channels or sample rate are none that can be measured.
 pub fn measure(pcm: &Pcm) -> Result<Loudness, EngineError> {
-    let meter = meter(pcm, Mode::I | Mode::LRA | Mode::TRUE_PEAK)?;
+    measure_reporting(pcm, &mut || Ok(()))
+}
+
+/// Measures as [`measure`] does; `report` is asked once per second of sound, and ends the work by an
+/// error.
+///
+/// # Errors
+/// As [`measure`]; whatever `report` returns.
+pub fn measure_reporting(
+    pcm: &Pcm,
+    report: &mut dyn FnMut() -> Result<(), EngineError>,
+) -> Result<Loudness, EngineError> {
+    let mode = Mode::I | Mode::LRA | Mode::TRUE_PEAK;
+    let mut meter =
+        EbuR128::new(u32::from(pcm.channels), pcm.sample_rate_hz, mode).map_err(refused)?;
+    let channels = usize::from(pcm.channels.max(1));
+    let whole = &pcm.samples[..pcm.frames() * channels];
+    for second in whole.chunks((pcm.sample_rate_hz as usize).max(1) * channels) {
+        report()?;
+        meter.add_frames_f32(second).map_err(refused)?;
+    }
     let mut peak = 0.0_f64;
     for channel in 0..u32::from(pcm.channels) {
         peak = peak.max(meter.true_peak(channel).map_err(refused)?);

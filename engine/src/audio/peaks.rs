@@ -3,6 +3,9 @@
 //! The lowest level has one pair for each [`FRAMES_PER_PAIR`] frames, each level above one for two
 //! below; a question is answered from the coarsest level that is fine enough, and at its two edges
 //! from finer ones, so it takes time by its answers and not by the length of the sound.
+//!
+//! Every sample of an hour takes longer to read than a person should wait for a first sight, so there
+//! is a sketch: the same outline from one stretch in [`SKETCH_STRIDE`].
 
 use rayon::prelude::*;
 
@@ -10,6 +13,9 @@ use crate::protocol::Pcm;
 
 /// Frames that a pair of the lowest level stands for.
 pub const FRAMES_PER_PAIR: usize = 256;
+
+/// Of how many stretches a sketch looks at one.
+pub const SKETCH_STRIDE: usize = 16;
 
 /// Holds the least and the greatest sample of a stretch.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,6 +56,7 @@ pub struct Peaks {
     levels: Vec<Vec<Extent>>,
     frames: usize,
     channels: usize,
+    is_sketch: bool,
 }
 
 impl Peaks {
@@ -58,6 +65,27 @@ impl Peaks {
         let channels = usize::from(pcm.channels.max(1));
         let lowest: Vec<Extent> =
             pcm.samples.par_chunks(FRAMES_PER_PAIR * channels).map(Extent::of).collect();
+        Self::above(lowest, pcm, false)
+    }
+
+    /// Makes the outline from one stretch in [`SKETCH_STRIDE`], which stands for its neighbours: it
+    /// shows where a sound is loud and soft, and may miss a single peak.
+    pub fn sketch(pcm: &Pcm) -> Self {
+        let channels = usize::from(pcm.channels.max(1));
+        let stretch = FRAMES_PER_PAIR * channels;
+        let seen: Vec<Extent> = pcm
+            .samples
+            .par_chunks(stretch * SKETCH_STRIDE)
+            .map(|samples| Extent::of(&samples[..samples.len().min(stretch)]))
+            .collect();
+        let count = pcm.samples.len().div_ceil(stretch);
+        let lowest =
+            seen.into_iter().flat_map(|one| std::iter::repeat_n(one, SKETCH_STRIDE)).take(count);
+        Self::above(lowest.collect(), pcm, true)
+    }
+
+    fn above(lowest: Vec<Extent>, pcm: &Pcm, is_sketch: bool) -> Self {
+        let channels = usize::from(pcm.channels.max(1));
         let mut levels = vec![lowest];
         while let Some(last) = levels.last().filter(|last| last.len() > 1) {
             let next = last
@@ -66,7 +94,12 @@ impl Peaks {
                 .collect();
             levels.push(next);
         }
-        Self { levels, frames: pcm.frames(), channels }
+        Self { levels, frames: pcm.frames(), channels, is_sketch }
+    }
+
+    /// Tells whether it is a sketch, which an exact outline follows.
+    pub fn is_sketch(&self) -> bool {
+        self.is_sketch
     }
 
     /// Returns how many frames the sound has.
@@ -75,7 +108,7 @@ impl Peaks {
     }
 
     /// Returns the extents of `columns` equal stretches of the frames from `start` to `end`, exact to
-    /// the sample; a stretch without frames is 0. `pcm` is the sound that the outline was made of.
+    /// the sample unless it is a sketch; a stretch without frames is 0. `pcm` is the sound that the outline was made of.
     pub fn columns(&self, pcm: &Pcm, start: f64, end: f64, columns: usize) -> Vec<Extent> {
         let width = (end - start) / columns.max(1) as f64;
         let edge = |n: usize| (start + width * n as f64).floor().max(0.0) as usize;

@@ -1,5 +1,7 @@
 //! What frequencies a sound has over time, as a picture. For a worker: an hour takes a while.
 
+use std::ops::Range;
+
 use realfft::RealFftPlanner;
 
 use crate::error::EngineError;
@@ -46,6 +48,20 @@ pub fn spectrogram(
     plan: SpectrogramPlan,
     report: &mut dyn FnMut(u32, u32) -> Result<(), EngineError>,
 ) -> Result<Spectrogram, EngineError> {
+    spectrogram_of(pcm, 0..pcm.frames(), plan, report)
+}
+
+/// Computes the spectrogram of a stretch of frames, as [`spectrogram`] does of all: its columns are
+/// spread evenly over the stretch, and their windows reach beyond its edges.
+///
+/// # Errors
+/// As [`spectrogram`].
+pub fn spectrogram_of(
+    pcm: &Pcm,
+    stretch: Range<usize>,
+    plan: SpectrogramPlan,
+    report: &mut dyn FnMut(u32, u32) -> Result<(), EngineError>,
+) -> Result<Spectrogram, EngineError> {
     let SpectrogramPlan { columns, rows, window, is_logarithmic } = plan;
     let is_sane = (1..=16_384).contains(&columns)
         && (1..=4096).contains(&rows)
@@ -55,7 +71,7 @@ pub fn spectrogram(
         return Err(EngineError::invalid("spectrogram", "has a size that cannot be drawn"));
     }
     let channels = usize::from(pcm.channels.max(1));
-    let frames = pcm.frames();
+    let frames = stretch.len();
     let fft = RealFftPlanner::<f32>::new().plan_fft_forward(window);
     let hann: Vec<f32> = (0..window)
         .map(|n| {
@@ -73,7 +89,8 @@ pub fn spectrogram(
         if column % 64 == 0 {
             report(column as u32, columns as u32)?;
         }
-        let middle = ((column as f64 + 0.5) * frames as f64 / columns as f64) as usize;
+        let middle = (column as f64 + 0.5) * frames as f64 / columns as f64;
+        let middle = stretch.start + middle as usize;
         for (n, value) in input.iter_mut().enumerate() {
             let frame = (middle + n).checked_sub(window / 2);
             let samples = frame.and_then(|f| pcm.samples.get(f * channels..(f + 1) * channels));

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::estimate::LanguageNeed;
 use super::files::{Weights, hash, read_weights};
 use super::models::Models;
 use crate::error::EngineError;
@@ -66,6 +67,8 @@ pub struct LanguageEntry {
     pub context: usize,
     /// Whether it was made for conversations.
     pub can_chat: bool,
+    /// What it needs.
+    pub need: LanguageNeed,
 }
 
 fn embedded(name: &str) -> Option<&'static [u8]> {
@@ -149,6 +152,7 @@ fn describe(name: String, bytes: u64, gguf: &Gguf) -> LanguageEntry {
         licence: gguf.text("general.license").map(str::to_owned),
         context: gguf.whole(&format!("{family}.context_length")).unwrap_or(0),
         can_chat: gguf.text("tokenizer.chat_template").is_some(),
+        need: LanguageNeed::of(gguf, bytes),
         name,
         family,
         bytes,
@@ -207,6 +211,20 @@ impl LocatedFile {
                 embedded(&self.name).and_then(|bytes| Gguf::read(bytes, Path::new(&self.name)).ok())
             }
             FilePlace::File { path, .. } => read_header(path).map(|(_, gguf)| gguf),
+        }
+    }
+
+    /// Returns what the model needs; reads its header only.
+    pub fn need(&self) -> LanguageNeed {
+        match &self.place {
+            FilePlace::Embedded => {
+                let bytes = embedded(&self.name).unwrap_or_default();
+                LanguageNeed::of_file(bytes, Path::new(&self.name))
+            }
+            FilePlace::File { path, bytes, .. } => match read_header(path) {
+                Some((bytes, gguf)) => LanguageNeed::of(&gguf, bytes),
+                None => LanguageNeed::of_bytes(*bytes),
+            },
         }
     }
 

@@ -12,6 +12,12 @@ pub fn total_memory_bytes() -> Option<u64> {
     bytes_of(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")
 }
 
+/// Returns how much memory programs can still take without another one suffering, in bytes; `None`
+/// where the system does not say (anything but Linux).
+pub fn available_memory_bytes() -> Option<u64> {
+    bytes_of(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
+}
+
 /// Reads a line like `VmHWM:  512 kB` and returns bytes.
 fn bytes_of(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;

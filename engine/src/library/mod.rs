@@ -8,10 +8,10 @@ mod memory;
 mod models;
 
 pub use devices::{DeviceInfo, devices};
-pub use estimate::{Estimate, estimate};
+pub use estimate::{Estimate, LanguageNeed, estimate};
 pub use files::{Located, ModelFiles, Weights};
 pub use language::{HOUSE_COMPOSER, HOUSE_WRITER, LanguageEntry, LanguageFile, LocatedFile};
-pub use memory::{peak_memory_bytes, total_memory_bytes};
+pub use memory::{available_memory_bytes, peak_memory_bytes, total_memory_bytes};
 pub use models::{HOUSE_PICTURE, Models};
 
 #[cfg(test)]

@@ -46,6 +46,11 @@ impl<K: PartialEq, M> Residents<K, M> {
         std::mem::take(&mut self.gone)
     }
 
+    /// Returns how many bytes the models in memory hold.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.entries.iter().fold(0, |sum, entry| sum.saturating_add(entry.bytes))
+    }
+
     /// Lets every model go.
     pub(super) fn clear(&mut self) {
         self.entries.clear();

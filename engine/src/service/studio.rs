@@ -6,8 +6,8 @@ use super::Runner;
 use super::residents::Residents;
 use crate::error::EngineError;
 use crate::library::{
-    HOUSE_PICTURE, LanguageFile, Located, LocatedFile, ModelFiles, Models, devices,
-    total_memory_bytes,
+    HOUSE_PICTURE, LanguageFile, Located, LocatedFile, ModelFiles, Models, available_memory_bytes,
+    devices, total_memory_bytes,
 };
 use crate::models::house_picture::Lexicon;
 use crate::pipelines::picture::{self, PicturePipeline};
@@ -43,6 +43,8 @@ pub struct Studio {
     lexicon: Option<(Located, Arc<Lexicon>)>,
     /// What [`DeviceChoice::Auto`] means here, once it was asked for.
     fastest: Option<DeviceChoice>,
+    /// Says how much memory is free, where the system says it.
+    free_memory: fn() -> Option<u64>,
 }
 
 /// Is a model in memory: one arbiter keeps all kinds.
@@ -81,7 +83,25 @@ impl Studio {
             known_files: Vec::new(),
             lexicon: None,
             fastest: None,
+            free_memory: available_memory_bytes,
         }
+    }
+
+    /// Takes another source for how much memory is free, for tests.
+    #[must_use]
+    pub fn with_free_memory(self, free_memory: fn() -> Option<u64>) -> Self {
+        Self { free_memory, ..self }
+    }
+
+    /// Refuses a model that would not fit even alone, before any of it is read: a program that the
+    /// system ends for want of memory loses work.
+    fn check_room(&self, name: &str, needed_bytes: u64) -> Result<(), EngineError> {
+        let Some(free) = (self.free_memory)() else { return Ok(()) };
+        let free_bytes = free.saturating_add(self.residents.held_bytes());
+        if needed_bytes <= free_bytes {
+            return Ok(());
+        }
+        Err(EngineError::TooLarge { name: name.to_owned(), needed_bytes, free_bytes })
     }
 
     fn paint(
@@ -92,6 +112,7 @@ impl Studio {
         picture::validate(request)?;
         job.report(Live { stage: Stage::Loading, ..Live::default() })?;
         let located = self.models.locate(&request.model.name)?;
+        self.check_room(located.name(), located.weights_bytes().saturating_mul(UNPACKED))?;
         let (model, files) = self.known(&located, job)?;
         let device = self.device(request.device);
         let key = ResidentKey {
@@ -152,6 +173,7 @@ impl Studio {
         };
         // The packed copy of the matrices stands beside the quantized one.
         let bytes = located.bytes().saturating_mul(2);
+        self.check_room(located.name(), bytes)?;
         let resident = self.residents.get_or_load(key, bytes, || {
             let file = match file {
                 Some(file) => file,
@@ -192,6 +214,7 @@ impl Studio {
             device: choice,
         };
         let bytes = located.bytes().saturating_mul(2);
+        self.check_room(located.name(), bytes)?;
         let resident = self.residents.get_or_load(key, bytes, || {
             let file = match file {
                 Some(file) => file,
@@ -246,6 +269,7 @@ impl Studio {
         if let Some((_, hash)) = self.known_files.iter().find(|(known, _)| known == located) {
             return Ok((hash.clone(), None));
         }
+        self.check_room(located.name(), located.need().memory_bytes(0))?;
         let file = located.open(&mut || job.check())?;
         self.known_files.retain(|(known, _)| known.name() != located.name());
         self.known_files.push((located.clone(), file.sha256.clone()));

@@ -216,6 +216,23 @@ impl Conversation {
         self.leaf = Some(leaf);
     }
 
+    /// Returns the branch that is shown as a Markdown text: the title, then what was said by whom.
+    pub fn to_markdown(&self) -> String {
+        let mut text = format!("# {}\n", self.title());
+        if !self.system.trim().is_empty() {
+            text.push_str(&format!("\n> {}\n", self.system.trim().replace('\n', "\n> ")));
+        }
+        for message in self.branch().into_iter().filter(|message| !message.text.is_empty()) {
+            let by = match message.role {
+                Role::User => "You".to_owned(),
+                Role::Assistant if message.model.is_empty() => "Model".to_owned(),
+                Role::Assistant => message.model.clone(),
+            };
+            text.push_str(&format!("\n**{by}**\n\n{}\n", message.text.trim_end()));
+        }
+        text
+    }
+
     /// Tells whether the title or a message contains `words`, which are in lower case.
     pub fn contains(&self, words: &str) -> bool {
         self.own_title.to_lowercase().contains(words)

@@ -126,3 +126,18 @@ fn the_trash_lists_the_latest_deleted_first_and_deletes_nothing_else() {
     assert!(shelf.trashed().unwrap().is_empty());
     assert!(shelf.restore("c3").is_err());
 }
+
+#[test]
+fn a_conversation_becomes_a_text_of_the_branch_that_is_shown() {
+    let mut talk = Conversation::new("a".to_owned(), WordsSettings::default());
+    talk.system = "Be brief.\nBe kind.".to_owned();
+    let asked = talk.add(None, Role::User, "Tell of a fox".to_owned());
+    talk.add(Some(asked), Role::Assistant, "A fox ran.".to_owned());
+    let second = talk.add(Some(asked), Role::Assistant, "A fox slept.\n\nIt snowed.\n".to_owned());
+    if let Some(message) = talk.message_mut(second) {
+        message.model = "house-writer".to_owned();
+    }
+    let expected = "# Tell of a fox\n\n> Be brief.\n> Be kind.\n\n**You**\n\nTell of a fox\n\n\
+        **house-writer**\n\nA fox slept.\n\nIt snowed.\n";
+    assert_eq!(talk.to_markdown(), expected);
+}

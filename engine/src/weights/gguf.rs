@@ -207,6 +207,22 @@ impl Gguf {
         self.places.values().map(|place| place.bytes as u64).sum()
     }
 
+    /// Returns how many bytes all tensors have together once they are loaded: vectors and matrices
+    /// of 16 bits are widened to 32, the table of tokens and packed matrices stay as they are.
+    pub fn held_bytes(&self) -> u64 {
+        let held = |(name, place): (&String, &Place)| {
+            let values: u64 = place.shape.iter().map(|side| *side as u64).product();
+            let is_half = matches!(place.dtype, GgmlDType::F16 | GgmlDType::BF16);
+            let is_vector = place.shape.len() == 1;
+            if is_vector || (is_half && name != "token_embd.weight") {
+                values.saturating_mul(4)
+            } else {
+                place.bytes as u64
+            }
+        };
+        self.places.iter().map(held).fold(0, u64::saturating_add)
+    }
+
     /// Takes a tensor of this shape out of the bytes that the header was read from.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod llm;
 mod picture;
+mod player;
 mod sound;
 mod timeline;
 mod window;
@@ -26,6 +27,8 @@ enum What {
     Llm(llm::LlmArgs),
     /// Measures how fast music is composed and rendered
     Sound(sound::SoundArgs),
+    /// Measures whether the player keeps up while both cores are busy (Linux, two minutes)
+    Player(player::PlayerArgs),
     /// Measures the window's frames while pictures are painted
     Window(window::WindowArgs),
 }
@@ -37,6 +40,7 @@ impl BenchArgs {
             What::Picture(arguments) => arguments.json,
             What::Llm(arguments) => arguments.json,
             What::Sound(arguments) => arguments.json,
+            What::Player(arguments) => arguments.json,
             What::Window(arguments) => arguments.json,
         };
         if json { Voice::Json } else { Voice::Plain }
@@ -56,6 +60,7 @@ pub fn bench(
         What::Picture(arguments) => picture::bench(arguments, console, interrupt),
         What::Llm(arguments) => llm::bench(arguments, console, interrupt),
         What::Sound(arguments) => sound::bench(arguments, console, interrupt),
+        What::Player(arguments) => player::bench(arguments, console, interrupt),
         What::Window(arguments) => window::bench(arguments, console),
     }
 }

@@ -8,12 +8,15 @@ use cpal::{BufferSize, ErrorKind, FromSample, SampleFormat, SizedSample, StreamC
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::feeder::{Shared, Sink};
+use crate::state::Silence;
 
 /// The device's buffer, in thousandths of a second.
 const BUFFER_MILLIS: u32 = 20;
 
 /// What the ring holds, in thousandths of a second: what a busy machine may keep the feeder waiting.
-const RING_MILLIS: u32 = 80;
+/// With 80 a device that takes its first buffers at once, 100 in all, found it empty (`atelier bench
+/// player`); with more, a key would be answered late.
+const RING_MILLIS: u32 = 200;
 
 /// Holds an open device.
 pub(super) struct Device {
@@ -25,13 +28,10 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// Opens the system's usual output; an error says in a sentence why there is none.
-    pub(super) fn open(shared: &Arc<Shared>) -> Result<Self, String> {
-        let device = cpal::default_host()
-            .default_output_device()
-            .ok_or("There is no sound device; connect one, or save the sound to a file")?;
-        let refused = |error: cpal::Error| format!("The sound device cannot be used: {error}");
-        let usual = device.default_output_config().map_err(refused)?;
+    /// Opens the system's usual output; an error says why there is none.
+    pub(super) fn open(shared: &Arc<Shared>) -> Result<Self, Silence> {
+        let device = cpal::default_host().default_output_device().ok_or(Silence::NoDevice)?;
+        let usual = device.default_output_config().map_err(|error| refused(&error))?;
         let config = StreamConfig {
             buffer_size: BufferSize::Fixed(usual.sample_rate() * BUFFER_MILLIS / 1000),
             ..usual.config()
@@ -42,7 +42,7 @@ impl Device {
             SampleFormat::I32 => Self::start::<i32>(&device, config, shared),
             SampleFormat::U16 => Self::start::<u16>(&device, config, shared),
             SampleFormat::U8 => Self::start::<u8>(&device, config, shared),
-            other => Err(format!("The sound device wants {other}, which is not made here")),
+            other => Err(Silence::Format(other.to_string())),
         };
         // Some devices choose their buffers themselves.
         open(config).or_else(|_| open(usual.config()))
@@ -52,8 +52,7 @@ impl Device {
         device: &cpal::Device,
         config: StreamConfig,
         shared: &Arc<Shared>,
-    ) -> Result<Self, String> {
-        let refused = |error: cpal::Error| format!("The sound device cannot be used: {error}");
+    ) -> Result<Self, Silence> {
         let rate_hz = config.sample_rate;
         let (ring, frames) = RingBuffer::new((rate_hz * RING_MILLIS / 1000) as usize);
         let lost = Arc::new(Mutex::new(None));
@@ -63,6 +62,7 @@ impl Device {
             frames,
             channels: usize::from(config.channels.max(1)),
             has_begun: false,
+            is_raised: false,
             shared: shared.clone(),
         };
         let stream = device
@@ -81,9 +81,17 @@ impl Device {
                 },
                 None,
             )
-            .map_err(refused)?;
-        stream.play().map_err(refused)?;
+            .map_err(|error| refused(&error))?;
+        stream.play().map_err(|error| refused(&error))?;
         Ok(Self { ring, rate_hz, lost, _stream: stream })
+    }
+}
+
+fn refused(error: &cpal::Error) -> Silence {
+    match error.kind() {
+        // Some systems name a device that is not there.
+        ErrorKind::DeviceNotAvailable => Silence::NoDevice,
+        _ => Silence::Refused(error.to_string().trim_end_matches('.').to_owned()),
     }
 }
 
@@ -114,11 +122,16 @@ struct Output {
     frames: Consumer<[f32; 2]>,
     channels: usize,
     has_begun: bool,
+    /// Whether the thread was asked to run before others.
+    is_raised: bool,
     shared: Arc<Shared>,
 }
 
 impl Output {
     fn fill<T: SizedSample + FromSample<f32>>(&mut self, out: &mut [T]) {
+        if !std::mem::replace(&mut self.is_raised, true) {
+            super::priority::raise();
+        }
         for frame in out.chunks_mut(self.channels) {
             let [left, right] = match self.frames.pop() {
                 Ok(frame) => {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use atelier_engine::audio::resample::StereoStream;
 
 use super::deck::{Command, Deck};
+use crate::state::Silence;
 
 /// How long the thread sleeps between two looks at the ring.
 const PAUSE: Duration = Duration::from_millis(4);
@@ -33,7 +34,7 @@ pub(super) struct Shared {
     pub is_playing: AtomicBool,
     pub heard_frame: AtomicU64,
     pub underruns: AtomicU64,
-    pub silent_because: Mutex<Option<String>>,
+    pub silent_because: Mutex<Option<Silence>>,
 }
 
 /// Takes frames: a device, or a clock where there is none.
@@ -83,19 +84,20 @@ impl Sink for Clock {
     }
 }
 
-fn open_device(shared: &std::sync::Arc<Shared>) -> Result<Box<dyn Sink>, String> {
+fn open_device(shared: &std::sync::Arc<Shared>) -> Result<Box<dyn Sink>, Silence> {
     #[cfg(feature = "audio-out")]
     return super::device::Device::open(shared).map(|device| Box::new(device) as Box<dyn Sink>);
     #[cfg(not(feature = "audio-out"))]
     {
         let _ = shared;
-        Err("This program was built without sound output".to_owned())
+        Err(Silence::NotBuilt)
     }
 }
 
 /// Feeds until it is told to end.
 pub(super) fn run(orders: &Receiver<Order>, shared: &std::sync::Arc<Shared>) {
-    let say = |reason: Option<String>| {
+    super::priority::raise();
+    let say = |reason: Option<Silence>| {
         *shared.silent_because.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     };
     let open = || match open_device(shared) {

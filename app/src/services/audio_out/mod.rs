@@ -8,6 +8,7 @@ pub mod deck;
 #[cfg(feature = "audio-out")]
 mod device;
 mod feeder;
+pub(crate) mod priority;
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
@@ -20,6 +21,8 @@ use atelier_engine::protocol::Pcm;
 use deck::Command;
 use feeder::{Order, Shared};
 
+use crate::state::Silence;
+
 /// Says what the player is doing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PlayerStatus {
@@ -30,7 +33,7 @@ pub struct PlayerStatus {
     /// How long the sound is, in seconds; 0 without one.
     pub duration_secs: f64,
     /// Why nothing is heard although it plays; `None` when all is well.
-    pub silent_because: Option<String>,
+    pub silent_because: Option<Silence>,
     /// How often the device found too few frames.
     pub underruns: u64,
 }

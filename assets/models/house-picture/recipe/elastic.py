@@ -18,10 +18,20 @@ import torch
 import torch.multiprocessing as mp
 
 
+def has_bf16(dev):
+    """Whether bfloat16 is fast on a device; a processor without it takes many times as long as for float32."""
+    return dev == "cuda" or bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+def autocast(dev):
+    """bfloat16 products where they are fast, float32 elsewhere."""
+    return torch.autocast(dev, torch.bfloat16, enabled=has_bf16(dev))
+
+
 def newton_schulz(g):
-    """Nearest orthogonal matrices of g [k,rows,cols], approximately, in bfloat16."""
+    """Nearest orthogonal matrices of g [k,rows,cols], approximately, in bfloat16 where that is fast."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = g.bfloat16()
+    x = g.bfloat16() if has_bf16(g.device.type) else g
     tall = x.shape[1] > x.shape[2]
     if tall:
         x = x.transpose(1, 2)

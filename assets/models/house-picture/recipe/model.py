@@ -22,7 +22,7 @@ PATCH = 2  # latent cells per transformer token, each way
 class Config:
     """Sizes of all three networks; written to config.json with the latent statistics."""
 
-    version: int = 1
+    version: int = 3
     encoder: str = "area4"
     prediction: str = "x0"
     latent_channels: int = 48
@@ -39,10 +39,12 @@ class Config:
     time_freqs: int = 128
     pos_freqs: int = 8
     rope_base: float = 100.0
-    sketch_first: int = 128  # ids from here on are concepts and have a sketch
-    sketch_side: int = 4  # a sketch is a grid of side x side codes
-    sketch_width: int = 32  # numbers in a code
-    sketch_max: int = 3  # how many of a prompt's concepts bring their sketch
+    sketch_first: int = 128  # ids from here on are concepts and have a sketch for each style
+    sketch_side: int = 8  # a sketch is a grid of side x side codes
+    sketch_width: int = 40  # numbers in a code
+    sketch_max: int = 3  # how many sketches a prompt brings at most
+    style_ids: list = field(default_factory=lambda: [95, 96])  # the first is meant where none is named
+    layouts: dict = field(default_factory=dict)  # id -> boxes [dx, dy, side], see `layout`
     mend: int = 0  # width of the net that mends the seams between tokens; 0 for none
     latent_mean: list = field(default_factory=lambda: [0.3] * 48)
     latent_std: list = field(default_factory=lambda: [0.5] * 48)
@@ -150,22 +152,31 @@ def rope_tables(h, w, base, lead, device=None):
 
 
 def rotate(x, cos, sin):
-    """Turns x [b, heads, n, 64] by the tables [n, 32]."""
+    """Turns x [b, heads, n, 64] by the tables [n, 32] or [b, 1, n, 32]."""
     b, k, n, _ = x.shape
     x = x.reshape(b, k, n, 2, 2, 16)  # half (y, x); first or second of the pair; pair
-    c = cos.reshape(n, 2, 16)
-    s = sin.reshape(n, 2, 16)
+    c = cos.unflatten(-1, (2, 16))
+    s = sin.unflatten(-1, (2, 16))
     u, v = x[..., 0, :], x[..., 1, :]
     return torch.stack([u * c - v * s, u * s + v * c], dim=-2).reshape(b, k, n, 64)
 
 
-def attention(x, m, heads, cos, sin, mask):
-    """Joint attention over x [b,n,D]; m holds qkv, q_norm, k_norm, out."""
+def attention(x, m, heads, cos, sin, mask, memory=None):
+    """Joint attention over x [b,n,D]; m holds qkv, q_norm, k_norm, out.
+
+    `memory` is (cells [b,c,D], cosines, sines): more keys and values, before those of x, made by
+    the same matrix; nothing is asked for them.
+    """
     b, n, d = x.shape
     q, k, v = m.qkv(x).reshape(b, n, 3, heads, 64).permute(2, 0, 3, 1, 4).unbind(0)
     q, k = rms(q, m.q_norm), rms(k, m.k_norm)
     if cos is not None:
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+    if memory is not None:
+        cells, c, s = memory
+        mk, mv = F.linear(cells, m.qkv.weight[d:]).reshape(b, -1, 2, heads, 64).permute(2, 0, 3, 1, 4).unbind(0)
+        k = torch.cat([rotate(rms(mk, m.k_norm), c, s), k], 2)
+        v = torch.cat([mv, v], 2)
     # Written out, because on a CPU these short sequences run 2.6 times as fast forwards and
     # backwards as through scaled_dot_product_attention.
     a = (q.to(v.dtype) @ k.to(v.dtype).transpose(2, 3)).float() * 64**-0.5
@@ -205,17 +216,14 @@ class TextBlock(Mixer):
 
 
 class TextEncoder(nn.Module):
-    """Token ids [b,t], their number [b], sketched places [b,k] -> states, mask, pooled mean.
+    """Token ids [b,t], their number [b], places of sketched concepts [b,k], style [b] -> Text.
 
     A row with no token at all stands for the empty prompt: it becomes the one learnt `null`
     vector at position 0 (the position embedding is added to it too), with length 1.
 
-    A concept (an id from `sketch_first` on) also brings its sketch: side*side codes, learnt like
-    the token table and started from the principal components of the concept's drawings, each
-    with the embedding of its cell and the state of the concept's own token, so that colour and
-    place go with it.  `places` [b,k] says where in `ids` the first concepts stand, -1 for none.
-    States are [b, t + k*side*side, D]; the mask says which are in use; the mean is over the
-    tokens in use alone.
+    A concept (an id from `sketch_first` on) also brings its sketch in the prompt's style:
+    side*side codes, learnt like the token table and started from the principal components of the
+    concept's drawing.  `places` [b,k] says where in `ids` their concepts stand, -1 for none.
     """
 
     def __init__(self, cfg):
@@ -229,9 +237,9 @@ class TextEncoder(nn.Module):
             TextBlock(d, cfg.heads, cfg.mlp) for _ in range(cfg.text_blocks)
         )
         self.norm = nn.Parameter(torch.ones(d))
-        self.sketch = Sketch(cfg.vocab - cfg.sketch_first, cells, cfg.sketch_width, d)
+        self.sketch = Sketch(cfg.vocab - cfg.sketch_first, len(cfg.style_ids), cells, cfg.sketch_width, d)
 
-    def forward(self, ids, n, places):
+    def forward(self, ids, n, places, style):
         b, t = ids.shape
         x = F.embedding(ids, self.tok)
         x = torch.where((n == 0)[:, None, None], self.null, x) + self.pos[:t]
@@ -244,28 +252,112 @@ class TextEncoder(nn.Module):
         there = places.clamp(min=0)
         concept = (ids.gather(1, there) - self.cfg.sketch_first).clamp(min=0)
         own = x.gather(1, there[..., None].expand(-1, -1, x.shape[-1]))
-        cells = (self.sketch(concept) + own[:, :, None]).flatten(1, 2)
-        used = (places >= 0).repeat_interleave(self.cfg.sketch_side**2, 1)
-        return torch.cat([x, cells.float()], 1), torch.cat([ok, used], 1), mean
+        used = places >= 0
+        code = self.sketch.code[concept, style[:, None]] * used[..., None, None]
+        return Text(x, ok, mean, code, self.sketch(code, own).flatten(1, 2), used)
+
+
+@dataclass
+class Text:
+    """What the transformer reads of a prompt."""
+
+    states: torch.Tensor  # [b,t,D]
+    ok: torch.Tensor  # [b,t], which of them are in use
+    mean: torch.Tensor  # [b,D], over those in use
+    code: torch.Tensor  # [b,k,cells,code width]; zero where there is no sketch
+    cells: torch.Tensor  # [b,k*cells,D]
+    used: torch.Tensor  # [b,k], which sketches there are
 
 
 class Sketch(nn.Module):
-    """Concept numbers [b,k] -> [b,k,cells,D]: what a thing looks like, cell by cell."""
+    """What a thing looks like, cell by cell: codes [concepts,styles,cells,width] and their states.
 
-    def __init__(self, concepts, cells, width, d):
+    A cell's state is its code, widened, with the embedding of the cell and the state of the
+    concept's own token, so that the colour goes with it; it is normalised.
+    """
+
+    def __init__(self, concepts, styles, cells, width, d):
         super().__init__()
-        self.code = nn.Parameter(torch.randn(concepts, cells, width))
+        self.code = nn.Parameter(torch.randn(concepts, styles, cells, width))
         self.inp = nn.Linear(width, d, bias=False)
+        nn.init.normal_(self.inp.weight, std=width**-0.5)
         self.pos = nn.Parameter(torch.randn(cells, d) * 0.3)
 
-    def forward(self, concept):
-        return self.inp(self.code[concept]) + self.pos
+    def forward(self, code, own):
+        return rms(self.inp(code) + self.pos + own[:, :, None])
 
 
-def sketched(ids, cfg, k):
-    """Token lists -> places [b,k] of each one's first k concepts, -1 where there are fewer."""
-    rows = [[i for i, v in enumerate(r) if int(v) >= cfg.sketch_first][:k] for r in ids]
-    return torch.tensor([r + [-1] * (k - len(r)) for r in rows], dtype=torch.long).reshape(len(rows), k)
+def layout(ids, cfg):
+    """The sketches of a list of ids: [(place in ids, dx, dy, side)], at most `sketch_max`.
+
+    A box is where the composer of the training pictures puts a thing on the average, in units of
+    `unit(height, width)`, counted from the middle of the width and 0.52 of the height.  One
+    concept alone has the boxes that a size or a count among the ids gives it (a count: one box
+    for each), else those of id 0; of several, the first two have the boxes of the first relation
+    among the ids (else of "and", 90), a third that of id 0.
+    """
+    at = [i for i, v in enumerate(ids) if v >= cfg.sketch_first][: cfg.sketch_max]
+    table = cfg.layouts
+    keys = [str(v) for v in ids if str(v) in table]
+    if len(at) == 1:
+        boxes = next((table[k] for k in keys if int(k) > 90), table["0"])
+        return [(at[0], *b) for b in boxes]
+    boxes = next((table[k] for k in keys if int(k) <= 90), table["90"])
+    return [(p, *b) for p, b in zip(at, boxes + table["0"])]
+
+
+def unit(h, w):
+    """What the composer measures sizes against, in pixels."""
+    return math.sqrt(h * w) * (1.0 if h == w else 0.86)
+
+
+def sketched(ids, cfg, k, styles=None):
+    """Lists of ids -> (places [b,k], boxes [b,k,3], style [b]); `styles` overrides the ids' own."""
+    places, boxes, style = [], [], []
+    for i, row in enumerate(ids):
+        row = [int(v) for v in row if int(v)]
+        found = layout(row, cfg)[:k]
+        places.append([f[0] for f in found] + [-1] * (k - len(found)))
+        boxes.append([f[1:] for f in found] + [(0.0, 0.0, 1.0)] * (k - len(found)))
+        named = next((cfg.style_ids.index(v) for v in row if v in cfg.style_ids), 0)
+        style.append(named if styles is None else int(styles[i]))
+    return (torch.tensor(places, dtype=torch.long).reshape(len(places), k),
+            torch.tensor(boxes, dtype=torch.float32).reshape(len(places), k, 3), torch.tensor(style))
+
+
+def edges(boxes, h, w):
+    """Boxes [b,k,3] in a picture of h x w latent cells -> left, top, size [b,k] in latent cells."""
+    m = unit(h * DOWN, w * DOWN) / DOWN
+    side = boxes[..., 2] * m
+    return w / 2 + boxes[..., 0] * m - side / 2, h * 0.52 + boxes[..., 1] * m - side / 2, side
+
+
+def hint(code, boxes, side, h, w):
+    """Codes [b,k,side*side,c] laid into their boxes -> [b, h/2*w/2, 4c], bilinear, summed over k.
+
+    At the middle of every latent cell; a token's numbers are ordered (code, row, column).
+    """
+    x0, y0, s = (v[..., None, None] for v in edges(boxes, h, w))
+    cell = torch.arange(side, dtype=torch.float32, device=code.device)
+    mid = lambda n: torch.arange(n, dtype=torch.float32, device=code.device)[:, None] + 0.5
+    wy = (1 - ((mid(h) - y0) / s * side - 0.5 - cell).abs()).clamp(min=0)  # [b,k,h,side]
+    wx = (1 - ((mid(w) - x0) / s * side - 0.5 - cell).abs()).clamp(min=0)
+    grid = code.unflatten(2, (side, side))
+    return patchify(torch.einsum("bkhy,bkyxc,bkwx->bchw", wy, grid, wx))
+
+
+def cell_angles(boxes, side, h, w, base):
+    """Cosine and sine tables [b,1,k*cells,32] of `rope_tables` for the cells of boxes [b,k,3]."""
+    x0, y0, s = (v[..., None] for v in edges(boxes, h, w))
+    mid = (torch.arange(side, dtype=torch.float32, device=boxes.device) + 0.5) / side
+    f = base ** (-torch.arange(16, dtype=torch.float32, device=boxes.device) / 16)
+    y = (y0 + mid * s) / PATCH - h / PATCH / 2
+    x = (x0 + mid * s) / PATCH - w / PATCH / 2
+    ay = y[:, :, :, None, None] * f
+    ax = x[:, :, None, :, None] * f
+    shape = (*y.shape, side, 16)
+    a = torch.cat([ay.expand(shape), ax.expand(shape)], -1).flatten(1, 3)[:, None]
+    return a.cos(), a.sin()
 
 
 def valid(n, t):
@@ -283,9 +375,9 @@ class Block(Mixer):
         super().__init__(d, heads, mlp)
         self.table = nn.Parameter(torch.zeros(6, d))
 
-    def forward(self, x, mod, cos, sin, mask):
+    def forward(self, x, mod, cos, sin, mask, memory):
         s1, c1, g1, s2, c2, g2 = (mod + self.table)[:, :, None, :].unbind(1)
-        x = x + g1 * attention(rms(x) * (1 + c1) + s1, self, self.heads, cos, sin, mask)
+        x = x + g1 * attention(rms(x) * (1 + c1) + s1, self, self.heads, cos, sin, mask, memory)
         return x + g2 * self.mlp(rms(x) * (1 + c2) + s2)
 
 
@@ -340,7 +432,9 @@ class Mend(nn.Module):
 class FlowTransformer(nn.Module):
     """The clean latent x0 [b,C,h,w] as guessed from a noisy one at time s [b].
 
-    Given text states [b,t,D], their mask and mean.  The noisy latent is (1-s)*x0 + s*noise.
+    Given a `Text` and the boxes [b,k,3] of its sketches.  A sketch is read in two ways: laid into
+    its box and added to the tokens there (`hint`), and by attention, as keys and values that turn
+    with the places of its cells.  The noisy latent is (1-s)*x0 + s*noise.
     """
 
     def __init__(self, cfg):
@@ -349,6 +443,7 @@ class FlowTransformer(nn.Module):
         d = cfg.width
         c = cfg.latent_channels * PATCH * PATCH
         self.x_in = nn.Linear(c, d)
+        self.hint = nn.Linear(4 * cfg.sketch_width, d, bias=False)
         self.place = nn.Linear(4 * cfg.pos_freqs, d, bias=False)
         self.time1 = nn.Linear(2 * cfg.time_freqs, d)
         self.time2 = nn.Linear(d, d)
@@ -361,21 +456,27 @@ class FlowTransformer(nn.Module):
         for m in (self.ada, self.final_ada, self.final):
             nn.init.zeros_(m.weight)
             nn.init.zeros_(m.bias)
+        nn.init.zeros_(self.hint.weight)
 
-    def forward(self, z, s, text, ok, mean):
+    def forward(self, z, s, text, boxes):
         cfg = self.cfg
         b, _, h, w = z.shape
-        t = text.shape[1]
+        t = text.states.shape[1]
         gh, gw = h // PATCH, w // PATCH
         x = self.x_in(patchify(z)) + self.place(place_features(gh, gw, cfg.pos_freqs, z.device))
-        c = self.time2(F.silu(self.time1(time_features(s, cfg.time_freqs)))) + self.pool(mean)
+        memory, seen = None, text.ok
+        if text.used.shape[1]:
+            x = x + self.hint(hint(text.code, boxes, cfg.sketch_side, h, w))
+            memory = text.cells, *cell_angles(boxes, cfg.sketch_side, h, w, cfg.rope_base)
+            seen = torch.cat([text.used.repeat_interleave(cfg.sketch_side**2, 1), seen], 1)
+        c = self.time2(F.silu(self.time1(time_features(s, cfg.time_freqs)))) + self.pool(text.mean)
         c = F.silu(c)
         mod = self.ada(c).float().unflatten(1, (6, -1))
-        x = torch.cat([text, x], 1).float()
-        mask = torch.cat([ok, ok.new_ones(b, gh * gw)], 1)[:, None, None, :]
+        x = torch.cat([text.states, x], 1).float()
+        mask = torch.cat([seen, seen.new_ones(b, gh * gw)], 1)[:, None, None, :]
         cos, sin = rope_tables(gh, gw, cfg.rope_base, t, z.device)
         for m in self.blocks:
-            x = m(x, mod, cos, sin, mask)
+            x = m(x, mod, cos, sin, mask, memory)
         shift, scale = self.final_ada(c).float()[:, None, :].chunk(2, dim=-1)
         x = self.final(rms(x[:, t:]) * (1 + scale) + shift)
         x = unpatchify(x.float(), h, w)
@@ -390,8 +491,8 @@ class Painter(nn.Module):
         self.text = TextEncoder(cfg)
         self.dit = FlowTransformer(cfg)
 
-    def forward(self, z, s, ids, n, places):
-        return self.dit(z, s, *self.text(ids, n, places))
+    def forward(self, z, s, ids, n, places, boxes, style):
+        return self.dit(z, s, self.text(ids, n, places, style), boxes)
 
 
 @torch.no_grad()
@@ -403,18 +504,19 @@ def sample(painter, ids, n, noise, steps=20, guidance=3.0, shift=1.0):
     empty + guidance*(full - empty); the velocity is v = (x_s - x0) / s.
     """
     b = noise.shape[0]
-    places = sketched(ids.tolist(), painter.text.cfg, painter.text.cfg.sketch_max)
-    full = painter.text(ids, n, places[:, : int((places >= 0).sum(1).max())].to(ids.device))
+    places, boxes, style = (v.to(ids.device) for v in sketched(ids.tolist(), painter.text.cfg, painter.text.cfg.sketch_max))
+    k = int((places >= 0).sum(1).max())
+    full, boxes = painter.text(ids, n, places[:, :k], style), boxes[:, :k]
     zero = torch.zeros_like(n)
-    empty = painter.text(ids[:, :1], zero, zero.new_zeros(b, 0))
+    empty = painter.text(ids[:, :1], zero, zero.new_zeros(b, 0), zero)
     u = 1 - torch.arange(steps + 1, dtype=torch.float64) / steps
     times = (shift * u / (1 + (shift - 1) * u)).tolist()
     z = noise
     for now, after in zip(times, times[1:]):
         s = torch.full((b,), now, device=z.device)
-        x0 = painter.dit(z, s, *full)
+        x0 = painter.dit(z, s, full, boxes)
         if guidance != 1:
-            e = painter.dit(z, s, *empty)
+            e = painter.dit(z, s, empty, boxes[:, :0])
             x0 = e + guidance * (x0 - e)
         z = z + (z - x0) / now * (after - now)
     return z

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from elastic import autocast
 from export import weights
 from lexicon import Lexicon
 from model import Config, Decoder, Painter, sample, thumbnail
@@ -40,7 +41,7 @@ def main():
     n = torch.tensor([len(t) for t in toks])
     ids = torch.tensor([t + [0] * (10 - len(t)) for t in toks])
     noise = torch.randn(len(toks), 48, 16, 16, generator=torch.Generator().manual_seed(5))
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast("cpu"):
         z = sample(painter, ids, n, noise, args.steps, args.guidance, args.shift).float()
     out = dec(thumbnail(z, cfg).clamp(-1, 1)).clamp(-1, 1) if (args.work / "dec.pt").exists() else torch.nn.functional.interpolate(thumbnail(z, cfg).clamp(-1, 1), scale_factor=4, mode="bilinear")
     a = ((out + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()

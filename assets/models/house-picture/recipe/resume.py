@@ -1,6 +1,6 @@
 """Makes checkpoints to go on from out of the shipped weights.
 
-    python resume.py --work work            # writes dit.pt and dec.pt where they are missing
+    python resume.py --data DATA --work work            # writes dit.pt and dec.pt where they are missing
 
 The shipped file has 8 bits and no state of the optimiser, so training warms up again.  What the
 configuration has and the shipped file has not (the mending net) starts as it would in a new model.
@@ -14,11 +14,13 @@ import torch
 import elastic
 from export import dequantise
 from model import Config, Decoder, Painter
+from sketch import codes
 from train_dit import muon
 
 
 def main():
     p = argparse.ArgumentParser()
+    p.add_argument("--data", type=Path, required=True)
     p.add_argument("--work", type=Path, required=True)
     p.add_argument("--model", type=Path, default=Path(__file__).resolve().parents[1])
     p.add_argument("--config", type=Path, default=Path(__file__).with_name("config.json"))
@@ -34,10 +36,12 @@ def main():
         if (args.work / file).exists():
             continue
         named = dict(model.named_parameters())
-        new = [k for k in named if lead + k not in old]
+        new = [k for k, v in named.items() if lead + k not in old or old[lead + k].shape != v.shape]
         for k, v in named.items():
-            if lead + k in old:
+            if k not in new:
                 v.data.copy_(old[lead + k])
+        if "text.sketch.code" in new:
+            named["text.sketch.code"].data.copy_(codes(args.data, args.work, cfg))
         print(file, "starts anew:", new or "nothing", flush=True)
         elastic.Shared(model, rule).save(args.work / file)
 

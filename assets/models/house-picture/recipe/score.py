@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 import judge as judging
+from elastic import autocast
 from export import load
 from model import encode, sample, thumbnail
 from scenes import Composer
@@ -46,7 +47,7 @@ def draw(cfg, dec, painter, todo, steps, guidance, shift, seed=0, batch=25):
         n = torch.tensor([len(x) for x in part])
         ids = torch.tensor([x + [0] * (int(n.max()) - len(x)) for x in part])
         noise = torch.randn(len(part), cfg.latent_channels, 16, 16, generator=gen)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast("cpu"):
             z = sample(painter, ids, n, noise, steps, guidance, shift).float()
             y = dec(thumbnail(z, cfg).clamp(-1, 1)).float()
         out.append(((y.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
@@ -108,8 +109,8 @@ def main():
     if args.sweep:
         todo = prompts(comp, args.n, 5)
         want = judging.labels([s for s, _, _ in todo])
-        for shift in (4.0,):
-            for g in (1.5, 2.5, 4.0):
+        for shift in (4.0, 6.0):
+            for g in (1.5, 2.0, 3.0, 4.0):
                 pics, sec = draw(cfg, dec, painter, [t[2] for t in todo], 20, g, shift)
                 print("shift", shift, "guidance", g, shares(verdict(judge, pics, want)[0]), f"{sec:.0f} s", flush=True)
         return

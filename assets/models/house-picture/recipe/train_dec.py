@@ -126,7 +126,7 @@ def worker(rank, shared, args):
     while not shared.stop.value:
         w.pull()
         x = next(make)
-        with torch.autocast(dev, torch.bfloat16):
+        with elastic.autocast(dev):
             y = dec(damage(F.avg_pool2d(x, 4))).float()
         loss, mse = loss_fn(y, x)
         loss.backward()

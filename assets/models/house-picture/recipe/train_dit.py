@@ -24,10 +24,10 @@ import torch.multiprocessing as mp
 import elastic
 from lexicon import CONCEPT0, Lexicon, read_concepts
 from make_scenes import CAPTIONS
-from model import Config, Painter, sketched
+from model import Config, Painter, layout, sketched
 from scenes import SHAPES, Composer
 
-RARE = 0.15
+RARE = 0.5  # share of the scenes with an uncommon thing that are taken
 NATURAL = 0.6  # share of the scenes without a recoloured thing that are taken
 PLACES = 8  # tokens a training caption may have; the few longer ones are skipped
 
@@ -67,12 +67,13 @@ class Ring:
         self.pix = np.memmap(work / f"ring{tag}.u8", np.uint8, "r+", shape=(n, h // 4, w // 4, 3))
 
     def batch(self, rng, n, empty, pairs, most):
-        """(pictures uint8 [n,h,w,3], ids [n,PLACES] int64, counts [n] int64).
+        """(pictures uint8 [n,h,w,3], then what Painter takes: ids [n,PLACES] int64, their counts,
+        places and boxes of at most `most` sketches, styles).
 
         A scene with an uncommon thing is taken with probability RARE, one whose things all have
         their natural colours with probability NATURAL, one of two things with probability `pairs`.
         """
-        rows, ids = [], []
+        rows, ids, styles = [], [], []
         while len(rows) < n:
             i = int(rng.integers(len(self.tokens)))
             t = self.tokens[i, int(rng.integers(CAPTIONS))]
@@ -81,14 +82,16 @@ class Ring:
                 continue
             if not np.isin(t, self.hues).any() and rng.random() > NATURAL:
                 continue
-            if len(things) > most or (len(things) > 1 and rng.random() > pairs):
+            if len(layout(t[t > 0], self.cfg)) > most or (len(things) > 1 and rng.random() > pairs):
                 continue
             if np.count_nonzero(t) <= PLACES:
                 rows.append(i)
                 ids.append(t[:PLACES] * 0 if rng.random() < empty else t[:PLACES])
+                # A caption need not name the style; the sketch has that of the picture all the same.
+                named = [k for k, style in enumerate(self.cfg.style_ids) if (self.tokens[i] == style).any()]
+                styles.append(named[0] if named else 0)
         ids = np.stack(ids).astype(np.int64)
-        places = sketched(ids, self.cfg, most)
-        return self.pix[rows], torch.from_numpy(ids), torch.from_numpy((ids > 0).sum(1)), places
+        return self.pix[rows], torch.from_numpy(ids), torch.from_numpy((ids > 0).sum(1)), *sketched(ids, self.cfg, most, styles)
 
 
 def refresh(args, shared):
@@ -141,16 +144,19 @@ def worker(rank, shared, args):
         other = late and rng.random() < 0.1
         ring = rings[int(rng.integers(1, len(SHAPES)))] if other else rings[0]
         # Most batches hold single things only, so that they carry one sketch and are shorter.
-        most = 1 if rng.random() < 0.6 else 2
-        pix, ids, n, places = ring.batch(rng, args.micro, 0.1, 1.0, most)
+        most = 1 if rng.random() < args.single else cfg.sketch_max
+        pix, *text = ring.batch(rng, args.micro, 0.1, 1.0, most)
         x0 = encode_small(torch.from_numpy(pix).permute(0, 3, 1, 2) / 127.5 - 1, cfg)
-        s = torch.sigmoid(1.2 * torch.randn(len(x0)) + args.noisy).clamp(0.002, 0.998)
+        # Half of the times are those that sampling goes through, so that its end is learnt too.
+        s = torch.sigmoid(1.2 * torch.randn(len(x0)) + args.noisy)
+        u = torch.rand(len(x0))
+        s = torch.where(torch.rand(len(x0)) < 0.5, s, args.shift * u / (1 + (args.shift - 1) * u)).clamp(0.002, 0.998)
         k = s[:, None, None, None]
         z = (1 - k) * x0 + k * torch.randn_like(x0)
         # One process compiles while the others already train; they follow when it is done.
         use = painter if other or (rank and not args.ready.value) else fast
-        with torch.autocast(dev, torch.bfloat16):
-            guess = use(z, s, ids, n, places)
+        with elastic.autocast(dev):
+            guess = use(z, s, *text)
         if use is fast and not args.ready.value:
             compiling = True
         else:
@@ -161,10 +167,10 @@ def worker(rank, shared, args):
         if compiling:
             args.ready.value = 1
             print("compiled", flush=True)
-        m, hi = mse.detach(), s > 0.6
+        m, hi, low = mse.detach(), s > 0.6, s < 0.3
         batch = args.batch if share() < 0.5 else args.batch // 2
         w.push(len(x0), batch, lambda t: args.lr * rate(t), lambda t: args.muon_lr * rate(t), args.ema,
-               [1, loss.item(), m.mean().item(), m[hi].sum().item(), hi.sum().item()])
+               [1, loss.item(), m.mean().item(), m[hi].sum().item(), hi.sum().item(), m[low].sum().item(), low.sum().item()])
 
 
 def encode_small(u, cfg):
@@ -186,6 +192,8 @@ def main():
     p.add_argument("--lr", type=float, default=2e-3)
     p.add_argument("--muon-lr", type=float, default=0.02)
     p.add_argument("--noisy", type=float, default=2.0, help="mean of the logit of s")
+    p.add_argument("--shift", type=float, default=6.0, help="of the sampler's times")
+    p.add_argument("--single", type=float, default=0.75, help="share of the batches of single things")
     p.add_argument("--ema", type=float, default=0.99)
     p.add_argument("--decay", type=float, default=0.3, help="share of the time with falling rate")
     p.add_argument("--refresh", type=float, default=6, help="new scenes a second")
@@ -210,12 +218,12 @@ def main():
     while time.time() < args.t1 and all(q.is_alive() for q in ps):
         time.sleep(min(30, max(0.1, args.t1 - time.time())))
         with shared.lock:
-            n, loss, mse, hs, hn, *_ = shared.stats.tolist()
+            n, loss, mse, hs, hn, ls, ln, _ = shared.stats.tolist()
             shared.stats.zero_()
             new = shared.seen.value
         now = time.time()
         if n:
-            print(f"{time.strftime('%H:%M:%S')} step {shared.step.value} seen {new} loss {loss / n:.4f} mse {mse / n:.4f} mse(s>0.6) {hs / max(hn, 1):.4f} {(new - seen) / (now - told):.1f}/s", flush=True)
+            print(f"{time.strftime('%H:%M:%S')} step {shared.step.value} seen {new} loss {loss / n:.4f} mse {mse / n:.4f} mse(s>0.6) {hs / max(hn, 1):.4f} mse(s<0.3) {ls / max(ln, 1):.4f} {(new - seen) / (now - told):.1f}/s", flush=True)
         seen, told = new, now
         if now - saved > 180:
             shared.save(ck)

@@ -1,5 +1,6 @@
 //! The sizes of the networks, from `config.json`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -11,7 +12,8 @@ use crate::error::EngineError;
 /// Names are those of the file; what the program does not need is ignored.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Config {
-    /// Version of the format: 1, or 2 for one that may have a [`Config::mend`].
+    /// Version of the format: 1; 2 for one that may have a [`Config::mend`]; 3 for one whose sketches
+    /// have a place in the picture.
     pub version: u32,
     /// How pictures become latents; `area4`.
     pub encoder: String,
@@ -45,18 +47,26 @@ pub struct Config {
     pub pos_freqs: usize,
     /// Base of the rotary embedding's frequencies.
     pub rope_base: f32,
-    /// First id that is a concept and so has a sketch.
+    /// First id that is a concept and so has a sketch; in version 3 one in every style.
     #[serde(default)]
     pub sketch_first: usize,
     /// Cells of a sketch, each way.
     #[serde(default)]
     pub sketch_side: usize,
-    /// Numbers of a sketch's cell.
+    /// Numbers of a sketch's cell, its code.
     #[serde(default)]
     pub sketch_width: usize,
-    /// How many of a prompt's concepts bring their sketch; 0 in a model without sketches.
+    /// How many sketches a prompt brings at most; 0 in a model without any.
     #[serde(default)]
     pub sketch_max: usize,
+    /// Ids of the styles, in the order of the sketches; the first is meant where none is named
+    /// (version 3).
+    #[serde(default)]
+    pub style_ids: Vec<u32>,
+    /// Where things nominally stand, `[dx, dy, side]` for each: of key 0 a thing alone, of others
+    /// those that the relation, size or count of this id gives (version 3).
+    #[serde(default)]
+    pub layouts: BTreeMap<u32, Vec<[f32; 3]>>,
     /// Width of the net that mends the seams between tokens; 0 in a model without one.
     #[serde(default)]
     pub mend: usize,
@@ -112,12 +122,22 @@ impl Config {
         }
     }
 
+    /// Says whether sketches have a place in the picture and are read there (version 3); otherwise
+    /// they stand among the tokens.
+    pub(super) fn places_sketches(&self) -> bool {
+        self.version >= 3
+    }
+
     fn problem(&self) -> Option<&'static str> {
         let widths = [self.dec_width, self.dec_out_width, self.width, self.mlp, self.max_tokens];
         let is_absurd = |size: &usize| !(1..=1 << 16).contains(size);
+        let mut places = self.layouts.values().flatten();
+        let is_inside = |[dx, dy, side]: &[f32; 3]| {
+            dx.abs() <= 1.0 && dy.abs() <= 1.0 && (0.05..=2.0).contains(side)
+        };
         let moments = self.latent_mean.iter().chain(&self.latent_std);
         Some(match () {
-            () if !(1..=2).contains(&self.version)
+            () if !(1..=3).contains(&self.version)
                 || self.encoder != "area4"
                 || self.prediction != "x0" =>
             {
@@ -143,6 +163,14 @@ impl Config {
             {
                 "gives sketches that do not fit its vocabulary"
             }
+            () if self.places_sketches()
+                && (!(1..=64).contains(&self.sketch_max)
+                    || !(1..=64).contains(&self.style_ids.len())
+                    || !self.layouts.contains_key(&0)
+                    || places.any(|place| !is_inside(place))) =>
+            {
+                "gives no styles or places for its sketches, or a place outside of the picture"
+            }
             () if !self.mlp.is_multiple_of(16) => {
                 "gives an inner width that is not a multiple of 16"
             }
@@ -154,5 +182,37 @@ impl Config {
             }
             () => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The recipe's configuration of version 3, with one of its values replaced.
+    fn read(key: &str, value: serde_json::Value) -> Result<Config, EngineError> {
+        let json = include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../assets/models/house-picture/recipe/config.json"
+        ));
+        let mut file: serde_json::Value = serde_json::from_str(json).expect("the recipe's file");
+        file[key] = value;
+        Config::from_json(&file.to_string(), Path::new("config.json"))
+    }
+
+    #[test]
+    fn a_configuration_of_version_3_needs_styles_and_places_inside_the_picture() {
+        assert!(read("version", 3.into()).is_ok());
+        assert!(read("version", 4.into()).is_err());
+        assert!(read("style_ids", serde_json::json!([])).is_err());
+        assert!(read("sketch_max", 0.into()).is_err());
+        for places in [
+            serde_json::json!({}),
+            serde_json::json!({"0": [[0, 0, 0]]}),
+            serde_json::json!({"0": [[0, 0, 0.66]], "92": [[1e9, 0, 0.5]]}),
+            serde_json::json!({"0": [[0, 0]]}),
+        ] {
+            assert!(read("layouts", places.clone()).is_err(), "{places}");
+        }
     }
 }

@@ -8,9 +8,11 @@
 
 mod config;
 mod decoder;
+mod layout;
 mod lexicon;
 mod mend;
 mod mixer;
+mod sketch;
 mod text_encoder;
 mod transformer;
 
@@ -19,6 +21,7 @@ use candle_core::Tensor;
 pub use config::Config;
 pub use decoder::{Check, Decoder};
 pub use lexicon::{Kind, Lexicon, Phrase, Tokens};
+pub use sketch::Sketches;
 pub use text_encoder::{TextEncoder, TextStates};
 pub use transformer::{Conditioning, FlowTransformer};
 

@@ -3,9 +3,10 @@
 use candle_core::Tensor;
 
 use super::config::Config;
-use super::mixer::Mixer;
+use super::mixer::{Mixer, Reads};
+use super::sketch::{Sketch, Sketches};
 use crate::error::EngineError;
-use crate::nn::{Compute, Linear, Load, Scale, Spans};
+use crate::nn::{Compute, Load, Scale, Spans};
 
 /// Turns the ids of a prompt into states that the transformer reads.
 #[derive(Debug, Clone)]
@@ -23,55 +24,13 @@ pub struct TextEncoder {
 /// Holds what the transformer reads of a prompt.
 #[derive(Debug, Clone)]
 pub struct TextStates {
-    /// The states of the tokens, then of the cells of the concepts' sketches: `[rows, width]`.
+    /// The states of the tokens, then of the cells of sketches that stand among them (version 2 of
+    /// the format): `[rows, width]`.
     pub states: Tensor,
     /// The mean of the tokens' states alone, `[1, width]`.
     pub mean: Tensor,
-}
-
-/// What things look like, cell by cell: learnt codes that a concept's token brings with it.
-#[derive(Debug, Clone)]
-struct Sketch {
-    first: usize,
-    most: usize,
-    cells: usize,
-    code_width: usize,
-    code: Vec<f32>, // [concepts, cells, code width]
-    inp: Linear,
-    pos: Tensor, // [cells, width]
-}
-
-impl Sketch {
-    fn new(config: &Config, load: &Load<'_>) -> Result<Self, EngineError> {
-        let cells = config.sketch_side * config.sketch_side;
-        let code_width = config.sketch_width;
-        let concepts = config.vocab - config.sketch_first;
-        Ok(Self {
-            first: config.sketch_first,
-            most: config.sketch_max,
-            cells,
-            code_width,
-            code: load.values("code", &[concepts, cells, code_width])?,
-            inp: Linear::without_bias(code_width, config.width, &load.pp("inp"))?,
-            pos: load.tensor("pos", &[cells, config.width])?,
-        })
-    }
-
-    /// The cells of the prompt's first concepts, `[concepts · cells, width]`, each with the state of
-    /// its concept's token, so that colour and place go with it; `None` without a concept.
-    fn forward(&self, ids: &[u32], states: &Tensor) -> Result<Option<Tensor>, EngineError> {
-        let size = self.cells * self.code_width;
-        let mut parts = Vec::new();
-        let concepts = ids.iter().enumerate().filter(|(_, id)| **id as usize >= self.first);
-        for (place, id) in concepts.take(self.most) {
-            let start = (*id as usize - self.first) * size;
-            let code = self.code.get(start..start + size).unwrap_or_default().to_vec();
-            let code = Tensor::from_vec(code, (self.cells, self.code_width), states.device())?;
-            let cells = self.inp.forward(&code)?.add(&self.pos)?;
-            parts.push(cells.broadcast_add(&states.narrow(0, place, 1)?)?);
-        }
-        Ok(if parts.is_empty() { None } else { Some(Tensor::cat(&parts, 0)?) })
-    }
+    /// What its things look like and where they stand (version 3).
+    pub sketches: Sketches,
 }
 
 #[derive(Debug, Clone)]
@@ -104,15 +63,12 @@ impl TextEncoder {
             null: load.values("null", &[width])?,
             blocks: blocks.collect::<Result<_, EngineError>>()?,
             norm: Scale::new("norm", width, load)?,
-            sketch: match config.sketch_max {
-                0 => None,
-                _ => Some(Sketch::new(config, &load.pp("sketch"))?),
-            },
+            sketch: Sketch::new(config, &load.pp("sketch"))?,
         })
     }
 
-    /// Encodes a prompt's ids: one state per id and per cell of its concepts' sketches, or one
-    /// state alone for the empty prompt.
+    /// Encodes a prompt's ids: one state per id, or one state alone for the empty prompt, and the
+    /// sketches of its concepts.
     ///
     /// # Errors
     /// [`EngineError::Model`] when there are more ids than the model reads, or one that it has not.
@@ -135,20 +91,21 @@ impl TextEncoder {
         let mut x = Tensor::from_vec(x, (rows, width), self.compute.device())?;
         let spans = Spans::of_lengths(&[rows]);
         for block in &self.blocks {
-            x = block.mixer.attend(&x, &block.norm1.forward(&x)?, &spans, None, None)?;
+            x = block.mixer.attend(
+                &x,
+                &block.norm1.forward(&x)?,
+                &spans,
+                Reads::default(),
+                None,
+            )?;
             x = block.mixer.mlp(&x, &block.norm2.forward(&x)?, None)?;
         }
         let tokens = self.norm.forward(&x)?;
-        let cells = match &self.sketch {
-            Some(sketch) => sketch.forward(ids, &tokens)?,
-            None => None,
+        let mean = tokens.mean_keepdim(0)?;
+        let (states, sketches) = match &self.sketch {
+            Some(sketch) => sketch.forward(ids, tokens)?,
+            None => (tokens, Sketches::default()),
         };
-        Ok(TextStates {
-            mean: tokens.mean_keepdim(0)?,
-            states: match cells {
-                Some(cells) => Tensor::cat(&[tokens, cells], 0)?,
-                None => tokens,
-            },
-        })
+        Ok(TextStates { states, mean, sketches })
     }
 }

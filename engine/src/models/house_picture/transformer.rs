@@ -3,11 +3,12 @@
 use candle_core::{DType, Tensor};
 
 use super::config::{Config, HEAD_WIDTH, PATCH};
+use super::layout::{add_hint, cell_angles, frequencies};
 use super::mend::Mend;
-use super::mixer::Mixer;
+use super::mixer::{Mixer, Reads};
 use super::text_encoder::TextStates;
 use crate::error::EngineError;
-use crate::nn::{Compute, Gate, Linear, Load, Rotary, Spans, modulate};
+use crate::nn::{Compute, Gate, Linear, Load, Memory, Rotary, Spans, modulate};
 
 /// Guesses clean latents: single-stream attention over text states and patches of the latent.
 #[derive(Debug, Clone)]
@@ -18,7 +19,10 @@ pub struct FlowTransformer {
     time_freqs: usize,
     pos_freqs: usize,
     rope_base: f32,
+    sketch_side: usize,
+    sketch_width: usize,
     x_in: Linear,
+    hint: Option<Linear>,
     place: Linear,
     time1: Linear,
     time2: Linear,
@@ -37,12 +41,16 @@ struct Block {
     mixer: Mixer,
 }
 
-/// Holds what stays the same over all steps: text states, places and angles of a latent's size.
+/// Holds what stays the same over all steps: text states, what the things look like, places and
+/// angles of a latent's size.
 #[derive(Debug, Clone)]
 pub struct Conditioning {
     text: Vec<Tensor>,
     pooled: Tensor, // [batch, width]
-    place: Tensor,  // [tokens, width]
+    /// Where a token is, and what the sketches have there: `[batch or 1, tokens, width]`.
+    place: Tensor,
+    /// What each block reads of the sketches; empty when no prompt has one.
+    memories: Vec<Memory>,
     spans: Spans,
     latent_spans: Spans,
     rotary: Rotary,
@@ -69,7 +77,16 @@ impl FlowTransformer {
             time_freqs: config.time_freqs,
             pos_freqs: config.pos_freqs,
             rope_base: config.rope_base,
+            sketch_side: config.sketch_side,
+            sketch_width: config.sketch_width,
             x_in: Linear::new(patch, width, &load.pp("x_in"))?,
+            hint: match config.places_sketches() {
+                true => {
+                    let inputs = config.sketch_width * PATCH * PATCH;
+                    Some(Linear::without_bias(inputs, width, &load.pp("hint"))?)
+                }
+                false => None,
+            },
             place: Linear::without_bias(4 * config.pos_freqs, width, &load.pp("place"))?,
             time1: Linear::new(2 * config.time_freqs, width, &load.pp("time1"))?,
             time2: Linear::new(width, width, &load.pp("time2"))?,
@@ -98,31 +115,87 @@ impl FlowTransformer {
         let device = self.compute.device();
         let means: Vec<&Tensor> = text.iter().map(|text| &text.mean).collect();
         let pooled = self.pool.forward(&Tensor::cat(&means, 0)?)?;
-        let text: Vec<Tensor> = text.iter().map(|text| text.states.clone()).collect();
         let places = place_features(grid, self.pos_freqs);
         let places = Tensor::from_vec(places, (tokens, 4 * self.pos_freqs), device)?;
-        let lengths = text.iter().map(|states| Ok(states.dim(0)? + tokens));
+        let places = self.place.forward(&places)?; // [tokens, width]
+        let places = places.reshape((1, tokens, self.width))?;
+        let place = match &self.hint {
+            Some(hint) => self.hints(hint, text, [height, width])?.broadcast_add(&places)?,
+            None => places,
+        };
+        let lengths = text.iter().map(|text| Ok(text.states.dim(0)? + tokens));
         let spans = Spans::of_lengths(&lengths.collect::<Result<Vec<_>, EngineError>>()?);
         let angles = rope_angles(grid, self.rope_base);
         let mut all = Vec::with_capacity(spans.rows() * HEAD_WIDTH / 2);
-        for states in &text {
+        for text in text {
             // Text does not turn.
-            all.resize(all.len() + states.dim(0)? * HEAD_WIDTH / 2, 0.0);
+            all.resize(all.len() + text.states.dim(0)? * HEAD_WIDTH / 2, 0.0);
             all.extend_from_slice(&angles);
         }
-        let table = |f: fn(f32) -> f32| {
-            let values: Vec<f32> = all.iter().map(|angle| f(*angle)).collect();
-            Tensor::from_vec(values, (spans.rows(), HEAD_WIDTH / 2), device)
-        };
         Ok(Conditioning {
             pooled,
-            place: self.place.forward(&places)?,
+            place,
+            memories: self.memories(text, [height, width])?,
             latent_spans: Spans::of_lengths(&vec![tokens; text.len()]),
-            text,
-            rotary: Rotary { cos: table(f32::cos)?, sin: table(f32::sin)? },
+            text: text.iter().map(|text| text.states.clone()).collect(),
+            rotary: self.rotary(&all)?,
             spans,
             grid,
         })
+    }
+
+    /// What the prompts' sketches add to the tokens of a latent of this size in cells:
+    /// `[batch, tokens, width]`.
+    fn hints(
+        &self,
+        hint: &Linear,
+        text: &[TextStates],
+        latent: [usize; 2],
+    ) -> Result<Tensor, EngineError> {
+        let tokens = latent[0] / PATCH * (latent[1] / PATCH);
+        let numbers = self.sketch_width * PATCH * PATCH;
+        let mut hints = vec![0.0; text.len() * tokens * numbers];
+        for (hints, text) in hints.chunks_exact_mut(tokens * numbers).zip(text) {
+            for (code, place) in &text.sketches.placed {
+                add_hint(hints, code, place, self.sketch_side, latent);
+            }
+        }
+        let shape = (text.len() * tokens, numbers);
+        let hints = Tensor::from_vec(hints, shape, self.compute.device())?;
+        Ok(hint.forward(&hints)?.reshape((text.len(), tokens, self.width))?)
+    }
+
+    /// The keys and values of the prompts' sketches for every block, or nothing without a sketch.
+    fn memories(
+        &self,
+        text: &[TextStates],
+        latent: [usize; 2],
+    ) -> Result<Vec<Memory>, EngineError> {
+        let cells: Vec<&Tensor> =
+            text.iter().filter_map(|text| text.sketches.cells.as_ref()).collect();
+        if cells.is_empty() {
+            return Ok(Vec::new());
+        }
+        let cells = Tensor::cat(&cells, 0)?; // [sketches · cells, width]
+        let per_sketch = self.sketch_side * self.sketch_side;
+        let lengths: Vec<usize> =
+            text.iter().map(|text| text.sketches.placed.len() * per_sketch).collect();
+        let placed = text.iter().flat_map(|text| &text.sketches.placed);
+        let angles: Vec<f32> = placed
+            .flat_map(|(_, place)| cell_angles(place, self.sketch_side, latent, self.rope_base))
+            .collect();
+        let (spans, rotary) = (Spans::of_lengths(&lengths), self.rotary(&angles)?);
+        self.blocks.iter().map(|block| block.mixer.remember(&cells, &spans, &rotary)).collect()
+    }
+
+    /// Tables of these angles, half a head's width of them for each row.
+    fn rotary(&self, angles: &[f32]) -> Result<Rotary, EngineError> {
+        let table = |f: fn(f32) -> f32| {
+            let values: Vec<f32> = angles.iter().map(|angle| f(*angle)).collect();
+            let shape = (angles.len() / (HEAD_WIDTH / 2), HEAD_WIDTH / 2);
+            Tensor::from_vec(values, shape, self.compute.device())
+        };
+        Ok(Rotary { cos: table(f32::cos)?, sin: table(f32::sin)? })
     }
 
     /// Guesses x0 of latents `(1 - s)·x0 + s·noise`, `[batch, channels, height, width]`, at time `s`
@@ -136,7 +209,8 @@ impl FlowTransformer {
         s: f64,
         conditioning: &Conditioning,
     ) -> Result<Tensor, EngineError> {
-        let Conditioning { text, pooled, place, spans, latent_spans, rotary, grid } = conditioning;
+        let Conditioning { text, pooled, place, spans, latent_spans, rotary, grid, .. } =
+            conditioning;
         let batch = text.len();
         let tokens = grid[0] * grid[1];
         let features = time_features(s, self.time_freqs);
@@ -154,11 +228,12 @@ impl FlowTransformer {
         }
         let mut x = Tensor::cat(&parts, 0)?; // [rows, width]
 
-        for block in &self.blocks {
+        for (index, block) in self.blocks.iter().enumerate() {
             let modulation = &shared.broadcast_add(&block.table)?; // [batch, 6 · width]
             let gate = |part| Some(Gate { modulation, part, spans });
             let normed = modulate(&self.compute, &x, modulation, (0, 1), spans)?;
-            x = block.mixer.attend(&x, &normed, spans, Some(rotary), gate(2))?;
+            let reads = Reads { rotary: Some(rotary), memory: conditioning.memories.get(index) };
+            x = block.mixer.attend(&x, &normed, spans, reads, gate(2))?;
             let normed = modulate(&self.compute, &x, modulation, (3, 4), spans)?;
             x = block.mixer.mlp(&x, &normed, gate(5))?;
         }
@@ -227,10 +302,8 @@ fn place_features(grid: [usize; 2], freqs: usize) -> Vec<f32> {
 
 /// For every token the angles of the 16 pairs that turn with y, then of those that turn with x.
 fn rope_angles(grid: [usize; 2], base: f32) -> Vec<f32> {
-    let pairs = HEAD_WIDTH / 4;
-    let factors: Vec<f32> = (0..pairs).map(|i| base.powf(-(i as f32) / pairs as f32)).collect();
     centred(grid)
         .flat_map(|(y, x)| [y, x])
-        .flat_map(|coordinate| factors.iter().map(move |factor| coordinate * factor))
+        .flat_map(|coordinate| frequencies(base).map(move |factor| coordinate * factor))
         .collect()
 }

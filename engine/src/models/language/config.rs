@@ -163,6 +163,18 @@ impl Config {
         (MULTIPLICATIONS / per_token).clamp(16, 128)
     }
 
+    /// Returns how many bytes keys and values take for a token.
+    pub fn cache_bytes_per_token(&self) -> u64 {
+        let s = &self.sizes;
+        [s.layers, 2 * s.kv_heads, s.head, size_of::<f32>()].iter().map(|n| *n as u64).product()
+    }
+
+    /// Returns how many bytes attention works in at once for each token that it looks back on:
+    /// scores, their mask added, and their shares.
+    pub fn work_bytes_per_token(&self) -> u64 {
+        [3, self.chunk(), self.sizes.heads, size_of::<f32>()].iter().map(|n| *n as u64).product()
+    }
+
     /// Tells whether a layer looks back through a window only.
     pub fn has_window(&self, layer: usize) -> bool {
         self.window > 0
