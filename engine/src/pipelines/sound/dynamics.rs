@@ -15,8 +15,8 @@ pub fn velocity(settled: &Settled, bar: usize, note: &GridNote) -> u8 {
     let part = if usize::from(note.voice) == top { 84.0 } else { 68.0 };
     let accent = match note.position {
         0 => 9.0,
-        ticks if size % 2 == 0 && ticks == size / 2 => 4.0,
-        ticks if ticks % TICKS == 0 => 1.0,
+        ticks if size.is_multiple_of(2) && ticks == size / 2 => 4.0,
+        ticks if ticks.is_multiple_of(TICKS) => 1.0,
         _ => -4.0,
     };
     let within = (bar as f32 % PHRASE_BARS + note.position as f32 / size as f32) / PHRASE_BARS;
@@ -68,7 +68,7 @@ pub fn drums(settled: &Settled) -> Track {
             strike(begin + start, pitch, velocity);
         }
         for start in (0..size).step_by(hat.max(1) as usize) {
-            strike(begin + start, HAT, if start % beat.max(1) == 0 { 60 } else { 46 });
+            strike(begin + start, HAT, if start.is_multiple_of(beat.max(1)) { 60 } else { 46 });
         }
     }
     notes.sort_by_key(|note| (note.start_ticks, note.pitch));
