@@ -1,6 +1,8 @@
 //! Which token may come next, so that every piece is well formed and ends where it should, and which
 //! is wished for.
 
+use std::collections::VecDeque;
+
 use super::document::{Bar, GridNote};
 use super::plan::Settled;
 use super::tokens::{Layout, Token, VOICES, Vocabulary, bar_ticks};
@@ -14,9 +16,16 @@ pub const MAX_BAR_TOKENS: usize = 160;
 const OUT_OF_KEY: f32 = -2.5;
 /// How much likelier the tonic and the rest of its chord are, so that a key is told from its
 /// neighbours, which have nearly the same notes; in the first bar the whole chord by so much more.
-const TONIC: f32 = 0.5;
-const TONIC_CHORD: f32 = 0.25;
-const OPENING: f32 = 1.0;
+const TONIC: f32 = 0.4;
+const TONIC_CHORD: f32 = 0.2;
+const OPENING: f32 = 0.5;
+/// A voice that has struck a pitch more than [`STALE_AFTER`] times among its latest [`STALE_REACH`]
+/// notes is less inclined to strike it again, by so much for each time more, and at most: the network
+/// repeats what it has just read, so that a drone would never end.
+const STALE: f32 = -0.45;
+const STALE_AFTER: usize = 3;
+const STALE_MOST: f32 = -3.0;
+const STALE_REACH: usize = 12;
 /// How much less likely a minor key's lowered seventh is: the dominant of its relative major.
 const LOWERED_SEVENTH: f32 = -0.7;
 /// How much likelier the dominant's chord is before the last bar.
@@ -68,6 +77,8 @@ pub struct Grammar<'a> {
     notes: usize,
     tokens: usize,
     was_empty: bool,
+    /// The latest pitches that each voice struck.
+    struck: [VecDeque<u8>; VOICES as usize],
     /// What each voice played last.
     sounding: [Option<u8>; VOICES as usize],
     /// Bars that have begun since each voice was heard.
@@ -95,6 +106,7 @@ impl<'a> Grammar<'a> {
             notes: usize::from(done > 0),
             tokens: 0,
             was_empty: false,
+            struck: Default::default(),
             sounding: [None; VOICES as usize],
             rested: [0; VOICES as usize],
             bar: Bar::new(),
@@ -229,7 +241,7 @@ impl<'a> Grammar<'a> {
                 let key = self.wish_in_key(pitch);
                 let rested = self.rested[usize::from(voice)].saturating_sub(3) as f32;
                 let entry = (rested * ENTRY).min(ENTRY_MOST);
-                entry + if own { key.max(0.0) + SAME_NOTE } else { key }
+                entry + if own { key.max(0.0) + SAME_NOTE } else { key + self.stale(voice, pitch) }
             }
             Token::Position(ticks) if has(&|note| note.position == ticks) => SAME_POSITION,
             Token::Duration(ticks) => {
@@ -266,6 +278,13 @@ impl<'a> Grammar<'a> {
             _ => 0.0,
         };
         chord + cadence
+    }
+
+    /// Returns what it counts against a pitch that its voice has struck again and again.
+    fn stale(&self, voice: u8, pitch: u8) -> f32 {
+        let latest = &self.struck[usize::from(voice)];
+        let times = latest.iter().filter(|struck| **struck == pitch).count();
+        (STALE * times.saturating_sub(STALE_AFTER) as f32).max(STALE_MOST)
     }
 
     /// Notes that a voice is heard, and with it the others of its player; those of a choir each
@@ -306,6 +325,11 @@ impl<'a> Grammar<'a> {
             Token::Note { voice, pitch } => {
                 self.latest = Some((voice, pitch));
                 self.sounding[usize::from(voice)] = Some(pitch);
+                let struck = &mut self.struck[usize::from(voice)];
+                if struck.len() == STALE_REACH {
+                    struck.pop_front();
+                }
+                struck.push_back(pitch);
                 self.notes += 1;
                 self.hear(voice);
                 self.expect = Expect::Duration;
@@ -506,6 +530,25 @@ mod tests {
         grammar.accept(Token::Duration(24));
         grammar.accept(Token::Position(24));
         assert!(wish(&grammar, 68) > before);
+    }
+
+    #[test]
+    fn a_pitch_that_is_struck_again_and_again_becomes_less_likely() {
+        let vocabulary = recipe_vocabulary();
+        let key = Key { tonic: 0, mode: Mode::Major };
+        let settled = settled(2, Metre { beats: 4, unit: 4 }, &[Instrument::Flute], key);
+        let mut grammar = Grammar::new(&settled, &vocabulary, &[], 0);
+        grammar.accept(vocabulary.bar(1));
+        let mut wishes = Vec::new();
+        for ticks in 0..14 {
+            grammar.accept(Token::Position(ticks));
+            wishes.push(grammar.wish(Token::Note { voice: 0, pitch: 72 }));
+            grammar.accept(Token::Note { voice: 0, pitch: 72 });
+            grammar.accept(Token::Duration(1));
+        }
+        assert_eq!(wishes[0], wishes[3]);
+        assert!(wishes[4] < wishes[3] && wishes[6] < wishes[5], "{wishes:?}");
+        assert!(wishes[13] - wishes[0] >= STALE_MOST, "{wishes:?}");
     }
 
     #[test]

@@ -27,7 +27,7 @@ const TABLE: &[(&str, Meaning)] = &[
     // Moods.
     ("happy|cheerful|joyful|joyous|bright|sunny|merry|快乐|欢快|高兴|开心|明亮|阳光|喜悦|愉快", M::Mood(Some(Major), Some(120.0), Some(Medium))),
     ("sad|sorrowful|mournful|gloomy|tearful|悲伤|忧伤|伤感|难过|哀伤|悲哀", M::Mood(Some(Minor), Some(66.0), Some(Sparse))),
-    ("calm|peaceful|gentle|quiet|relaxing|relaxed|soft|serene|tender|soothing|平静|安静|宁静|温柔|舒缓|柔和|轻柔|放松", M::Mood(None, Some(72.0), Some(Sparse))),
+    ("calm|peaceful|sleepy|gentle|quiet|relaxing|relaxed|soft|serene|tender|soothing|平静|安静|宁静|温柔|舒缓|柔和|轻柔|放松", M::Mood(None, Some(72.0), Some(Sparse))),
     ("melancholy|melancholic|wistful|nostalgic|longing|lonely|怀旧|惆怅|思念|孤独|寂寞", M::Mood(Some(Minor), Some(76.0), Some(Medium))),
     ("dark|mysterious|spooky|eerie|ominous|haunting|神秘|黑暗|诡异|阴森|恐怖", M::Mood(Some(Minor), Some(72.0), Some(Medium))),
     ("dramatic|stormy|angry|fierce|tense|passionate|戏剧性|愤怒|激烈|紧张|激动|热情", M::Mood(Some(Minor), Some(132.0), Some(Dense))),
