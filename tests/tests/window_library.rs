@@ -171,8 +171,8 @@ fn drop_recipe(window: &mut Window, home: &Path, recipe: &PictureRequest) -> any
     let pixels = Pixels::new(256, 256, vec![200; 256 * 256 * 4]).context("it fits")?;
     let file = home.join("dropped.png");
     std::fs::write(&file, png::encode(&pixels, recipe, "CC0-1.0")?)?;
-    window.input_mut().dropped_files.push(Arc::new(Dropped(file)));
     let before = state(window).messages.toasts.len();
+    drop_file(window, file);
     wait_until(window, "an answer", |state| {
         state.messages.offers.recipe.is_some() || state.messages.toasts.len() > before
     });
