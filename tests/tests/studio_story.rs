@@ -16,7 +16,7 @@ use egui_kittest::kittest::Queryable as _;
 const START: &str = "Tell a story about a goat who wants to fly";
 
 /// The real models take their time on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn has_models() -> bool {
     let models = Models::standard();
@@ -115,6 +115,10 @@ fn a_story_gets_its_picture_and_the_picture_its_tune_and_all_is_found_again() ->
     window.get_by_label("Pictures").click();
     settle(&mut window);
     let before = state(&window).sound.player.head_secs;
+    window.get_by_label("Prompt").focus();
+    settle(&mut window);
+    window.get_by_label("Prompt").type_text("a red fox in the snow");
+    settle(&mut window);
     window.get_by_label("Generate").click();
     settle(&mut window);
     wait_for(&mut window, "another picture", |state| is_idle(state) && counts(state) == (2, 1))?;
