@@ -19,13 +19,13 @@ const OUT_OF_KEY: f32 = -2.5;
 const TONIC: f32 = 0.4;
 const TONIC_CHORD: f32 = 0.2;
 const OPENING: f32 = 0.5;
-/// A voice that has struck a pitch more than [`STALE_AFTER`] times among its latest [`STALE_REACH`]
-/// notes is less inclined to strike it again, by so much for each time more, and at most: the network
-/// repeats what it has just read, so that a drone would never end.
-const STALE: f32 = -0.45;
+/// A voice that struck a pitch at more than [`STALE_AFTER`] of its latest [`STALE_REACH`] positions is
+/// less inclined to strike it again, by so much for each time more, and at most: the network repeats
+/// what it has just read, so that a drone or a chord struck again and again would never end.
+const STALE: f32 = -0.7;
 const STALE_AFTER: usize = 3;
-const STALE_MOST: f32 = -3.0;
-const STALE_REACH: usize = 12;
+const STALE_MOST: f32 = -4.0;
+const STALE_REACH: usize = 8;
 /// How much less likely a minor key's lowered seventh is: the dominant of its relative major.
 const LOWERED_SEVENTH: f32 = -0.7;
 /// How much likelier the dominant's chord is before the last bar.
@@ -77,8 +77,8 @@ pub struct Grammar<'a> {
     notes: usize,
     tokens: usize,
     was_empty: bool,
-    /// The latest pitches that each voice struck.
-    struck: [VecDeque<u8>; VOICES as usize],
+    /// What each voice struck at its latest positions: when, in ticks of the piece, and the pitch.
+    struck: [VecDeque<(u32, u8)>; VOICES as usize],
     /// What each voice played last.
     sounding: [Option<u8>; VOICES as usize],
     /// Bars that have begun since each voice was heard.
@@ -280,10 +280,28 @@ impl<'a> Grammar<'a> {
         chord + cadence
     }
 
+    /// Ticks from the beginning of the piece to the position.
+    fn now(&self) -> u32 {
+        self.begun * self.size() + self.position
+    }
+
+    fn strike(&mut self, voice: u8, pitch: u8) {
+        let now = self.now();
+        let struck = &mut self.struck[usize::from(voice)];
+        struck.push_back((now, pitch));
+        let positions = |struck: &VecDeque<(u32, u8)>| {
+            1 + struck.iter().zip(struck.iter().skip(1)).filter(|(a, b)| a.0 != b.0).count()
+        };
+        while positions(struck) > STALE_REACH {
+            struck.pop_front();
+        }
+    }
+
     /// Returns what it counts against a pitch that its voice has struck again and again.
     fn stale(&self, voice: u8, pitch: u8) -> f32 {
         let latest = &self.struck[usize::from(voice)];
-        let times = latest.iter().filter(|struck| **struck == pitch).count();
+        let now = self.now();
+        let times = latest.iter().filter(|(at, struck)| *struck == pitch && *at != now).count();
         (STALE * times.saturating_sub(STALE_AFTER) as f32).max(STALE_MOST)
     }
 
@@ -325,11 +343,7 @@ impl<'a> Grammar<'a> {
             Token::Note { voice, pitch } => {
                 self.latest = Some((voice, pitch));
                 self.sounding[usize::from(voice)] = Some(pitch);
-                let struck = &mut self.struck[usize::from(voice)];
-                if struck.len() == STALE_REACH {
-                    struck.pop_front();
-                }
-                struck.push_back(pitch);
+                self.strike(voice, pitch);
                 self.notes += 1;
                 self.hear(voice);
                 self.expect = Expect::Duration;
@@ -549,6 +563,14 @@ mod tests {
         assert_eq!(wishes[0], wishes[3]);
         assert!(wishes[4] < wishes[3] && wishes[6] < wishes[5], "{wishes:?}");
         assert!(wishes[13] - wishes[0] >= STALE_MOST, "{wishes:?}");
+        // Another pitch for a while, and it may come again.
+        for ticks in 14..24 {
+            grammar.accept(Token::Position(ticks));
+            grammar.accept(Token::Note { voice: 0, pitch: 74 });
+            grammar.accept(Token::Duration(1));
+        }
+        grammar.accept(Token::Position(30));
+        assert_eq!(grammar.wish(Token::Note { voice: 0, pitch: 72 }), wishes[0]);
     }
 
     #[test]
