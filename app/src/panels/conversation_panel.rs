@@ -234,8 +234,12 @@ fn body_ui(
                 ui.horizontal_top(|ui| {
                     ui.spacing_mut().item_spacing.x = 6.0;
                     let width = ui.available_width() - size::CONTROL - 6.0;
+                    // The first line stands level with the button.
+                    let line = ui.text_style_height(&egui::TextStyle::Body);
+                    let drop = ((size::CONTROL - line) / 2.0).max(0.0);
                     ui.vertical(|ui| {
                         ui.set_width(width);
+                        ui.add_space(drop);
                         ui.push_id(index, |ui| {
                             CommonMarkViewer::new().show(ui, &mut view.markdown, &text);
                         });
