@@ -20,6 +20,9 @@ const SURPRISE: &str = "<|surprise|>";
 const MOST_TOKENS: usize = 48;
 /// The longest part of a prompt that is kept, in bytes.
 const MOST_BYTES: usize = 240;
+/// A text that names more things than this is a paragraph and no prompt: the picture model draws one
+/// thing well, and three at the most.
+const MOST_THINGS: usize = 3;
 /// How often a prompt is thought up until one can be drawn.
 const ATTEMPTS: u64 = 4;
 
@@ -153,8 +156,37 @@ struct Kept {
     notices: Vec<Notice>,
 }
 
+/// Keeps what can be drawn of a paragraph that names many things: the first one as it is described,
+/// and where it is. `None` for a text that names few, which is a prompt.
+fn gist(lexicon: &Lexicon, text: &str) -> Option<Kept> {
+    let phrases: Vec<_> = lexicon.read(text).into_iter().filter(|one| one.ids.is_some()).collect();
+    let is = |index: usize, kinds: &[Kind]| {
+        let ids = phrases[index].ids.unwrap_or_default();
+        ids.iter().any(|id| kinds.contains(&lexicon.kind(*id)))
+    };
+    let things: Vec<usize> = (0..phrases.len()).filter(|n| is(*n, &[Kind::Thing])).collect();
+    if things.len() <= MOST_THINGS {
+        return None;
+    }
+    let first = *things.first()?;
+    let is_described = |n: &usize| is(*n, &[Kind::Colour, Kind::Size]);
+    let place = (0..phrases.len()).find(|n| is(*n, &[Kind::Background]));
+    let taken: Vec<usize> =
+        first.checked_sub(1).filter(is_described).into_iter().chain([first]).chain(place).collect();
+    let words: Vec<&str> = taken.iter().map(|n| &text[phrases[*n].source.clone()]).collect();
+    let count = |n: usize| phrases[n].ids.map_or(0, <[u32]>::len);
+    let kept = taken.iter().map(|n| count(*n)).sum();
+    let all: usize = (0..phrases.len()).map(count).sum();
+    let notices = vec![Notice::PromptClipped { kept, dropped: all - kept }];
+    let text = words.join(" ");
+    lexicon.unknown_words(&text).is_empty().then_some(Kept { text, notices })
+}
+
 /// Keeps the words of a prompt that the picture model knows, as many as it reads.
 fn keep(lexicon: &Lexicon, prompt: &str) -> Kept {
+    if let Some(gist) = gist(lexicon, prompt) {
+        return gist;
+    }
     let mut unknown: Vec<String> = Vec::new();
     // Runs of known words; a word that joins others goes where they are not known.
     let mut runs: Vec<String> = Vec::new();
@@ -260,6 +292,14 @@ mod tests {
         let kept = keep(&lexicon(), "red cat red cat red cat");
         assert_eq!(kept.text, "red cat red");
         assert_eq!(kept.notices, [Notice::PromptClipped { kept: 3, dropped: 3 }]);
+    }
+
+    #[test]
+    fn of_a_paragraph_the_first_thing_stays_as_it_is_described_and_where_it_is() {
+        let kept = keep(&lexicon(), "The red cat saw a cat, and a cat met the cat in the snow.");
+        assert_eq!(kept.text, "red cat snow");
+        assert_eq!(kept.notices, [Notice::PromptClipped { kept: 3, dropped: 3 }]);
+        assert_eq!(keep(&lexicon(), "cat cat cat cat").text, "cat");
     }
 
     #[test]
