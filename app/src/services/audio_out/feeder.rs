@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub is_playing: AtomicBool,
     pub heard_frame: AtomicU64,
     pub underruns: AtomicU64,
+    /// How many commands were carried out, told after what follows from them.
+    pub done: AtomicU64,
     pub silent_because: Mutex<Option<Silence>>,
 }
 
@@ -114,13 +116,18 @@ pub(super) fn run(orders: &Receiver<Order>, shared: &std::sync::Arc<Shared>) {
     let mut deck = Deck::default();
     let (mut sink, mut again) = open();
     let mut feed = Feed::default();
+    let mut done = 0;
     loop {
         match orders.recv_timeout(PAUSE) {
             Ok(Order::Do(command)) => {
                 deck.apply(command);
+                done += 1;
                 for order in orders.try_iter() {
                     match order {
-                        Order::Do(command) => deck.apply(command),
+                        Order::Do(command) => {
+                            deck.apply(command);
+                            done += 1;
+                        }
                         Order::End => return,
                     }
                 }
@@ -142,6 +149,7 @@ pub(super) fn run(orders: &Receiver<Order>, shared: &std::sync::Arc<Shared>) {
         shared.is_playing.store(deck.is_playing(), Ordering::Relaxed);
         let lag = if deck.is_playing() { behind as usize } else { 0 };
         shared.heard_frame.store(deck.at().saturating_sub(lag) as u64, Ordering::Relaxed);
+        shared.done.store(done, Ordering::Release);
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) mod priority;
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::{io, thread};
 
@@ -45,6 +45,16 @@ pub struct Player {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     loaded: Option<Arc<Pcm>>,
+    asked: Mutex<Asked>,
+}
+
+/// What was asked for, which holds until the thread has done it: who asks at once must not be told
+/// of the time before.
+#[derive(Debug, Default)]
+struct Asked {
+    orders: u64,
+    is_playing: Option<bool>,
+    frame: Option<usize>,
 }
 
 impl Player {
@@ -59,7 +69,7 @@ impl Player {
         let thread = thread::Builder::new()
             .name("atelier-sound".to_owned())
             .spawn(move || feeder::run(&received, &feeder_shared))?;
-        Ok(Self { orders, shared, thread: Some(thread), loaded: None })
+        Ok(Self { orders, shared, thread: Some(thread), loaded: None, asked: Mutex::default() })
     }
 
     /// Takes a sound in, stopped at its beginning.
@@ -96,10 +106,17 @@ impl Player {
     /// Returns what the player is doing.
     pub fn status(&self) -> PlayerStatus {
         let rate = self.loaded.as_ref().map_or(1.0, |sound| f64::from(sound.sample_rate_hz));
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.shared.done.load(Ordering::Acquire) >= asked.orders {
+            (asked.is_playing, asked.frame) = (None, None);
+        }
+        let is_playing = self.shared.is_playing.load(Ordering::Relaxed);
+        let heard = self.shared.heard_frame.load(Ordering::Relaxed);
+        let frame = asked.frame.map_or(heard, |frame| frame as u64);
         let silent = self.shared.silent_because.lock().unwrap_or_else(PoisonError::into_inner);
         PlayerStatus {
-            is_playing: self.shared.is_playing.load(Ordering::Relaxed),
-            position_secs: self.shared.heard_frame.load(Ordering::Relaxed) as f64 / rate,
+            is_playing: asked.is_playing.unwrap_or(is_playing),
+            position_secs: frame as f64 / rate,
             duration_secs: self.loaded.as_ref().map_or(0.0, |sound| sound.duration_secs()),
             silent_because: silent.clone(),
             underruns: self.shared.underruns.load(Ordering::Relaxed),
@@ -113,9 +130,17 @@ impl Player {
     }
 
     fn tell(&self, command: Command) {
-        if matches!(command, Command::Play) {
-            // Who asks at once must not be told that it stands still.
-            self.shared.is_playing.store(self.loaded.is_some(), Ordering::Relaxed);
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.orders += 1;
+        match &command {
+            Command::Load(_) => (asked.is_playing, asked.frame) = (Some(false), Some(0)),
+            Command::Play => asked.is_playing = Some(self.loaded.is_some()),
+            Command::Pause => asked.is_playing = Some(false),
+            Command::Seek(frame) => {
+                let most = self.loaded.as_ref().map_or(0, |sound| sound.frames());
+                asked.frame = Some((*frame).min(most));
+            }
+            Command::Loop(_) | Command::Gain(_) => {}
         }
         // The thread is gone only when it panicked; the status then stands still.
         let _gone = self.orders.send(Order::Do(command));
