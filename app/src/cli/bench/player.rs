@@ -72,6 +72,8 @@ struct Seen {
     frames: u64,
     /// Periods for which there were too few frames.
     gaps: u64,
+    /// After how many frames the first of them came.
+    gaps_at: Vec<u64>,
     /// How late this process itself woke at worst; such periods are begun anew and not counted.
     longest_oversleep_ms: f64,
 }
@@ -344,7 +346,12 @@ fn stand_for_device(heard: &Path) -> Result<(), EngineError> {
         }
         // From here on the pipe ends when the player goes.
         both.take();
-        seen.gaps += u64::from(is_gap);
+        if is_gap {
+            seen.gaps += 1;
+            if seen.gaps_at.len() < 16 {
+                seen.gaps_at.push(seen.frames);
+            }
+        }
         output.write_all(&period).map_err(refused)?;
         seen.frames += PERIOD_FRAMES as u64;
         due.get_or_insert_with(|| Instant::now() + PERIOD);
