@@ -329,6 +329,7 @@ fn stand_for_device(heard: &Path) -> Result<(), EngineError> {
     let mut seen = Seen::default();
     let mut period = [0_u8; PERIOD_FRAMES * FRAME_BYTES];
     let mut due: Option<Instant> = None;
+    let mut gap: Option<u64> = None;
     loop {
         let mut is_gap = false;
         if let Some(due) = &mut due {
@@ -346,12 +347,15 @@ fn stand_for_device(heard: &Path) -> Result<(), EngineError> {
         }
         // From here on the pipe ends when the player goes.
         both.take();
-        if is_gap {
+        // The last period of all comes late because the player goes, long after the sound; so a gap
+        // counts once another period follows it.
+        if let Some(at) = gap.take() {
             seen.gaps += 1;
             if seen.gaps_at.len() < 16 {
-                seen.gaps_at.push(seen.frames);
+                seen.gaps_at.push(at);
             }
         }
+        gap = is_gap.then_some(seen.frames);
         output.write_all(&period).map_err(refused)?;
         seen.frames += PERIOD_FRAMES as u64;
         due.get_or_insert_with(|| Instant::now() + PERIOD);
