@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use crate::models::language::Config;
+use crate::models::language::{Config, WIDENED_BYTES};
 use crate::protocol::{PictureRequest, SamplerKind};
 use crate::weights::gguf::Gguf;
 
@@ -77,7 +77,7 @@ impl LanguageNeed {
         match Config::read(gguf) {
             Ok(config) => Self {
                 file_bytes,
-                held_bytes: gguf.held_bytes(),
+                held_bytes: held_bytes(gguf),
                 cache_bytes_per_token: config.cache_bytes_per_token(),
                 work_bytes_per_token: config.work_bytes_per_token(),
                 context_tokens: u32::try_from(config.sizes.context).unwrap_or(u32::MAX),
@@ -115,6 +115,13 @@ impl LanguageNeed {
         let writing = cache.saturating_add(work);
         self.held_bytes.saturating_add(self.file_bytes.max(writing)).saturating_add(WRITING_BYTES)
     }
+}
+
+/// Returns the size of a model's weights once they are loaded: those of a small one are widened, from
+/// 8 bits at the least, and its table of tokens stands beside them as it was.
+fn held_bytes(gguf: &Gguf) -> u64 {
+    let all = gguf.all_bytes();
+    if all <= WIDENED_BYTES { all.saturating_mul(4) } else { gguf.held_bytes() }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::library::{
     devices, total_memory_bytes,
 };
 use crate::models::house_picture::Lexicon;
+use crate::models::language::WIDENED_BYTES;
 use crate::pipelines::picture::{self, PicturePipeline};
 use crate::pipelines::sound::{self, SoundPipeline};
 use crate::pipelines::words::{self, WordsPipeline};
@@ -171,8 +172,7 @@ impl Studio {
             texts_hash: 0,
             device: choice,
         };
-        // The packed copy of the matrices stands beside the quantized one.
-        let bytes = located.bytes().saturating_mul(2);
+        let bytes = resident_bytes(located.bytes());
         self.check_room(located.name(), bytes)?;
         let resident = self.residents.get_or_load(key, bytes, || {
             let file = match file {
@@ -213,7 +213,7 @@ impl Studio {
             texts_hash: 0,
             device: choice,
         };
-        let bytes = located.bytes().saturating_mul(2);
+        let bytes = resident_bytes(located.bytes());
         self.check_room(located.name(), bytes)?;
         let resident = self.residents.get_or_load(key, bytes, || {
             let file = match file {
@@ -321,6 +321,12 @@ impl Runner for Studio {
     fn forget_models(&mut self) {
         self.residents.clear();
     }
+}
+
+/// Returns what the model of a GGUF file takes in memory at most, by the size of its file: small ones
+/// are widened from 8 to 32 bits, others hold keys and values beside their weights.
+fn resident_bytes(file_bytes: u64) -> u64 {
+    file_bytes.saturating_mul(if file_bytes <= WIDENED_BYTES { UNPACKED + 1 } else { 2 })
 }
 
 /// Says that a model of one kind stands where one of another was asked for: two kinds never share

@@ -18,7 +18,7 @@ use crate::weights::gguf::Gguf;
 /// The largest file whose matrices are kept as f32 on the processor, in bytes. The products of small
 /// quantized matrices are shared out to threads that wait for each other by spinning: on two busy
 /// cores that made a token of the house composer fifteen times slower than on one thread.
-const WIDENED_BYTES: u64 = 32 << 20;
+pub const WIDENED_BYTES: u64 = 32 << 20;
 
 /// Is a language model with the tokens that it has read.
 #[derive(Debug)]

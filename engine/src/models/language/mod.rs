@@ -14,7 +14,7 @@ mod template;
 mod tokenizer;
 
 pub use config::{Activation, Config, Pairs, Rope, Sizes};
-pub use decoder::Decoder;
+pub use decoder::{Decoder, WIDENED_BYTES};
 pub use llama2c::Llama2c;
 pub use template::{ChatTemplate, Message};
 pub use tokenizer::{TextStream, Tokenizer};
