@@ -20,10 +20,15 @@ import torch.nn.functional as F
 from decoder import Config, Decoder
 
 
+def has_bf16(dev):
+    """Whether bfloat16 is fast on a device; a processor without it takes many times as long as for float32."""
+    return dev == "cuda" or bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
 def newton_schulz(g):
-    """Nearest orthogonal matrix, approximately, in bfloat16 (Jordan et al., Muon, 2024)."""
+    """Nearest orthogonal matrix, approximately, in bfloat16 where that is fast (Jordan et al., Muon, 2024)."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = g.bfloat16()
+    x = g.bfloat16() if has_bf16(g.device.type) else g
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)
@@ -53,7 +58,7 @@ class Stream:
 
 
 def loss_of(model, rows, dev):
-    with torch.autocast(dev, torch.bfloat16):
+    with torch.autocast(dev, torch.bfloat16, enabled=has_bf16(dev)):
         x = model(rows[:, :-1])
         logits = x @ model.tok.T if hasattr(model, "tok") else x @ model._orig_mod.tok.T
     return F.cross_entropy(logits.float().flatten(0, 1), rows[:, 1:].flatten())
