@@ -8,6 +8,7 @@
 mod drums;
 mod envelope;
 mod filter;
+mod kit;
 mod master;
 mod note;
 mod pluck;
@@ -214,7 +215,9 @@ impl Planned {
             Voice::Piano => struck::piano(&self.stroke),
             Voice::MusicBox => struck::music_box(&self.stroke),
             Voice::Bell => struck::bell(&self.stroke),
-            Voice::Drums => drums::render(&self.stroke),
+            Voice::Drums => {
+                kit::render(&self.stroke).unwrap_or_else(|| drums::render(&self.stroke))
+            }
             Voice::Plucked(pluck) => pluck.render(&self.stroke),
             Voice::Sustained(sustained) => {
                 match waves.get(&(self.instrument as usize, self.stroke.pitch)) {
