@@ -145,10 +145,7 @@ impl Studio {
         let store = self.store.as_deref();
         let mut save = |picture| save(picture, store, &model.licence, job);
         let mut output = pipeline.run(&request, job, &mut save)?;
-        if !expected.is_empty() && !expected.eq_ignore_ascii_case(&model.sha256) {
-            output.notices.push(Notice::ModelDiffers { expected, found: model.sha256 });
-        }
-        output.notices.extend(self.made_room());
+        output.notices.extend(self.notices(expected, model.sha256));
         Ok(output)
     }
 
@@ -159,30 +156,16 @@ impl Studio {
     ) -> Result<WordsOutput, EngineError> {
         words::validate(request)?;
         job.report(Live { stage: Stage::Loading, ..Live::default() })?;
-        let located = self.models.locate_language(&request.model.name)?;
-        let choice = self.device(request.device);
         let lexicon = match request.task {
             WordsTask::Expand { .. } | WordsTask::Surprise => Some(self.lexicon(job)?),
             _ => None,
         };
-        let (sha256, file) = self.known_file(&located, job)?;
-        let key = ResidentKey {
-            name: located.name().to_owned(),
-            sha256: sha256.clone(),
-            texts_hash: 0,
-            device: choice,
-        };
-        let bytes = resident_bytes(located.bytes());
-        self.check_room(located.name(), bytes)?;
-        let resident = self.residents.get_or_load(key, bytes, || {
-            let file = match file {
-                Some(file) => file,
-                None => located.open(&mut || job.check())?,
-            };
-            let tokenizer = file.tokenizer.as_deref();
-            WordsPipeline::load(&file.weights, tokenizer, &file.path, choice, job)
-                .map(|pipeline| Resident::Words(Box::new(pipeline)))
-        })?;
+        let (sha256, resident) =
+            self.language_model(&request.model.name, request.device, job, |file, device| {
+                let tokenizer = file.tokenizer.as_deref();
+                WordsPipeline::load(&file.weights, tokenizer, &file.path, device, job)
+                    .map(|pipeline| Resident::Words(Box::new(pipeline)))
+            })?;
         let Resident::Words(pipeline) = resident else { return Err(mixed_up()) };
         let mut request = request.clone();
         let expected = std::mem::replace(&mut request.model.sha256, sha256.clone());
@@ -190,10 +173,7 @@ impl Studio {
             Some(lexicon) => pipeline.expand(&request, lexicon, job)?,
             None => pipeline.run(&request, job)?,
         };
-        if !expected.is_empty() && !expected.eq_ignore_ascii_case(&sha256) {
-            output.notices.push(Notice::ModelDiffers { expected, found: sha256 });
-        }
-        output.notices.extend(self.made_room());
+        output.notices.extend(self.notices(expected, sha256));
         Ok(output)
     }
 
@@ -204,25 +184,11 @@ impl Studio {
     ) -> Result<SoundOutput, EngineError> {
         sound::validate(request)?;
         job.report(Live { stage: Stage::Loading, ..Live::default() })?;
-        let located = self.models.locate_language(&request.model.name)?;
-        let choice = self.device(request.device);
-        let (sha256, file) = self.known_file(&located, job)?;
-        let key = ResidentKey {
-            name: located.name().to_owned(),
-            sha256: sha256.clone(),
-            texts_hash: 0,
-            device: choice,
-        };
-        let bytes = resident_bytes(located.bytes());
-        self.check_room(located.name(), bytes)?;
-        let resident = self.residents.get_or_load(key, bytes, || {
-            let file = match file {
-                Some(file) => file,
-                None => located.open(&mut || job.check())?,
-            };
-            SoundPipeline::load(&file.weights, &file.path, choice, job)
-                .map(|pipeline| Resident::Sound(Box::new(pipeline)))
-        })?;
+        let (sha256, resident) =
+            self.language_model(&request.model.name, request.device, job, |file, device| {
+                SoundPipeline::load(&file.weights, &file.path, device, job)
+                    .map(|pipeline| Resident::Sound(Box::new(pipeline)))
+            })?;
         let Resident::Sound(pipeline) = resident else { return Err(mixed_up()) };
         let composed = pipeline.compose(request, job)?;
         let licence = pipeline.licence().to_owned();
@@ -232,10 +198,7 @@ impl Studio {
         let sound = Sound { score: composed.score, pcm, recipe, file: None, result_id: None };
         let sound = save_sound(sound, self.store.as_deref(), &licence, job)?;
         let mut notices = composed.notices;
-        if !expected.is_empty() && !expected.eq_ignore_ascii_case(&sha256) {
-            notices.push(Notice::ModelDiffers { expected, found: sha256 });
-        }
-        notices.extend(self.made_room());
+        notices.extend(self.notices(expected, sha256));
         Ok(SoundOutput { sound, plan: composed.plan, notices })
     }
 
@@ -253,11 +216,44 @@ impl Studio {
         Ok(lexicon)
     }
 
-    /// Says which models had to leave memory for the one that was asked for.
-    fn made_room(&mut self) -> Option<Notice> {
-        let models: Vec<String> =
+    /// Says that the model is another than the recipe names, and which ones had to leave memory for it.
+    fn notices(&mut self, expected: String, found: String) -> impl Iterator<Item = Notice> {
+        let differs = (!expected.is_empty() && !expected.eq_ignore_ascii_case(&found))
+            .then_some(Notice::ModelDiffers { expected, found });
+        let names: Vec<String> =
             self.residents.take_gone().into_iter().map(|key| key.name).collect();
-        (!models.is_empty()).then_some(Notice::MadeRoom { names: models })
+        let made_room = (!names.is_empty()).then_some(Notice::MadeRoom { names });
+        differs.into_iter().chain(made_room)
+    }
+
+    /// Returns the hash of a model of a GGUF file, and the model, which `load` makes of the file when
+    /// it is not in memory.
+    fn language_model(
+        &mut self,
+        name: &str,
+        device: DeviceChoice,
+        job: &JobContext,
+        load: impl FnOnce(&LanguageFile, DeviceChoice) -> Result<Resident, EngineError>,
+    ) -> Result<(String, &mut Resident), EngineError> {
+        let located = self.models.locate_language(name)?;
+        let device = self.device(device);
+        let (sha256, file) = self.known_file(&located, job)?;
+        let key = ResidentKey {
+            name: located.name().to_owned(),
+            sha256: sha256.clone(),
+            texts_hash: 0,
+            device,
+        };
+        let bytes = resident_bytes(located.bytes());
+        self.check_room(located.name(), bytes)?;
+        let resident = self.residents.get_or_load(key, bytes, || {
+            let file = match file {
+                Some(file) => file,
+                None => located.open(&mut || job.check())?,
+            };
+            load(&file, device)
+        })?;
+        Ok((sha256, resident))
     }
 
     /// Returns the hash of a language model, and its file when it had to be read for that.
