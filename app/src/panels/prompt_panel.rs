@@ -1,6 +1,6 @@
 //! The left panel: the request that is being written.
 
-use atelier_engine::library::estimate;
+use atelier_engine::library::{Estimate, estimate};
 use atelier_engine::protocol::SamplerKind;
 use egui::{Id, RichText, ScrollArea, Ui, vec2};
 
@@ -276,21 +276,23 @@ fn generate_ui(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Acti
     }
 }
 
-/// Says quietly what the request will take, and plainly when it does not fit.
 fn estimate_ui(ui: &mut Ui, state: &AppState) {
-    let language = state.settings.language;
     let Some(info) = state.models.ready() else { return };
     let request = state.prompt.request(info.model.clone(), state.settings.device);
-    let guess = estimate(&request);
-    if state.models.has_room(guess.memory_bytes) {
-        // What this machine has shown is better than what another was measured to do.
-        let secs = state.jobs.pace.estimate_secs(&request).unwrap_or(guess.duration_secs);
-        let values: [&dyn std::fmt::Display; 2] =
-            [&language.duration(secs), &size_of(guess.memory_bytes)];
-        details(ui, language.fill(Text::Estimate, &values));
-    } else {
-        no_room_ui(ui, state, guess.memory_bytes);
+    cost_ui(ui, state, estimate(&request), state.jobs.pace.estimate_secs(&request));
+}
+
+/// Says quietly what a job will take, and plainly when it does not fit; `learned_secs` is what this
+/// machine has shown, which is better than what another was measured to do.
+pub(super) fn cost_ui(ui: &mut Ui, state: &AppState, guess: Estimate, learned_secs: Option<f64>) {
+    if !state.models.has_room(guess.memory_bytes) {
+        return no_room_ui(ui, state, guess.memory_bytes);
     }
+    let language = state.settings.language;
+    let secs = learned_secs.unwrap_or(guess.duration_secs);
+    let values: [&dyn std::fmt::Display; 2] =
+        [&language.duration(secs), &size_of(guess.memory_bytes)];
+    details(ui, language.fill(Text::Estimate, &values));
 }
 
 /// Says that so much memory is not free.

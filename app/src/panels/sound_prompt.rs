@@ -1,9 +1,11 @@
 //! The left panel of the sound room: what the next piece is to be like.
 
+use atelier_engine::library::{estimate_music, music_secs};
 use atelier_engine::protocol::{Density, GivenUse, Key, Metre, Mode, MusicPlan};
 use egui::{Id, Popup, PopupCloseBehavior, RichText, ScrollArea, Ui, vec2};
 
 use super::keys_of;
+use super::prompt_panel::cost_ui;
 use super::tune_card::origin_ui;
 use crate::action::{Action, MusicAction, SoundAction};
 use crate::i18n::{Language, Text};
@@ -297,6 +299,9 @@ fn compose_ui(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Actio
         true => (Text::GenerateMore, icons::PLUS),
         false => (Text::Compose, icons::MUSIC),
     };
+    let length_secs = music_secs(&state.sound.prompt.text, &state.sound.prompt.plan);
+    let learned_secs = state.jobs.pace.music_estimate_secs(length_secs);
+    cost_ui(ui, state, estimate_music(length_secs), learned_secs);
     let button = Button::text(language.get(name))
         .with_icon(icon)
         .named(language.get(Text::Compose))

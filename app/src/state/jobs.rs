@@ -1,7 +1,8 @@
 //! What runs and what waits, and how long it may take.
 
+use atelier_engine::library::music_secs;
 use atelier_engine::protocol::{
-    JobId, Live, PictureRequest, Request, SamplerKind, Stage, WordsTask,
+    JobId, Live, PictureRequest, Request, SamplerKind, SoundRequest, Stage, WordsTask,
 };
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +110,9 @@ pub struct Pace {
     pub call_secs: f64,
     /// Seconds outside the steps: loading, reading, developing, saving.
     pub other_secs: f64,
+    /// Seconds to make a second of music; 0 while nothing is known.
+    #[serde(default)]
+    pub music_secs: f64,
 }
 
 /// Returns the model calls of a request, weighted by its size in millions of pixels.
@@ -121,6 +125,12 @@ fn work(request: &PictureRequest) -> f64 {
     calls * f64::from(request.sampling.steps) * f64::from(request.count) * pixels / 1e6
 }
 
+/// Mixes what was known with what is new: the latest job counts for half, so that a changed machine
+/// is learned in a few jobs.
+fn mix(old: f64, new: f64) -> f64 {
+    if old > 0.0 { (old + new) / 2.0 } else { new }
+}
+
 impl Pace {
     /// Learns from a finished job: seconds in its steps and outside them.
     pub fn learn(&mut self, request: &PictureRequest, step_secs: f64, other_secs: f64) {
@@ -128,8 +138,6 @@ impl Pace {
         if !(work > 0.0 && step_secs > 0.0 && other_secs >= 0.0) {
             return;
         }
-        // The latest job counts for half, so that a changed machine is learned in a few jobs.
-        let mix = |old: f64, new: f64| if old > 0.0 { (old + new) / 2.0 } else { new };
         self.call_secs = mix(self.call_secs, step_secs / work);
         self.other_secs = mix(self.other_secs, other_secs);
     }
@@ -137,6 +145,20 @@ impl Pace {
     /// Returns how long a request takes, once anything is known.
     pub fn estimate_secs(&self, request: &PictureRequest) -> Option<f64> {
         (self.call_secs > 0.0).then(|| self.call_secs * work(request) + self.other_secs)
+    }
+
+    /// Learns from a finished piece how many seconds it took.
+    pub fn learn_music(&mut self, request: &SoundRequest, secs: f64) {
+        let length = music_secs(&request.prompt, &request.plan);
+        // What starts from given music is longer than its request says.
+        if secs > 0.0 && length > 0.0 && request.given.is_none() {
+            self.music_secs = mix(self.music_secs, secs / length);
+        }
+    }
+
+    /// Returns how long a piece of so many seconds takes, once anything is known.
+    pub fn music_estimate_secs(&self, length_secs: f64) -> Option<f64> {
+        (self.music_secs > 0.0).then(|| self.music_secs * length_secs)
     }
 }
 

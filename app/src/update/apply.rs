@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use atelier_engine::EngineError;
-use atelier_engine::protocol::{Event, JobId, Live, Notice, Output, Partial, Picture, Stage};
+use atelier_engine::protocol::{
+    Event, JobId, Live, Notice, Output, Partial, Picture, Request, Stage,
+};
 
 use super::sound::apply_sound;
 use super::sound_look::{apply_player, apply_sound_news};
@@ -179,6 +181,9 @@ fn apply_progress(state: &mut AppState, id: JobId, live: Live) {
 fn learn(state: &mut AppState, id: JobId) {
     let now = state.jobs.clock_secs;
     let Some(job) = state.jobs.by_id(id).cloned() else { return };
+    if let (Request::Sound(request), Some(started)) = (&job.request, job.started_secs) {
+        state.jobs.pace.learn_music(request, now - started);
+    }
     let Some((started, seen)) = job.started_secs.zip(job.steps_seen) else { return };
     let Some(per_step) = seen.secs_per_step() else { return };
     let step_secs = per_step * f64::from(seen.total);

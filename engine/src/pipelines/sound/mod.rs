@@ -13,7 +13,9 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use plan::{DURATION_SECS, MAX_GIVEN_NOTES, MAX_PROMPT_BYTES, TEMPO_BPM, validate};
+pub use plan::{
+    DEFAULT_SECS, DURATION_SECS, MAX_GIVEN_NOTES, MAX_PROMPT_BYTES, TEMPO_BPM, validate,
+};
 pub use words::{parse_key, parse_metre, read as read_prompt};
 pub use writer::Tally;
 
