@@ -1,8 +1,6 @@
 //! Music through the whole chain without a window: engine thread, house composer, synthesizer,
 //! library of results.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,14 +9,12 @@ use atelier_engine::EngineError;
 use atelier_engine::audio::recipe::recipe_of;
 use atelier_engine::library::{HOUSE_COMPOSER, Models};
 use atelier_engine::protocol::{
-    DeviceChoice, Event, GivenMusic, GivenUse, Instrument, JobHandle, Key, Metre, Mode, ModelRef,
-    MusicPlan, Note, Notice, Output, Partial, Request, Score, SoundOutput, SoundRequest, Stage,
-    TokenSampling, Track,
+    DeviceChoice, Event, GivenMusic, GivenUse, Instrument, Key, Metre, Mode, ModelRef, MusicPlan,
+    Note, Notice, Output, Partial, Request, Score, SoundOutput, SoundRequest, Stage, TokenSampling,
+    Track,
 };
-use atelier_engine::service::{Engine, Studio};
-use atelier_engine::store::Store;
-
-const PATIENCE: Duration = Duration::from_secs(300);
+use atelier_engine::service::Engine;
+use atelier_tests::studio::{self, PATIENCE, finish, studio, wait};
 
 /// Returns the standard places when the house composer is in one of them.
 fn house_models() -> Option<Models> {
@@ -42,37 +38,15 @@ fn tune() -> SoundRequest {
     }
 }
 
-fn studio(models: &Models, folder: Option<&Path>) -> Result<Engine> {
-    let store = folder.map(Store::open).transpose()?.map(Arc::new);
-    Ok(Engine::spawn(Studio::new(store, models.clone()), Arc::new(|| ()))?)
-}
-
-/// Drains until the job has ended; returns its events.
-fn wait(engine: &Engine, job: &JobHandle) -> Result<Vec<Event>> {
-    let start = Instant::now();
-    let mut events = Vec::new();
-    while !events.iter().any(|event: &Event| event.is_terminal() && event.job() == job.id()) {
-        ensure!(start.elapsed() < PATIENCE, "the job did not end: {events:?}");
-        events.extend(engine.drain());
-        thread::sleep(Duration::from_micros(500));
-    }
-    Ok(events)
-}
-
 fn compose(engine: &Engine, request: SoundRequest) -> Result<SoundOutput> {
-    let job = engine.submit(Request::Sound(Box::new(request)))?;
-    match wait(engine, &job)?.pop() {
-        Some(Event::Finished(_, Output::Sound(output))) => Ok(output),
-        other => bail!("the job ended with {other:?}"),
+    match finish(engine, Request::Sound(Box::new(request)))? {
+        Output::Sound(output) => Ok(output),
+        other => bail!("the job made {other:?}"),
     }
 }
 
 fn fail(engine: &Engine, request: SoundRequest) -> Result<EngineError> {
-    let job = engine.submit(Request::Sound(Box::new(request)))?;
-    match wait(engine, &job)?.pop() {
-        Some(Event::Failed(_, error)) => Ok(error),
-        other => bail!("the job ended with {other:?}"),
-    }
+    studio::fail(engine, Request::Sound(Box::new(request)))
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! The whole chain without a window: engine thread, house model, library of results.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,14 +8,12 @@ use anyhow::{Context, Result, bail, ensure};
 use atelier_engine::EngineError;
 use atelier_engine::library::{HOUSE_PICTURE, HOUSE_WRITER, Models};
 use atelier_engine::protocol::{
-    DeviceChoice, Event, JobHandle, ModelRef, NoiseSource, Notice, Output, Partial, PictureOutput,
+    DeviceChoice, Event, ModelRef, NoiseSource, Notice, Output, Partial, PictureOutput,
     PictureRequest, PreviewMode, Prompt, Request, SamplerKind, Sampling, Size, Stage,
     TokenSampling, WordsRequest, WordsTask,
 };
 use atelier_engine::service::{Engine, Studio};
-use atelier_engine::store::Store;
-
-const PATIENCE: Duration = Duration::from_secs(120);
+use atelier_tests::studio::{self, PATIENCE, finish, studio, wait};
 
 /// Returns the standard places when the house model is in one of them.
 fn house_models() -> Option<Models> {
@@ -43,37 +40,15 @@ fn fox() -> PictureRequest {
     }
 }
 
-fn studio(models: &Models, folder: Option<&Path>) -> Result<Engine> {
-    let store = folder.map(Store::open).transpose()?.map(Arc::new);
-    Ok(Engine::spawn(Studio::new(store, models.clone()), Arc::new(|| ()))?)
-}
-
-/// Drains until the job has ended; returns its events.
-fn wait(engine: &Engine, job: &JobHandle) -> Result<Vec<Event>> {
-    let start = Instant::now();
-    let mut events = Vec::new();
-    while !events.iter().any(|event: &Event| event.is_terminal() && event.job() == job.id()) {
-        ensure!(start.elapsed() < PATIENCE, "the job did not end: {events:?}");
-        events.extend(engine.drain());
-        thread::sleep(Duration::from_micros(500));
-    }
-    Ok(events)
-}
-
 fn paint(engine: &Engine, request: PictureRequest) -> Result<PictureOutput> {
-    let job = engine.submit(Request::Picture(Box::new(request)))?;
-    match wait(engine, &job)?.pop() {
-        Some(Event::Finished(_, Output::Picture(output))) => Ok(output),
-        other => bail!("the job ended with {other:?}"),
+    match finish(engine, Request::Picture(Box::new(request)))? {
+        Output::Picture(output) => Ok(output),
+        other => bail!("the job made {other:?}"),
     }
 }
 
 fn fail(engine: &Engine, request: PictureRequest) -> Result<EngineError> {
-    let job = engine.submit(Request::Picture(Box::new(request)))?;
-    match wait(engine, &job)?.pop() {
-        Some(Event::Failed(_, error)) => Ok(error),
-        other => bail!("the job ended with {other:?}"),
-    }
+    studio::fail(engine, Request::Picture(Box::new(request)))
 }
 
 #[test]

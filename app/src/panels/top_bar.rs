@@ -308,16 +308,7 @@ fn queue_button_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     if response.clicked() {
         actions.push(Action::Job(JobAction::ShowQueue(!state.jobs.queue_open)));
     }
-    let mut open = state.jobs.queue_open;
-    let frame = menu_frame(ui);
-    Popup::from_response(&response)
-        .open_bool(&mut open)
-        .frame(frame)
-        .gap(6.0)
-        .close_behavior(PopupCloseBehavior::CloseOnClickOutside)
-        .accessible_name(name)
-        .show(|ui| queue_ui(ui, state, actions));
-    if !open && state.jobs.queue_open && !response.clicked() {
+    if popup_ui(ui, &response, name, state.jobs.queue_open, |ui| queue_ui(ui, state, actions)) {
         actions.push(Action::Job(JobAction::ShowQueue(false)));
     }
 }
@@ -329,16 +320,26 @@ fn settings_button_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) 
     if response.clicked() {
         actions.push(Action::Settings(SettingsAction::Show(!state.settings.open)));
     }
-    let mut open = state.settings.open;
-    let frame = menu_frame(ui);
-    Popup::from_response(&response)
+    if popup_ui(ui, &response, name, state.settings.open, |ui| settings_ui(ui, state, actions)) {
+        actions.push(Action::Settings(SettingsAction::Show(false)));
+    }
+}
+
+/// Shows what hangs below a button while it `is_open`; tells whether a click elsewhere closes it.
+fn popup_ui(
+    ui: &Ui,
+    button: &Response,
+    name: &str,
+    is_open: bool,
+    content: impl FnOnce(&mut Ui),
+) -> bool {
+    let mut open = is_open;
+    Popup::from_response(button)
         .open_bool(&mut open)
-        .frame(frame)
+        .frame(menu_frame(ui))
         .gap(6.0)
         .close_behavior(PopupCloseBehavior::CloseOnClickOutside)
         .accessible_name(name)
-        .show(|ui| settings_ui(ui, state, actions));
-    if !open && state.settings.open && !response.clicked() {
-        actions.push(Action::Settings(SettingsAction::Show(false)));
-    }
+        .show(content);
+    !open && is_open && !button.clicked()
 }
