@@ -88,6 +88,24 @@ fn what_matters_about_real_files_is_told() {
 }
 
 #[test]
+fn files_of_torch_itself_are_recognised() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/containers");
+    let word = detect(&Checkpoint::open(&golden.join("inversion-a1111.pt")).unwrap());
+    assert_eq!((word.family, word.base), (Family::TextualInversion, Some(Base::Sd1)));
+    assert_eq!((detail(&word, "word"), word.naming), ("fox", Some(Naming::A1111)));
+    let trained = inspect(&Checkpoint::open(&golden.join("trained.ckpt")).unwrap());
+    assert_eq!(trained.metadata["global_step"], "1234");
+    assert!(trained.strange[0].contains("not run: argparse.Namespace"), "{:?}", trained.strange);
+    assert!(trained.strange[1].contains("optimizer_states"), "{:?}", trained.strange);
+    let old = Checkpoint::open(&golden.join("legacy-2.pt")).unwrap();
+    assert_eq!(old.container(), Container::TorchLegacy);
+    let new = Checkpoint::open(&golden.join("zip-5.pt")).unwrap();
+    for name in old.tensors().keys() {
+        assert_eq!(old.bytes(name).unwrap(), new.bytes(name).unwrap(), "{name}");
+    }
+}
+
+#[test]
 fn damaged_files_are_refused_with_a_sentence() {
     let files = [
         ("damaged/broken-length.safetensors", "ends before its header does"),
@@ -453,5 +471,77 @@ fn hostile_safetensors_are_refused() {
     for length in [1_u64 << 63, u64::MAX, u64::MAX - 7, 9, 0] {
         let bytes = [&length.to_le_bytes()[..], b"{}"].concat();
         assert!(Checkpoint::read(ByteSource::memory(bytes), Path::new("x.safetensors")).is_err());
+    }
+}
+
+/// Writes a GGUF file with one tensor of floats for each name and offset.
+fn gguf(tensors: &[(&str, u64)]) -> Vec<u8> {
+    let mut out = b"GGUF\x03\0\0\0".to_vec();
+    out.extend((tensors.len() as u64).to_le_bytes());
+    out.extend(0_u64.to_le_bytes());
+    for (name, offset) in tensors {
+        out.extend((name.len() as u64).to_le_bytes());
+        out.extend(name.as_bytes());
+        out.extend(1_u32.to_le_bytes());
+        out.extend(8_u64.to_le_bytes());
+        out.extend(0_u32.to_le_bytes());
+        out.extend(offset.to_le_bytes());
+    }
+    out.resize(out.len().next_multiple_of(32) + 64, 0);
+    out
+}
+
+#[test]
+fn hostile_gguf_files_are_refused() {
+    let read = |bytes: Vec<u8>| Checkpoint::read(ByteSource::memory(bytes), Path::new("x.gguf"));
+    assert_eq!(read(gguf(&[("a", 0), ("b", 32)])).unwrap().bytes("b").unwrap(), [0; 32]);
+    let refused = [
+        (gguf(&[("a", 0), ("a", 32)]), "twice"),
+        (gguf(&[("a", 0), ("b", 16)]), "overlap"),
+        (gguf(&[("a", 64)]), "cut short"),
+        (gguf(&[("a", u64::MAX - 40)]), "impossible place"),
+    ];
+    for (bytes, reason) in refused {
+        let said = read(bytes).unwrap_err().to_string();
+        assert!(said.contains(reason), "{said}");
+    }
+}
+
+#[test]
+fn cut_and_damaged_headers_never_panic() {
+    let mut tensors = BTreeMap::new();
+    for name in ["a", "b", "c"] {
+        tensors.insert(name.to_owned(), TensorInfo { shape: vec![2, 2], element: Element::F16 });
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    hollow(&path, &tensors, json!({ "a": "b" }));
+    let safe = std::fs::read(&path).unwrap();
+    let read = |bytes: &[u8]| Checkpoint::read(ByteSource::memory(bytes.to_vec()), &path);
+    let gguf = gguf(&[("a", 0), ("b", 32)]);
+    for whole in [&safe, &gguf] {
+        assert!(read(whole).is_ok());
+        for end in 0..whole.len() {
+            let opened = read(&whole[..end]);
+            assert!(matches!(opened, Err(EngineError::Damaged { .. })), "cut at {end}");
+        }
+        let mut state = 5_u64;
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize
+        };
+        for _ in 0..20_000 {
+            let mut bytes = whole.clone();
+            for _ in 0..=random() % 3 {
+                let at = random() % bytes.len();
+                bytes[at] = random() as u8;
+            }
+            let Ok(file) = read(&bytes) else { continue };
+            for (name, info) in file.tensors() {
+                assert!(info.bytes() <= bytes.len() as u64);
+                assert_eq!(file.bytes(name).unwrap().len() as u64, info.bytes());
+            }
+            inspect(&file);
+        }
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn open_index(path: &Path) -> Result<Checkpoint, EngineError> {
         let file = path.with_file_name(file);
         out.join(Checkpoint::read(ByteSource::open(&file)?, &file)?, "")?;
     }
-    for name in weight_map.keys().filter(|name| !out.tensors().contains_key(*name)) {
+    if let Some(name) = weight_map.keys().find(|name| !out.tensors().contains_key(*name)) {
         let reason = format!("names the tensor “{name}”, which is in none of its files");
         return Err(EngineError::damaged(path, reason));
     }

@@ -123,7 +123,10 @@ impl Checkpoint {
             out.facts = found.sizes;
             out.add_plain(source, found.tensors.into_iter());
         } else {
-            let reason = "is no safetensors, torch or GGUF file: it begins as none of them does";
+            let reason = match is_tar(&source) {
+                true => "is a tar archive, as torch wrote them before 2017",
+                false => "is no safetensors, torch or GGUF file, going by how it begins",
+            };
             return Err(damaged(reason.to_owned()));
         }
         Ok(out)
@@ -273,6 +276,11 @@ impl Checkpoint {
             _ => bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
         })
     }
+}
+
+/// Tells whether this is an archive as the first versions of torch wrote.
+fn is_tar(source: &ByteSource) -> bool {
+    source.take(257, 5).is_ok_and(|mark| mark == b"ustar")
 }
 
 fn ends_with(path: &Path, end: &str) -> bool {

@@ -115,3 +115,37 @@ impl Seek for SourceReader<'_> {
         Ok(self.at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_file_and_memory_give_the_same_parts_and_nothing_beyond_their_end() {
+        let bytes: Vec<u8> = (0..100).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &bytes).unwrap();
+        for source in [ByteSource::open(file.path()).unwrap(), ByteSource::memory(bytes.clone())] {
+            assert_eq!(source.take(10, 5).unwrap(), [10, 11, 12, 13, 14]);
+            assert_eq!(source.take(100, 0).unwrap().len(), 0);
+            for (at, count) in [(100, 1), (0, 101), (u64::MAX, 1), (1, u64::MAX), (1 << 63, 1)] {
+                let error = source.take(at, count).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{at}, {count}");
+            }
+            let mut reader = source.reader();
+            reader.seek(SeekFrom::End(-3)).unwrap();
+            let mut rest = Vec::new();
+            reader.read_to_end(&mut rest).unwrap();
+            assert_eq!(rest, [97, 98, 99]);
+        }
+    }
+
+    #[test]
+    fn a_folder_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = ByteSource::open(folder.path()).unwrap_err();
+        assert!(matches!(error, EngineError::Damaged { .. }), "{error}");
+    }
+}

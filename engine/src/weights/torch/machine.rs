@@ -103,7 +103,7 @@ impl Machine<'_, '_> {
                 Ok(())
             }
             b'0' => self.pop().map(|_| ()),
-            b'1' => self.to_mark().map(|_| ()),
+            b'1' => self.above_mark().map(|_| ()),
             b'2' => {
                 let top = self.top()?;
                 self.stack.push(top);
@@ -226,17 +226,17 @@ impl Machine<'_, '_> {
                 self.push(Node::Tuple(values.into()))
             }
             b't' | 0x91 => {
-                let values = self.to_mark()?;
+                let values = self.above_mark()?;
                 self.push(Node::Tuple(values.into()))
             }
             b']' | 0x8f => self.push(Node::List(Vec::new())),
             b'l' => {
-                let values = self.to_mark()?;
+                let values = self.above_mark()?;
                 self.push(Node::List(values))
             }
             b'}' => self.push(Node::Dict(Vec::new())),
             b'd' => {
-                let pairs = pairs(&self.to_mark()?)?;
+                let pairs = pairs(&self.above_mark()?)?;
                 self.push(Node::Dict(pairs))
             }
             b'a' => {
@@ -244,7 +244,7 @@ impl Machine<'_, '_> {
                 self.append(&[value])
             }
             b'e' | 0x90 => {
-                let values = self.to_mark()?;
+                let values = self.above_mark()?;
                 self.append(&values)
             }
             b's' => {
@@ -253,7 +253,7 @@ impl Machine<'_, '_> {
                 self.set_items(&pairs(&values)?)
             }
             _ => {
-                let values = self.to_mark()?;
+                let values = self.above_mark()?;
                 self.set_items(&pairs(&values)?)
             }
         }
@@ -289,12 +289,12 @@ impl Machine<'_, '_> {
             // INST, OBJ
             b'i' => {
                 let (module, name) = (self.input.line()?, self.input.line()?);
-                let arguments = self.to_mark()?;
+                let arguments = self.above_mark()?;
                 self.foreign(&module, &name)?;
                 self.push(Node::Object(Object { arguments, ..Object::default() }))
             }
             b'o' => {
-                let arguments = self.to_mark()?;
+                let arguments = self.above_mark()?;
                 self.push(Node::Object(Object { arguments, ..Object::default() }))
             }
             // BUILD
@@ -399,7 +399,7 @@ impl Machine<'_, '_> {
         self.stack.len().checked_sub(count).filter(|at| *at >= floor).ok_or_else(malformed)
     }
 
-    fn to_mark(&mut self) -> Said<Vec<Handle>> {
+    fn above_mark(&mut self) -> Said<Vec<Handle>> {
         let mark = self.marks.pop().ok_or_else(malformed)?;
         Ok(self.stack.split_off(mark))
     }

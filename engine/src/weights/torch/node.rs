@@ -184,3 +184,58 @@ impl TensorView {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn view(offset: u64, shape: &[usize], strides: &[u64]) -> TensorView {
+        let storage = Storage { key: "0".into(), element: Element::U8, count: 24, first: 0 };
+        let (shape, strides) = (shape.to_vec(), strides.to_vec());
+        TensorView { storage, element: Element::U8, offset, shape, strides }
+    }
+
+    /// Reads a tensor of the bytes 0 to 23.
+    fn read(view: &TensorView) -> Vec<u8> {
+        let (start, count) = view.span().unwrap();
+        view.gather((start as u8..(start + count) as u8).collect())
+    }
+
+    #[test]
+    fn strides_are_walked_in_row_major_order() {
+        assert_eq!(read(&view(0, &[2, 3], &[3, 1])), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(read(&view(0, &[3, 2], &[1, 3])), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(read(&view(5, &[2, 2], &[10, 2])), [5, 7, 15, 17]);
+        assert_eq!(read(&view(4, &[2, 1, 2], &[0, 99, 1])), [4, 5, 4, 5]);
+        assert_eq!(read(&view(23, &[], &[])), [23]);
+        assert!(read(&view(99, &[0, 7], &[1, 1])).is_empty());
+        assert_eq!(read(&view(0, &[2, 3, 4], &[1, 2, 6]))[..5], [0, 6, 12, 18, 2]);
+    }
+
+    #[test]
+    fn only_what_lies_within_the_storage_has_a_span() {
+        assert_eq!(view(20, &[2, 2], &[2, 1]).span(), Some((20, 4)));
+        assert_eq!(view(21, &[2, 2], &[2, 1]).span(), None);
+        assert_eq!(view(u64::MAX, &[1], &[1]).span(), None);
+        assert_eq!(view(0, &[2], &[u64::MAX]).span(), None);
+        assert_eq!(view(0, &[usize::MAX, usize::MAX], &[u64::MAX, 1]).span(), None);
+    }
+
+    #[test]
+    fn numbers_of_another_form_than_their_storage_are_counted_in_their_own_size() {
+        let wide = TensorView { element: Element::F32, ..view(2, &[4], &[1]) };
+        assert_eq!(wide.span(), Some((8, 16)));
+        assert_eq!(TensorView { offset: 3, ..wide }.span(), None);
+    }
+
+    #[test]
+    fn only_names_that_describe_tensors_are_known() {
+        assert_eq!(Global::known("torch", "HalfStorage"), Some(Global::Storage(Element::F16)));
+        assert_eq!(Global::known("torch", "bfloat16"), Some(Global::Element(Element::BF16)));
+        for (module, name) in [("os", "system"), ("torch", "load"), ("torch._utils", "eval")] {
+            assert_eq!(Global::known(module, name), None);
+        }
+    }
+}

@@ -11,9 +11,9 @@ const DEPTH_MAX: usize = 32;
 /// How many values are looked at: one that is named often is looked at often.
 const VISITS_MAX: usize = 2_000_000;
 /// The most tensors of a file.
-const TENSORS_MAX: usize = 200_000;
+const TENSORS_MAX: usize = 50_000;
 /// The longest name of a tensor.
-const NAME_MAX_BYTES: usize = 1024;
+const NAME_MAX_BYTES: usize = 512;
 /// The most facts that are kept, and the longest of them.
 const FACTS_MAX: usize = 256;
 const FACT_MAX_BYTES: usize = 512;
