@@ -378,6 +378,13 @@ fn smaller_parts_are_recognised() {
     assert_eq!(family(&[("emb_params", &[4, 768])]), Family::TextualInversion);
     assert_eq!(made(&[("clip_g", &[2, 1280]), ("clip_l", &[2, 768])]).base, Some(Base::Sdxl));
     let house = atelier_tests::source::root().join("assets/models");
+    let folder = house.join("house-picture");
+    if folder.join("model.safetensors").is_file() {
+        // A folder of one part is what its weights are, with the settings beside them.
+        let opened = Checkpoint::open(&folder).unwrap();
+        assert_eq!(opened.container(), Container::Safetensors);
+        assert_eq!(inspect(&opened).licence.as_deref(), Some("MIT OR Apache-2.0"));
+    }
     for (file, family) in [
         ("house-picture/model.safetensors", Family::HousePicture),
         ("house-writer/model.gguf", Family::HouseWriter),

@@ -67,15 +67,15 @@ pub(super) fn open_index(path: &Path) -> Result<Checkpoint, EngineError> {
 /// Opens a folder: a whole pipeline, or one part of it.
 pub(super) fn open_folder(path: &Path) -> Result<Checkpoint, EngineError> {
     let list = path.join("model_index.json");
-    let mut out = Checkpoint::empty(path, Container::Diffusers);
     if !list.is_file() {
         let Some(weights) = weights_in(path) else {
             return Err(EngineError::damaged(path, "is a folder without weights"));
         };
-        out.join(Checkpoint::open(&weights)?, "")?;
+        let mut out = Checkpoint::open(&weights)?;
         add_settings(&mut out, &path.join("config.json"), "config.")?;
         return Ok(out);
     }
+    let mut out = Checkpoint::empty(path, Container::Diffusers);
     let parts: BTreeMap<String, Value> = serde_json::from_slice(&read_small(&list)?)
         .map_err(|_| EngineError::damaged(&list, "is no list of a model's parts"))?;
     for (part, about) in &parts {

@@ -12,7 +12,14 @@ const VALUE_MAX_CHARS: usize = 300;
 /// The most entries of the metadata that are told.
 const METADATA_MAX: usize = 100;
 /// Keys under which licences stand, best first.
-const LICENCES: [&str; 4] = ["modelspec.license", "general.license", "license", "licence"];
+const LICENCES: [&str; 6] = [
+    "modelspec.license",
+    "general.license",
+    "license",
+    "licence",
+    "config.license",
+    "config.licence",
+];
 
 /// Holds what is told about a file or folder of weights.
 #[derive(Debug, Clone, PartialEq, Serialize)]
