@@ -215,6 +215,20 @@ fn descriptions_made_to_exhaust_are_refused() {
     }
     laughs.push(b'.');
     assert!(refusal(&legacy(&laughs, no_keys, b"")).contains("nested"));
+    // Long keys, each over many tensors that stand there once.
+    let one = one_tensor(6, 0, &[6], &[1]);
+    let mut names = [&one[..one.len() - 2], b"q\x00s}q\x01("].concat();
+    for inner in 0..200_u8 {
+        names.extend([b'K', inner, b'h', 0]);
+    }
+    names.extend(b"u0(");
+    for outer in 0..100 {
+        let key = format!("{outer:0480}");
+        names.extend([b"X\xe0\x01\x00\x00", key.as_bytes(), b"h\x01"].concat());
+    }
+    names.extend(b"u.");
+    let said = refusal(&legacy(&names, KEYS, &floats(6)));
+    assert!(said.contains("more tensors than any checkpoint"), "{said}");
     // Lengths that go beyond the file, of texts, bytes, numbers and frames.
     for code in [b"X\xff\xff\xff\xff".as_slice(), b"\x8b\xff\xff\xff\xff", b"T\xff\xff\xff\x7f"] {
         assert!(refusal(&legacy(&[b"\x80\x02", code].concat(), b"", b"")).contains("ends within"));

@@ -18,7 +18,8 @@ fn node(nodes: &[Node], handle: Handle) -> &Node {
 /// # Errors
 /// The rest of a sentence when a known function is given what it cannot take.
 pub(super) fn called(nodes: &[Node], callee: Handle, arguments: Handle) -> Said<Node> {
-    let foreign = || Node::Object(Object { arguments: vec![arguments], ..Object::default() });
+    let foreign =
+        || Node::Object(Box::new(Object { arguments: vec![arguments], ..Object::default() }));
     let Node::Tuple(given) = node(nodes, arguments) else { return Err(malformed()) };
     let Node::Global(global) = node(nodes, callee) else {
         return Ok(foreign());
@@ -84,7 +85,7 @@ fn tensor(nodes: &[Node], global: &Global, arguments: &[Handle]) -> Said<Node> {
         let shape = view.shape;
         return Err(format!("holds a tensor of shape {shape:?} that lies outside its numbers"));
     }
-    Ok(Node::Tensor(view))
+    Ok(Node::Tensor(Box::new(view)))
 }
 
 /// Makes a storage from `("storage", class, key, device, count)`, in old files with a view

@@ -284,18 +284,18 @@ impl Machine<'_, '_> {
             0x92 => {
                 let at = self.reachable(3)?;
                 let arguments = self.stack.split_off(at);
-                self.push(Node::Object(Object { arguments, ..Object::default() }))
+                self.push(Node::Object(Box::new(Object { arguments, ..Object::default() })))
             }
             // INST, OBJ
             b'i' => {
                 let (module, name) = (self.input.line()?, self.input.line()?);
                 let arguments = self.above_mark()?;
                 self.foreign(&module, &name)?;
-                self.push(Node::Object(Object { arguments, ..Object::default() }))
+                self.push(Node::Object(Box::new(Object { arguments, ..Object::default() })))
             }
             b'o' => {
                 let arguments = self.above_mark()?;
-                self.push(Node::Object(Object { arguments, ..Object::default() }))
+                self.push(Node::Object(Box::new(Object { arguments, ..Object::default() })))
             }
             // BUILD
             b'b' => {

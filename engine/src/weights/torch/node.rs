@@ -27,9 +27,10 @@ pub(super) enum Node {
     Dict(Vec<(Handle, Handle)>),
     Global(Global),
     /// What some other class would have made.
-    Object(Object),
+    /// In a box, as the next but one, so that the many small values stay small.
+    Object(Box<Object>),
     Storage(Storage),
-    Tensor(TensorView),
+    Tensor(Box<TensorView>),
 }
 
 /// Names a class or a function.

@@ -14,6 +14,8 @@ const VISITS_MAX: usize = 2_000_000;
 const TENSORS_MAX: usize = 50_000;
 /// The longest name of a tensor.
 const NAME_MAX_BYTES: usize = 512;
+/// The most bytes of all names: one long key can be part of many.
+const NAMES_MAX_BYTES: usize = 4 << 20;
 /// The most facts that are kept, and the longest of them.
 const FACTS_MAX: usize = 256;
 const FACT_MAX_BYTES: usize = 512;
@@ -44,7 +46,7 @@ pub(super) struct State {
 /// # Errors
 /// The rest of a sentence when it is too deep, too large or names a tensor twice.
 pub(super) fn read(described: &Described) -> Said<State> {
-    let mut walk = Walk { described, state: State::default(), visits: 0 };
+    let mut walk = Walk { described, state: State::default(), visits: 0, names: 0 };
     let root = match described.node(described.root) {
         Node::Dict(entries) => Some(entries),
         _ => None,
@@ -90,6 +92,8 @@ struct Walk<'a> {
     described: &'a Described,
     state: State,
     visits: usize,
+    /// The bytes of all names so far.
+    names: usize,
 }
 
 impl Walk<'_> {
@@ -152,7 +156,8 @@ impl Walk<'_> {
     }
 
     fn tensor(&mut self, path: &str, view: &TensorView) -> Said<()> {
-        if self.state.tensors.len() == TENSORS_MAX {
+        self.names += path.len();
+        if self.state.tensors.len() == TENSORS_MAX || self.names > NAMES_MAX_BYTES {
             return Err("holds more tensors than any checkpoint".to_owned());
         }
         match self.state.tensors.insert(path.to_owned(), view.clone()) {
