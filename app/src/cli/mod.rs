@@ -11,6 +11,7 @@ mod interrupt;
 mod job;
 mod latents;
 mod machine;
+mod models;
 mod output;
 mod paint;
 mod play;
@@ -63,6 +64,8 @@ enum Command {
     Expand(expand::ExpandArgs),
     /// Prints the recipe in a picture or a sound
     Inspect(inspect::InspectArgs),
+    /// Says what a file or folder of weights is
+    Models(models::ModelsArgs),
     /// Measures how fast it is on this machine
     Bench(bench::BenchArgs),
 }
@@ -77,6 +80,7 @@ impl Command {
             Self::Play(arguments) => arguments.voice(),
             Self::Expand(arguments) => arguments.voice(),
             Self::Inspect(arguments) => arguments.voice(),
+            Self::Models(arguments) => arguments.voice(),
             Self::Bench(arguments) => arguments.voice(),
         }
     }
@@ -112,6 +116,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Play(arguments) => play::play(arguments, &mut console, &Interrupt::listen()),
         Command::Expand(arguments) => expand::expand(arguments, &mut console, &Interrupt::listen()),
         Command::Inspect(arguments) => inspect::inspect(arguments, &mut console),
+        Command::Models(arguments) => models::models(arguments, &mut console),
         Command::Bench(arguments) => bench::bench(arguments, &mut console, &Interrupt::listen()),
     };
     finish(&mut console, result)

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 
+use super::element::{Element, TensorInfo};
 use crate::error::EngineError;
 
 const MAGIC: &[u8; 4] = b"GGUF";
@@ -185,6 +186,37 @@ impl Gguf {
     pub fn numbers(&self, key: &str) -> Option<Vec<f64>> {
         let Value::Numbers(kind, bytes) = self.get(key)? else { return None };
         Some(bytes.chunks_exact(kind.bytes() as usize).map(|one| kind.read(one)).collect())
+    }
+
+    /// Returns numbers and texts of the metadata by name, without lists.
+    pub fn scalars(&self) -> Vec<(String, String)> {
+        let told = |(key, value): (&String, &Value)| {
+            let value = match value {
+                Value::Integer(number) => number.to_string(),
+                Value::Float(number) => number.to_string(),
+                Value::Bool(flag) => flag.to_string(),
+                Value::Text(text) => text.clone(),
+                Value::Texts(_) | Value::Numbers(..) => return None,
+            };
+            Some((key.clone(), value))
+        };
+        let mut all: Vec<_> = self.metadata.iter().filter_map(told).collect();
+        all.sort();
+        all
+    }
+
+    /// Describes all tensors, with the first byte of each in the file.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, TensorInfo, u64)> {
+        self.places.iter().map(|(name, place)| {
+            let element = match place.dtype {
+                GgmlDType::F32 => Element::F32,
+                GgmlDType::F16 => Element::F16,
+                GgmlDType::BF16 => Element::BF16,
+                packed => Element::Ggml(packed),
+            };
+            let info = TensorInfo { shape: place.shape.clone(), element };
+            (name.as_str(), info, place.start as u64)
+        })
     }
 
     /// Tells whether there is a tensor of this name.
@@ -405,7 +437,16 @@ impl<'a> Reader<'a> {
                 return Err(format!("is cut short: the tensor “{name}” is not whole"));
             }
             place.start = start;
-            places.insert(name, place);
+            if let Some(twice) = places.insert(name, place) {
+                let shape = twice.shape;
+                return Err(format!("holds a tensor of shape {shape:?} twice under one name"));
+            }
+        }
+        let mut spans: Vec<_> =
+            places.values().map(|place: &Place| [place.start, place.start + place.bytes]).collect();
+        spans.sort_unstable();
+        if spans.windows(2).any(|pair| pair[0][1] > pair[1][0]) {
+            return Err("has tensors that overlap".to_owned());
         }
         Ok(Gguf { path: path.to_owned(), metadata, places })
     }

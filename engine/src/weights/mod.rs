@@ -1,6 +1,15 @@
 //! Files of weights: read without trusting them, widened to f32.
 
+pub mod detect;
+pub mod element;
+mod folder;
 pub mod gguf;
+pub mod inspect;
+mod llama2c;
+pub mod open;
+mod safe_header;
 mod safetensors;
+pub mod source;
+pub mod torch;
 
 pub use self::safetensors::{Weights, read_tensor};
