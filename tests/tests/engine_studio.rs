@@ -294,7 +294,7 @@ fn cancelling_words_takes_at_most_200_ms_while_reading_and_while_writing() -> Re
 #[test]
 fn the_house_models_licence_is_known_so_that_pictures_can_carry_it() -> Result<()> {
     let files = Models::standard().find("house-picture")?;
-    assert_eq!(files.licence, "MIT OR Apache-2.0");
+    assert_eq!(files.licence, "MIT AND Apache-2.0");
     Ok(())
 }
 

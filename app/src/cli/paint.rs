@@ -306,7 +306,7 @@ pub(super) fn example_request(prompt: &str) -> PictureRequest {
         model: ModelRef::named(HOUSE_PICTURE),
         prompt: Prompt { text: prompt.to_owned(), ..Prompt::default() },
         size: Size { width_px: 256, height_px: 256 },
-        sampling: Sampling { sampler: SamplerKind::Euler, steps: 20, guidance: 3.0 },
+        sampling: Sampling { sampler: SamplerKind::Euler, steps: 20, guidance: 1.5 },
         seed: 5,
         count: 1,
         noise: NoiseSource::Seed,

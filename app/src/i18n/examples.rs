@@ -6,10 +6,10 @@ use super::Language;
 pub const EXAMPLES: [[&str; 2]; 6] = [
     ["a red fox in the snow", "雪地里的红狐狸"],
     ["a house on a meadow, flat style", "草地上的房子，扁平风格"],
-    ["a watermelon on the beach", "海滩上的西瓜"],
+    ["a watermelon on the beach, glossy style", "海滩上的西瓜，光泽风格"],
     ["a green cactus in the desert", "沙漠里的绿色仙人掌"],
     ["a rocket in space, 3d style", "太空里的火箭，3D风格"],
-    ["a penguin in the snow, flat style", "雪地里的企鹅，扁平风格"],
+    ["a butterfly in the forest, line art", "森林里的蝴蝶，线稿"],
 ];
 
 impl Language {

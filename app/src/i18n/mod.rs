@@ -73,6 +73,8 @@ impl Language {
         match style {
             "3d style" => self.get(Text::StyleVolume),
             "flat style" => self.get(Text::StyleFlat),
+            "glossy style" => self.get(Text::StyleGlossy),
+            "line art" => self.get(Text::StyleLine),
             other => other,
         }
     }

@@ -34,6 +34,8 @@ texts! {
     Style = "Style", "风格";
     StyleVolume = "3D", "立体";
     StyleFlat = "Flat", "扁平";
+    StyleGlossy = "Glossy", "光泽";
+    StyleLine = "Line art", "线稿";
     UnknownWords = "No effect, the model never saw: {}", "模型没见过，不起作用：{}";
     Size = "Size", "尺寸";
     SizeName = "Size {}, {} × {} pixels", "尺寸 {}，{} × {} 像素";

@@ -41,7 +41,7 @@ pub struct LibraryPlace {
 }
 
 /// The style words that are offered where the model knows them.
-const STYLES: [&str; 2] = ["3d style", "flat style"];
+const STYLES: [&str; 4] = ["3d style", "flat style", "glossy style", "line art"];
 
 enum Order {
     Task(LibraryTask),

@@ -103,7 +103,7 @@ impl Default for PromptState {
             size: Size { width_px: 256, height_px: 256 },
             count: 1,
             seed: SeedState::default(),
-            sampling: Sampling { sampler: SamplerKind::Euler, steps: 20, guidance: 3.0 },
+            sampling: Sampling { sampler: SamplerKind::Euler, steps: 20, guidance: 1.5 },
             advanced: false,
             unknown: Vec::new(),
         }

@@ -43,26 +43,6 @@ pub struct HeadNorms<'a> {
     pub eps: f32,
 }
 
-/// Says which rows belong together, and what else they may read.
-#[derive(Debug, Clone, Copy)]
-pub struct Sequences<'a> {
-    /// The rows of each sequence.
-    pub spans: &'a [Range<usize>],
-    /// More keys and values, before those of the sequence's own rows.
-    pub memory: Option<KeptKeys<'a>>,
-}
-
-/// Holds keys and values that are ready and ask nothing themselves, `[rows, heads, head_width]`.
-#[derive(Debug, Clone, Copy)]
-pub struct KeptKeys<'a> {
-    /// The keys, normed and turned already.
-    pub keys: &'a [f32],
-    /// The values.
-    pub values: &'a [f32],
-    /// Which rows of them each sequence reads; one span per sequence, some perhaps empty.
-    pub spans: &'a [Range<usize>],
-}
-
 /// Computes softmax(q kᵀ / √head_width) v for each sequence and head.
 ///
 /// `qkv` is `[rows, 3, heads, head_width]`, the rows of all sequences one after the other; `out` is
@@ -75,13 +55,12 @@ pub fn attention(
     level: Level,
     qkv: &[f32],
     shape: AttentionShape,
-    sequences: Sequences<'_>,
+    spans: &[Range<usize>],
     norms: HeadNorms<'_>,
     rotation: Option<Rotation<'_>>,
     out: &mut [f32],
 ) {
     let AttentionShape { heads, head_width } = shape;
-    let Sequences { spans, memory } = sequences;
     let width = heads * head_width;
     let rows = out.len() / width;
     assert_eq!(qkv.len(), 3 * rows * width, "there are a query, key and value per output");
@@ -90,24 +69,17 @@ pub fn attention(
         let len = rows * head_width / 2;
         assert!(rotation.cos.len() == len && rotation.sin.len() == len, "every row has its angle");
     }
-    if let Some(memory) = memory {
-        assert_eq!(memory.spans.len(), spans.len(), "every sequence has its part of the memory");
-        assert_eq!(memory.keys.len(), memory.values.len(), "there is a value per key");
-        let inside = |span: &Range<usize>| span.end * width <= memory.keys.len();
-        assert!(memory.spans.iter().all(inside), "every part lies inside the memory");
-    }
     let tasks: Vec<_> =
-        (0..spans.len()).flat_map(|at| (0..heads).map(move |head| (at, head))).collect();
+        spans.iter().flat_map(|span| (0..heads).map(move |head| (span.clone(), head))).collect();
     let results: Vec<Vec<f32>> = tasks
         .par_iter()
-        .map(|&(at, head)| {
-            let kept = memory.map(|memory| (memory, memory.spans[at].clone()));
-            let span = spans[at].clone();
-            Head { qkv, shape, head, span, kept, norms, rotation }.run(level)
+        .map(|(span, head)| {
+            let head = Head { qkv, shape, head: *head, span: span.clone(), norms, rotation };
+            head.run(level)
         })
         .collect();
-    for (&(at, head), result) in tasks.iter().zip(results) {
-        for (row, values) in spans[at].clone().zip(result.chunks_exact(head_width)) {
+    for ((span, head), result) in tasks.iter().zip(results) {
+        for (row, values) in span.clone().zip(result.chunks_exact(head_width)) {
             out[row * width + head * head_width..][..head_width].copy_from_slice(values);
         }
     }
@@ -119,7 +91,6 @@ struct Head<'a> {
     shape: AttentionShape,
     head: usize,
     span: Range<usize>,
-    kept: Option<(KeptKeys<'a>, Range<usize>)>,
     norms: HeadNorms<'a>,
     rotation: Option<Rotation<'a>>,
 }
@@ -133,16 +104,10 @@ impl Head<'_> {
             [..head_width]
     }
 
-    /// Returns this head's part of a row of kept keys or values, `row` counting from the first one
-    /// that the sequence reads.
-    fn kept<'k>(&self, all: &'k [f32], first: usize, row: usize) -> &'k [f32] {
-        let AttentionShape { heads, head_width } = self.shape;
-        &all[((first + row) * heads + self.head) * head_width..][..head_width]
-    }
-
-    /// Writes queries or keys, normed, turned and scaled: `[length, head_width]`.
-    fn prepare(&self, which: usize, scale: &[f32], factor: f32, out: &mut [f32]) {
+    /// Collects queries or keys, normed, turned and scaled: `[length, head_width]`.
+    fn prepared(&self, which: usize, scale: &[f32], factor: f32) -> Vec<f32> {
         let width = self.shape.head_width;
+        let mut out = vec![0f32; self.span.len() * width];
         for (row, out) in out.chunks_exact_mut(width).enumerate() {
             let table = |table: &'_ [f32]| -> Vec<f32> {
                 table[(self.span.start + row) * width / 2..][..width / 2].to_vec()
@@ -151,38 +116,21 @@ impl Head<'_> {
             let tables = tables.as_ref().map(|(cos, sin)| (cos.as_slice(), sin.as_slice()));
             prepare(self.vector(row, which), scale, self.norms.eps, factor, tables, out);
         }
+        out
     }
 
     fn run(&self, level: Level) -> Vec<f32> {
         let width = self.shape.head_width;
-        let asking = self.span.len();
-        let mut queries = vec![0f32; asking * width];
-        self.prepare(0, self.norms.query, (width as f32).sqrt().recip(), &mut queries);
-        let kept = self.kept.as_ref().map_or(0, |(_, part)| part.len());
-        let length = kept + asking;
-        let mut keys = vec![0f32; length * width];
-        if let Some((memory, part)) = &self.kept {
-            for (row, key) in keys.chunks_exact_mut(width).take(kept).enumerate() {
-                key.copy_from_slice(self.kept(memory.keys, part.start, row));
-            }
-        }
-        self.prepare(1, self.norms.key, 1.0, &mut keys[kept * width..]);
+        let length = self.span.len();
+        let queries = self.prepared(0, self.norms.query, (width as f32).sqrt().recip());
+        let keys = self.prepared(1, self.norms.key, 1.0);
         let keys = Panels::linear(level, length, width, &keys);
-        let own = |row: usize, column: usize| self.vector(row, 2)[column];
-        let values = match &self.kept {
-            None => Panels::pack(level, width, 1, length, |column, _, row| own(row, column)),
-            Some((memory, part)) => Panels::pack(level, width, 1, length, |column, _, row| {
-                if row < kept {
-                    self.kept(memory.values, part.start, row)[column]
-                } else {
-                    own(row - kept, column)
-                }
-            }),
-        };
-        let mut out = vec![0f32; asking * width];
+        let values =
+            Panels::pack(level, width, 1, length, |column, _, row| self.vector(row, 2)[column]);
+        let mut out = vec![0f32; length * width];
         // A block of queries at a time: the scores stay in the near cache however long the rest is.
         const BLOCK: usize = 48;
-        let mut scores = vec![0f32; BLOCK.min(asking) * length];
+        let mut scores = vec![0f32; BLOCK.min(length) * length];
         for (queries, out) in queries.chunks(BLOCK * width).zip(out.chunks_mut(BLOCK * width)) {
             let rows = queries.len() / width;
             let scores = &mut scores[..rows * length];

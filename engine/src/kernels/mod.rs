@@ -18,7 +18,7 @@ mod norm;
 mod panels;
 mod product;
 
-pub use attention::{AttentionShape, HeadNorms, KeptKeys, Rotation, Sequences, attention};
+pub use attention::{AttentionShape, HeadNorms, Rotation, attention};
 pub use conv::{ConvOutput, ConvShape, Prologue, conv3x3};
 pub use elementwise::silu;
 pub use enlarge::enlarge4;

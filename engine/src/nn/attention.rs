@@ -5,7 +5,7 @@ use candle_core::{D, Result, Tensor};
 use super::compute::Compute;
 use super::map::{map1, map3};
 use super::norm::{RMS_EPS, Scale, Spans, rms};
-use crate::kernels::{self, AttentionShape, HeadNorms, KeptKeys, Rotation, Sequences};
+use crate::kernels::{self, AttentionShape, HeadNorms, Rotation};
 
 /// Holds the learnt scales of the norms of queries and keys.
 #[derive(Debug, Clone)]
@@ -25,57 +25,8 @@ pub struct Rotary {
     pub sin: Tensor,
 }
 
-/// Holds keys and values that sequences read besides their own, computed once and kept: what
-/// they come from asks nothing itself, and stays the same over all steps.
-#[derive(Debug, Clone)]
-pub struct Memory {
-    spans: Spans,
-    stored: Stored,
-}
-
-#[derive(Debug, Clone)]
-enum Stored {
-    /// `[rows, heads, head_width]` each.
-    Values { keys: Vec<f32>, values: Vec<f32> },
-    /// `[heads, rows, head_width]` each.
-    Tensors { keys: Tensor, values: Tensor },
-}
-
-impl Memory {
-    /// Keeps the keys, normed and turned, and the values of rows `[rows, 3 · heads · head_width]`;
-    /// `spans` says which of them each sequence reads, perhaps none.
-    ///
-    /// # Errors
-    /// Passes on errors of the tensor library.
-    pub fn new(
-        compute: &Compute,
-        qkv: &Tensor,
-        shape: AttentionShape,
-        spans: &Spans,
-        scales: &HeadScales,
-        rotary: &Rotary,
-    ) -> Result<Self> {
-        let keys = rms(&heads_of(qkv, shape, 1)?)?.broadcast_mul(scales.key.weight())?;
-        let keys = turn(&keys, &rotary.cos, &rotary.sin)?;
-        let values = heads_of(qkv, shape, 2)?;
-        let flat = |x: &Tensor| x.transpose(0, 1)?.flatten_all()?.to_vec1::<f32>();
-        let stored = match compute {
-            Compute::Kernels(_) => Stored::Values { keys: flat(&keys)?, values: flat(&values)? },
-            Compute::Candle(_) => Stored::Tensors { keys, values },
-        };
-        Ok(Self { spans: spans.clone(), stored })
-    }
-}
-
-/// Picks queries (0), keys (1) or values (2) of rows `[rows, 3 · heads · head_width]`:
-/// `[heads, rows, head_width]`.
-fn heads_of(qkv: &Tensor, shape: AttentionShape, which: usize) -> Result<Tensor> {
-    let qkv = qkv.reshape((qkv.dim(0)?, 3, shape.heads, shape.head_width))?;
-    qkv.narrow(1, which, 1)?.squeeze(1)?.transpose(0, 1)?.contiguous()
-}
-
-/// Computes attention within each sequence, and over what it reads of a memory, from rows
-/// `[rows, 3 · heads · head_width]` of queries, keys and values: `[rows, heads · head_width]`.
+/// Computes attention within each sequence from rows `[rows, 3 · heads · head_width]` of queries,
+/// keys and values: `[rows, heads · head_width]`.
 ///
 /// # Errors
 /// Passes on errors of the tensor library.
@@ -86,7 +37,6 @@ pub fn attention(
     spans: &Spans,
     scales: &HeadScales,
     rotary: Option<&Rotary>,
-    memory: Option<&Memory>,
 ) -> Result<Tensor> {
     let width = shape.heads * shape.head_width;
     match compute {
@@ -94,16 +44,8 @@ pub fn attention(
             let (level, out_shape) = (*level, (spans.rows(), width));
             let norms =
                 HeadNorms { query: scales.query.values(), key: scales.key.values(), eps: RMS_EPS };
-            let memory = match memory {
-                None => None,
-                Some(Memory { spans, stored: Stored::Values { keys, values } }) => {
-                    Some(KeptKeys { keys, values, spans: spans.ranges() })
-                }
-                Some(_) => candle_core::bail!("the memory was made for another way of computing"),
-            };
-            let sequences = Sequences { spans: spans.ranges(), memory };
             let run = |qkv: &[f32], rotation: Option<Rotation<'_>>, out: &mut [f32]| {
-                kernels::attention(level, qkv, shape, sequences, norms, rotation, out);
+                kernels::attention(level, qkv, shape, spans.ranges(), norms, rotation, out);
             };
             match rotary {
                 None => map1("attention", qkv, out_shape, |qkv, out| run(qkv, None, out)),
@@ -116,11 +58,13 @@ pub fn attention(
         }
         Compute::Candle(_) => {
             let mut sequences = Vec::with_capacity(spans.ranges().len());
-            for (at, range) in spans.ranges().iter().enumerate() {
+            for range in spans.ranges() {
                 let rows = range.len();
                 let qkv = qkv.narrow(0, range.start, rows)?;
-                let q = heads_of(&qkv, shape, 0)?; // [heads, rows, head_width]
-                let (k, mut v) = (heads_of(&qkv, shape, 1)?, heads_of(&qkv, shape, 2)?);
+                let qkv = qkv.reshape((rows, 3, shape.heads, shape.head_width))?;
+                let pick =
+                    |which| qkv.narrow(1, which, 1)?.squeeze(1)?.transpose(0, 1)?.contiguous();
+                let (q, k, v) = (pick(0)?, pick(1)?, pick(2)?); // [heads, rows, head_width]
                 let mut q = rms(&q)?.broadcast_mul(scales.query.weight())?;
                 let mut k = rms(&k)?.broadcast_mul(scales.key.weight())?;
                 if let Some(rotary) = rotary {
@@ -128,21 +72,10 @@ pub fn attention(
                     let sin = rotary.sin.narrow(0, range.start, rows)?;
                     (q, k) = (turn(&q, &cos, &sin)?, turn(&k, &cos, &sin)?);
                 }
-                if let Some(memory) = memory {
-                    let Stored::Tensors { keys, values } = &memory.stored else {
-                        candle_core::bail!("the memory was made for another way of computing")
-                    };
-                    let kept = &memory.spans.ranges()[at];
-                    if !kept.is_empty() {
-                        let part = |all: &Tensor| all.narrow(1, kept.start, kept.len());
-                        k = Tensor::cat(&[&part(keys)?, &k], 1)?;
-                        v = Tensor::cat(&[&part(values)?, &v], 1)?;
-                    }
-                }
                 let scale = 1.0 / (shape.head_width as f64).sqrt();
                 let scores = (q.matmul(&k.t()?.contiguous()?)? * scale)?;
                 let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
-                let out = weights.matmul(&v.contiguous()?)?; // [heads, rows, head_width]
+                let out = weights.matmul(&v)?; // [heads, rows, head_width]
                 sequences.push(out.transpose(0, 1)?.reshape((rows, width))?);
             }
             Tensor::cat(&sequences, 0)

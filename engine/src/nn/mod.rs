@@ -12,7 +12,7 @@ mod load;
 mod map;
 mod norm;
 
-pub use attention::{HeadScales, Memory, Rotary, attention};
+pub use attention::{HeadScales, Rotary, attention};
 pub use compute::Compute;
 pub use conv::{Before, Conv3x3, enlarge4};
 pub use linear::{Gate, Linear, SwiGlu};

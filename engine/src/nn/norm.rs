@@ -108,16 +108,6 @@ impl Scale {
         Ok(Self { compute: load.compute().clone(), values, weight })
     }
 
-    /// Makes a norm whose scale is one.
-    ///
-    /// # Errors
-    /// Passes on errors of the tensor library.
-    pub fn ones(width: usize, compute: &Compute) -> Result<Self> {
-        let values = vec![1.0; width];
-        let weight = Tensor::from_slice(&values, width, compute.device())?;
-        Ok(Self { compute: compute.clone(), values, weight })
-    }
-
     /// Computes `rms(x) · scale` for rows `[rows, width]`.
     ///
     /// # Errors

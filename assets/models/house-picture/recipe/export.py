@@ -86,7 +86,7 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     save_file(quantise(named), args.out / "model.safetensors", metadata={"format": "pt"})
     os.chmod(args.out / "model.safetensors", 0o644)
-    cfg.save(args.out / "config.json", licence="MIT OR Apache-2.0", guidance=args.guidance, steps=args.steps, shift=args.shift)
+    cfg.save(args.out / "config.json", licence="MIT AND Apache-2.0", guidance=args.guidance, steps=args.steps, shift=args.shift)
     Lexicon().save(args.out / "lexicon.json")
     print("parameters", sum(v.numel() for v in named.values()), "bytes", os.path.getsize(args.out / "model.safetensors"))
 

@@ -5,9 +5,10 @@ golden/golden.safetensors, float32 unless said:
   `guidance` and `shift` (all in golden.json), crop [3,64,64]: rows and columns 96..160 of the
   decoded picture; picture [1,3,128,128], mean [1,48,8,8]: its encoding (normalised), and
   round_trip [3,64,64]: rows and columns 32..96 of mean's decoding;
-  text [n,D]: states of the tokens; cells [sketches*64,D]: of their sketches; empty [1,D]: of the empty prompt;
+  text [n,D]: states of the tokens; empty [1,D]: of the empty prompt;
   wide_in [1,48,12,20], wide_out: one transformer call (x0) at s = 0.4 with the tokens;
   guess_in [1,48,8,12], guess.0, guess.1 ...: the same with the prompts of golden.json's "guesses".
+Things stand where `stir` puts them by the noise, of the single calls by wide_in and guess_in.
 golden/tokens.json: [{text, ids, unknown}].
 """
 
@@ -35,14 +36,14 @@ TEXTS = [
 ]
 
 
-GUESSES = ["a cat to the left of a fox, flat", "three red foxes", "狐狸上的狗和一只小猫", "a big dog", "red"]
+GUESSES = ["a cat to the left of a fox, flat", "three red foxes", "狐狸上的狗和一只小猫", "a big dog, glossy", "a fox, line art", "red"]
 
 
-def read(cfg, painter, ids):
+def read(cfg, painter, ids, noise):
     """A list of ids -> its Text and boxes, without room for sketches that it does not bring."""
     ids = torch.tensor([ids])
-    places, boxes, style = sketched(ids.tolist(), cfg, cfg.sketch_max)
-    k = int((places >= 0).sum())
+    places, boxes, style = sketched(ids.tolist(), cfg, cfg.sketch_max, noise)
+    k = max(1, int((places >= 0).sum()))
     return painter.text(ids, torch.tensor([ids.shape[1]]), places[:, :k], style), boxes[:, :k]
 
 
@@ -55,14 +56,14 @@ def drawn(cfg, painter, conf, tokens):
     ids = torch.tensor([tokens(PROMPT)])
     n = torch.tensor([ids.shape[1]])
     z = sample(painter, ids, n, noise, conf["steps"], conf["guidance"], conf["shift"])
-    text, boxes = read(cfg, painter, tokens(PROMPT))
+    text, boxes = read(cfg, painter, tokens(PROMPT), wide)
     zero = torch.zeros(1, dtype=torch.long)
     few, when = torch.randn(1, 48, 8, 12, generator=g), torch.tensor([0.4])
     return {
-        "noise": noise, "tokens": ids[0], "latent": z, "text": text.states[0], "cells": text.cells[0],
-        "empty": painter.text(zero[None], zero, zero.new_zeros(1, 0), zero).states[0],
+        "noise": noise, "tokens": ids[0], "latent": z, "text": text.states[0],
+        "empty": painter.text(zero[None], zero, zero[None] - 1, zero).states[0],
         "wide_in": wide, "wide_out": painter.dit(wide, when, text, boxes), "guess_in": few,
-    } | {f"guess.{i}": painter.dit(few, when, *read(cfg, painter, tokens(t))) for i, t in enumerate(GUESSES)}
+    } | {f"guess.{i}": painter.dit(few, when, *read(cfg, painter, tokens(t), few)) for i, t in enumerate(GUESSES)}
 
 
 @torch.no_grad()
@@ -107,7 +108,7 @@ def main():
         "# Reference results of the house picture model\n\n"
         f"Made by `recipe/golden.py` (seed 20, Python {note['python']}, PyTorch {note['torch']}) from `model.safetensors` of the\n"
         "folder above, for the tests of the program that runs it. What each tensor is stands at the top of that script.\n"
-        "Licence: MIT OR Apache-2.0, as the model's.\n"
+        "Licence: MIT AND Apache-2.0, as the model's.\n"
     )
     vec = [dict(zip(("text", "ids", "unknown"), (t, *lex.tokens(t)))) for t in TEXTS]
     (out / "tokens.json").write_text(json.dumps(vec, ensure_ascii=False, indent=0), encoding="utf-8")

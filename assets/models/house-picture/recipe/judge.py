@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from backgrounds import NAMES
-from lexicon import COLOURS, read_concepts
+from lexicon import COLOURS, STYLES, read_concepts
 from scenes import Composer
 
 SIDE, CELL, TURNS = 64, 4, 9
@@ -72,10 +72,12 @@ class Judge:
     def fit(cls, px, y):
         things, t = len(read_concepts()), {}
         g = parts(gradients, px)
-        count = torch.bincount(y[:, 0], minlength=things).clamp(min=1)[:, None]
-        mean = torch.zeros(things, g.shape[1]).index_add_(0, y[:, 0], g) / count
+        # A thing has another shape in every style, so each is a class of its own.
+        kind = y[:, 0] * len(STYLES) + y[:, 3]
+        count = torch.bincount(kind, minlength=things * len(STYLES)).clamp(min=1)[:, None]
+        mean = torch.zeros(len(count), g.shape[1]).index_add_(0, kind, g) / count
         t["middle"] = g.mean(0)
-        rest = g - mean[y[:, 0]]
+        rest = g - mean[kind]
         cov = rest.T @ rest / len(rest)
         root = torch.linalg.cholesky(cov + 0.3 * cov.diag().mean() * torch.eye(len(cov)))
         white = torch.linalg.solve_triangular(root, (mean - t["middle"]).T, upper=False)
@@ -84,9 +86,9 @@ class Judge:
         t["things"] = (mean - t["middle"]) @ t["directions"]
         c, natural = parts(colours, px), y[:, 1] == 0
         n = BINS**3
-        own = torch.zeros(things, n).index_add_(0, y[natural, 0], c[natural, n:])
-        t["own"] = own / torch.bincount(y[natural, 0], minlength=things).clamp(min=1)[:, None]
-        x = torch.cat([c, c[:, n:] - t["own"][y[:, 0]]], 1)
+        own = torch.zeros(len(count), n).index_add_(0, kind[natural], c[natural, n:])
+        t["own"] = own / torch.bincount(kind[natural], minlength=len(count)).clamp(min=1)[:, None]
+        x = torch.cat([c, c[:, n:] - t["own"][kind]], 1)
         t["mean"], t["std"] = x.mean(0), x.std(0) + 0.02
         gen = torch.Generator().manual_seed(1)
         t["mix"] = torch.randn(x.shape[1], UNITS, generator=gen) / x.shape[1] ** 0.5
@@ -104,27 +106,28 @@ class Judge:
         return torch.cat([x, F.relu(x @ t["mix"] + t["shift"]), torch.ones(len(x), 1)], 1)
 
     def see(self, px):
-        """uint8 [n,64,64,3] -> scores of concept, colour (natural first), background (none first),
+        """uint8 [n,64,64,3] -> scores of concept, colour (natural first), background (none first), style,
         and features [n,64+12+27] for distances between sets of pictures."""
         t = self.t
         z = (parts(gradients, px) - t["middle"]) @ t["directions"]
-        thing = z @ t["things"].T - 0.5 * t["things"].square().sum(1)
+        kind = z @ t["things"].T - 0.5 * t["things"].square().sum(1)
+        each = kind.unflatten(1, (-1, len(STYLES)))
         c = parts(colours, px)
         # The colour is asked of the thing that the judge saw, not of the one that was wanted.
-        x = self.widen(torch.cat([c, c[:, BINS**3 :] - t["own"][thing.argmax(1)]], 1))
+        x = self.widen(torch.cat([c, c[:, BINS**3 :] - t["own"][kind.argmax(1)]], 1))
         colour, background = x @ t["colour"], x @ t["background"]
-        return (thing, colour, background), torch.cat([z / t["things"].std(), 3 * colour, 3 * background], 1)
+        return (each.amax(2), colour, background, each.amax(1)), torch.cat([z / t["things"].std(), 3 * colour, 3 * background], 1)
 
 
 def hits(scores, want):
-    """bool [n,3]: concept, colour and background recognised as wanted."""
+    """bool [n,4]: concept, colour, background and style recognised as wanted."""
     return torch.stack([a.argmax(1) == want[:, k] for k, a in enumerate(scores)], 1)
 
 
 def labels(records):
-    """Scene dicts of one object -> int64 [n,3]."""
+    """Scene dicts of one object -> int64 [n,4]."""
     return torch.tensor([
-        [r["objects"][0]["concept"], r["objects"][0]["colour"] + 1, NAMES.index(r["background"]) + 1 if r["background"] else 0]
+        [r["objects"][0]["concept"], r["objects"][0]["colour"] + 1, NAMES.index(r["background"]) + 1 if r["background"] else 0, STYLES.index(r["style"])]
         for r in records
     ])
 
@@ -173,7 +176,7 @@ def main():
     torch.save(judge.t, args.work / "judge.pt")
     px, y = scenes(Composer(args.data, args.work, seed=4321), args.test, 4321, held=True)
     h = hits(judge.see(px)[0], y).float()
-    print("real held-out scenes: concept, colour, background", h.mean(0).tolist(), "all", h.all(1).float().mean().item())
+    print("real held-out scenes: concept, colour, background, style", h.mean(0).tolist(), "first three", h[:, :3].all(1).float().mean().item())
 
 
 if __name__ == "__main__":

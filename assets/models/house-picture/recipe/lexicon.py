@@ -23,7 +23,7 @@ from pathlib import Path
 
 CONCEPT0 = 128
 MAX_TOKENS = 16
-STYLES = ["3d", "flat"]
+STYLES = ["3d", "flat", "noto", "line"]
 
 COLOURS = [  # name, RGB of the mid tone, English, Chinese
     ("red", (214, 40, 48), "red", "红色 红 红色的"),

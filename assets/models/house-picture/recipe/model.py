@@ -42,9 +42,11 @@ class Config:
     sketch_first: int = 128  # ids from here on are concepts and have a sketch for each style
     sketch_side: int = 8  # a sketch is a grid of side x side codes
     sketch_width: int = 40  # numbers in a code
+    sketch_pixels: int = 48  # a sketch is a drawing of pixels x pixels
     sketch_max: int = 3  # how many sketches a prompt brings at most
-    style_ids: list = field(default_factory=lambda: [95, 96])  # the first is meant where none is named
+    style_ids: list = field(default_factory=lambda: [95, 96, 97, 98])  # the first is meant where none is named
     layouts: dict = field(default_factory=dict)  # id -> boxes [dx, dy, side], see `layout`
+    stir: list = field(default_factory=lambda: [0.05, 0.12, 0.07])  # how far things move, and change in size, see `stir`
     mend: int = 0  # width of the net that mends the seams between tokens; 0 for none
     latent_mean: list = field(default_factory=lambda: [0.3] * 48)
     latent_std: list = field(default_factory=lambda: [0.5] * 48)
@@ -161,22 +163,13 @@ def rotate(x, cos, sin):
     return torch.stack([u * c - v * s, u * s + v * c], dim=-2).reshape(b, k, n, 64)
 
 
-def attention(x, m, heads, cos, sin, mask, memory=None):
-    """Joint attention over x [b,n,D]; m holds qkv, q_norm, k_norm, out.
-
-    `memory` is (cells [b,c,D], cosines, sines): more keys and values, before those of x, made by
-    the same matrix; nothing is asked for them.
-    """
+def attention(x, m, heads, cos, sin, mask):
+    """Joint attention over x [b,n,D]; m holds qkv, q_norm, k_norm, out."""
     b, n, d = x.shape
     q, k, v = m.qkv(x).reshape(b, n, 3, heads, 64).permute(2, 0, 3, 1, 4).unbind(0)
     q, k = rms(q, m.q_norm), rms(k, m.k_norm)
     if cos is not None:
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-    if memory is not None:
-        cells, c, s = memory
-        mk, mv = F.linear(cells, m.qkv.weight[d:]).reshape(b, -1, 2, heads, 64).permute(2, 0, 3, 1, 4).unbind(0)
-        k = torch.cat([rotate(rms(mk, m.k_norm), c, s), k], 2)
-        v = torch.cat([mv, v], 2)
     # Written out, because on a CPU these short sequences run 2.6 times as fast forwards and
     # backwards as through scaled_dot_product_attention.
     a = (q.to(v.dtype) @ k.to(v.dtype).transpose(2, 3)).float() * 64**-0.5
@@ -221,14 +214,13 @@ class TextEncoder(nn.Module):
     A row with no token at all stands for the empty prompt: it becomes the one learnt `null`
     vector at position 0 (the position embedding is added to it too), with length 1.
 
-    A concept (an id from `sketch_first` on) also brings its sketch in the prompt's style:
-    side*side codes, learnt like the token table and started from the principal components of the
-    concept's drawing.  `places` [b,k] says where in `ids` their concepts stand, -1 for none.
+    A concept (an id from `sketch_first` on) also brings its sketch in the prompt's style.
+    `places` [b,k] says where in `ids` their concepts stand, -1 for none.
     """
 
     def __init__(self, cfg):
         super().__init__()
-        d, cells = cfg.width, cfg.sketch_side**2
+        d = cfg.width
         self.cfg = cfg
         self.tok = nn.Parameter(torch.randn(cfg.vocab, d) * 0.5)
         self.pos = nn.Parameter(torch.randn(cfg.max_tokens, d) * 0.1)
@@ -237,7 +229,7 @@ class TextEncoder(nn.Module):
             TextBlock(d, cfg.heads, cfg.mlp) for _ in range(cfg.text_blocks)
         )
         self.norm = nn.Parameter(torch.ones(d))
-        self.sketch = Sketch(cfg.vocab - cfg.sketch_first, len(cfg.style_ids), cells, cfg.sketch_width, d)
+        self.sketch = Sketch(cfg)
 
     def forward(self, ids, n, places, style):
         b, t = ids.shape
@@ -252,9 +244,8 @@ class TextEncoder(nn.Module):
         there = places.clamp(min=0)
         concept = (ids.gather(1, there) - self.cfg.sketch_first).clamp(min=0)
         own = x.gather(1, there[..., None].expand(-1, -1, x.shape[-1]))
-        used = places >= 0
-        code = self.sketch.code[concept, style[:, None]] * used[..., None, None]
-        return Text(x, ok, mean, code, self.sketch(code, own).flatten(1, 2), used)
+        drawn = self.sketch(concept, style) * (places >= 0)[..., None, None, None]
+        return Text(x, ok, mean, drawn, own)
 
 
 @dataclass
@@ -264,27 +255,28 @@ class Text:
     states: torch.Tensor  # [b,t,D]
     ok: torch.Tensor  # [b,t], which of them are in use
     mean: torch.Tensor  # [b,D], over those in use
-    code: torch.Tensor  # [b,k,cells,code width]; zero where there is no sketch
-    cells: torch.Tensor  # [b,k*cells,D]
-    used: torch.Tensor  # [b,k], which sketches there are
+    drawn: torch.Tensor  # [b,k,4,pixels,pixels], see Sketch; zero where there is no sketch
+    own: torch.Tensor  # [b,k,D], the states of the sketches' concepts
 
 
 class Sketch(nn.Module):
-    """What a thing looks like, cell by cell: codes [concepts,styles,cells,width] and their states.
+    """What a thing looks like: codes [concepts,styles,cells,width], learnt like the token table.
 
-    A cell's state is its code, widened, with the embedding of the cell and the state of the
-    concept's own token, so that the colour goes with it; it is normalised.
+    A code is widened to a cell's pixels; the cells make a drawing of 4 channels: colour, in the
+    units of normalised latents and times its cover, and cover, from 0 to 1 or about that.
     """
 
-    def __init__(self, concepts, styles, cells, width, d):
+    def __init__(self, cfg):
         super().__init__()
-        self.code = nn.Parameter(torch.randn(concepts, styles, cells, width))
-        self.inp = nn.Linear(width, d, bias=False)
-        nn.init.normal_(self.inp.weight, std=width**-0.5)
-        self.pos = nn.Parameter(torch.randn(cells, d) * 0.3)
+        self.side, self.cut = cfg.sketch_side, cfg.sketch_pixels // cfg.sketch_side
+        concepts, cells = cfg.vocab - cfg.sketch_first, cfg.sketch_side**2
+        self.code = nn.Parameter(torch.randn(concepts, len(cfg.style_ids), cells, cfg.sketch_width))
+        self.show = nn.Linear(cfg.sketch_width, 4 * self.cut**2)  # rows: channel, row, column
 
-    def forward(self, code, own):
-        return rms(self.inp(code) + self.pos + own[:, :, None])
+    def forward(self, concept, style):
+        """Rows of concepts [b,k] in a style [b] -> [b,k,4,pixels,pixels]."""
+        cells = self.show(self.code[concept, style[:, None]])
+        return F.pixel_shuffle(cells.transpose(2, 3).unflatten(3, (self.side, self.side)), self.cut)
 
 
 def layout(ids, cfg):
@@ -301,9 +293,21 @@ def layout(ids, cfg):
     keys = [str(v) for v in ids if str(v) in table]
     if len(at) == 1:
         boxes = next((table[k] for k in keys if int(k) > 90), table["0"])
-        return [(at[0], *b) for b in boxes]
+        return [(at[0], *b) for b in boxes][: cfg.sketch_max]
     boxes = next((table[k] for k in keys if int(k) <= 90), table["90"])
     return [(p, *b) for p, b in zip(at, boxes + table["0"])]
+
+
+def stir(boxes, noise, cfg):
+    """Moves and sizes the boxes of one picture [(dx, dy, side)] by chance, as the composer does.
+
+    The chance is that of the picture's own noise [C,h,w]: the first cell of its first three
+    channels, made even over -1..1 by a logistic curve, move the whole in x, in y, and size it.
+    """
+    shift, alone, several = cfg.stir
+    x, y, z = (2 / (1 + math.exp(-1.702 * float(noise[k, 0, 0]))) - 1 for k in range(3))
+    f = 1 + z * (alone if len(boxes) == 1 else several)
+    return [(dx * f + x * shift, dy * f + y * shift, side * f) for dx, dy, side in boxes]
 
 
 def unit(h, w):
@@ -311,53 +315,44 @@ def unit(h, w):
     return math.sqrt(h * w) * (1.0 if h == w else 0.86)
 
 
-def sketched(ids, cfg, k, styles=None):
-    """Lists of ids -> (places [b,k], boxes [b,k,3], style [b]); `styles` overrides the ids' own."""
+def sketched(ids, cfg, k, noise=None):
+    """Lists of ids -> (places [b,k], boxes [b,k,3], style [b]); stirred where noise [b,C,h,w] is given."""
     places, boxes, style = [], [], []
     for i, row in enumerate(ids):
         row = [int(v) for v in row if int(v)]
         found = layout(row, cfg)[:k]
+        own = [f[1:] for f in found]
+        own = own if noise is None else stir(own, noise[i], cfg)
         places.append([f[0] for f in found] + [-1] * (k - len(found)))
-        boxes.append([f[1:] for f in found] + [(0.0, 0.0, 1.0)] * (k - len(found)))
-        named = next((cfg.style_ids.index(v) for v in row if v in cfg.style_ids), 0)
-        style.append(named if styles is None else int(styles[i]))
+        boxes.append(own + [(0.0, 0.0, 1.0)] * (k - len(found)))
+        style.append(next((cfg.style_ids.index(v) for v in row if v in cfg.style_ids), 0))
     return (torch.tensor(places, dtype=torch.long).reshape(len(places), k),
             torch.tensor(boxes, dtype=torch.float32).reshape(len(places), k, 3), torch.tensor(style))
 
 
 def edges(boxes, h, w):
-    """Boxes [b,k,3] in a picture of h x w latent cells -> left, top, size [b,k] in latent cells."""
-    m = unit(h * DOWN, w * DOWN) / DOWN
+    """Boxes [b,k,3] in a picture of h x w latent cells -> left, top, size [b,k] in pixels of the small picture."""
+    m = unit(h * DOWN, w * DOWN) / DOWN * 4
     side = boxes[..., 2] * m
-    return w / 2 + boxes[..., 0] * m - side / 2, h * 0.52 + boxes[..., 1] * m - side / 2, side
+    return w * 2 + boxes[..., 0] * m - side / 2, h * 4 * 0.52 + boxes[..., 1] * m - side / 2, side
 
 
-def hint(code, boxes, side, h, w):
-    """Codes [b,k,side*side,c] laid into their boxes -> [b, h/2*w/2, 4c], bilinear, summed over k.
+def lay(drawn, boxes, h, w):
+    """Drawings [b,k,4,p,p] laid into their boxes -> [b,k,4,4h,4w], each on its own.
 
-    At the middle of every latent cell; a token's numbers are ordered (code, row, column).
+    A pixel is the mean of the drawing's pixels under a tent around its middle, as wide as the
+    pixel is in the drawing, but never narrower than one there; outside there is nothing.
     """
+    p = drawn.shape[-1]
     x0, y0, s = (v[..., None, None] for v in edges(boxes, h, w))
-    cell = torch.arange(side, dtype=torch.float32, device=code.device)
-    mid = lambda n: torch.arange(n, dtype=torch.float32, device=code.device)[:, None] + 0.5
-    wy = (1 - ((mid(h) - y0) / s * side - 0.5 - cell).abs()).clamp(min=0)  # [b,k,h,side]
-    wx = (1 - ((mid(w) - x0) / s * side - 0.5 - cell).abs()).clamp(min=0)
-    grid = code.unflatten(2, (side, side))
-    return patchify(torch.einsum("bkhy,bkyxc,bkwx->bchw", wy, grid, wx))
+    part = torch.arange(p, dtype=torch.float32, device=drawn.device)
+    r = (p / s).clamp(min=1)
 
+    def shares(n, start):
+        mid = torch.arange(n, dtype=torch.float32, device=drawn.device)[:, None] + 0.5
+        return (1 - (((mid - start) / s * p - 0.5) - part).abs() / r).clamp(min=0) / r
 
-def cell_angles(boxes, side, h, w, base):
-    """Cosine and sine tables [b,1,k*cells,32] of `rope_tables` for the cells of boxes [b,k,3]."""
-    x0, y0, s = (v[..., None] for v in edges(boxes, h, w))
-    mid = (torch.arange(side, dtype=torch.float32, device=boxes.device) + 0.5) / side
-    f = base ** (-torch.arange(16, dtype=torch.float32, device=boxes.device) / 16)
-    y = (y0 + mid * s) / PATCH - h / PATCH / 2
-    x = (x0 + mid * s) / PATCH - w / PATCH / 2
-    ay = y[:, :, :, None, None] * f
-    ax = x[:, :, None, :, None] * f
-    shape = (*y.shape, side, 16)
-    a = torch.cat([ay.expand(shape), ax.expand(shape)], -1).flatten(1, 3)[:, None]
-    return a.cos(), a.sin()
+    return torch.einsum("bkyp,bkcpq,bkxq->bkcyx", shares(4 * h, y0), drawn, shares(4 * w, x0))
 
 
 def valid(n, t):
@@ -375,9 +370,9 @@ class Block(Mixer):
         super().__init__(d, heads, mlp)
         self.table = nn.Parameter(torch.zeros(6, d))
 
-    def forward(self, x, mod, cos, sin, mask, memory):
+    def forward(self, x, mod, cos, sin, mask):
         s1, c1, g1, s2, c2, g2 = (mod + self.table)[:, :, None, :].unbind(1)
-        x = x + g1 * attention(rms(x) * (1 + c1) + s1, self, self.heads, cos, sin, mask, memory)
+        x = x + g1 * attention(rms(x) * (1 + c1) + s1, self, self.heads, cos, sin, mask)
         return x + g2 * self.mlp(rms(x) * (1 + c2) + s2)
 
 
@@ -432,9 +427,10 @@ class Mend(nn.Module):
 class FlowTransformer(nn.Module):
     """The clean latent x0 [b,C,h,w] as guessed from a noisy one at time s [b].
 
-    Given a `Text` and the boxes [b,k,3] of its sketches.  A sketch is read in two ways: laid into
-    its box and added to the tokens there (`hint`), and by attention, as keys and values that turn
-    with the places of its cells.  The noisy latent is (1-s)*x0 + s*noise.
+    Given a `Text` and the boxes [b,k,3] of its sketches.  The sketches are laid into their boxes.
+    Their sum is read with the tokens there (`hint`), and so is the state of a concept where its
+    sketch covers a token (`owner`), which says whose drawing it is; what the network guesses is added to
+    the drawings' colours, each taken as far as `gate` says.  The noisy latent is (1-s)*x0 + s*noise.
     """
 
     def __init__(self, cfg):
@@ -443,7 +439,8 @@ class FlowTransformer(nn.Module):
         d = cfg.width
         c = cfg.latent_channels * PATCH * PATCH
         self.x_in = nn.Linear(c, d)
-        self.hint = nn.Linear(4 * cfg.sketch_width, d, bias=False)
+        self.hint = nn.Linear(4 * cfg.latent_channels // 3 * PATCH * PATCH, d, bias=False)
+        self.owner = nn.Linear(d, d, bias=False)
         self.place = nn.Linear(4 * cfg.pos_freqs, d, bias=False)
         self.time1 = nn.Linear(2 * cfg.time_freqs, d)
         self.time2 = nn.Linear(d, d)
@@ -452,33 +449,43 @@ class FlowTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(d, cfg.heads, cfg.mlp) for _ in range(cfg.blocks))
         self.final_ada = nn.Linear(d, 2 * d)  # shift, scale
         self.final = nn.Linear(d, c)
+        self.gate = nn.Linear(d, c)
         self.mend = Mend(cfg.latent_channels, cfg.mend, d) if cfg.mend else None
-        for m in (self.ada, self.final_ada, self.final):
+        for m in (self.ada, self.final_ada, self.final, self.gate):
             nn.init.zeros_(m.weight)
             nn.init.zeros_(m.bias)
-        nn.init.zeros_(self.hint.weight)
+        nn.init.ones_(self.gate.bias)
+        nn.init.zeros_(self.owner.weight)
+
+    def lay(self, text, boxes, h, w):
+        """What the sketches give every token: the sum of drawings [b,tokens,4/3 C] (colours, then
+        cover, each ordered as a latent's numbers are) and of the owners' states [b,tokens,D]."""
+        laid = lay(text.drawn, boxes, h, w)
+        cover = F.avg_pool2d(laid[:, :, 3], 4 * PATCH).flatten(2)  # [b,k,tokens]
+        return patchify(F.pixel_unshuffle(laid.sum(1), 4)), cover.transpose(1, 2) @ text.own
 
     def forward(self, z, s, text, boxes):
+        return self.guess(z, s, text.states, text.ok, text.mean, *self.lay(text, boxes, *z.shape[2:]))
+
+    def guess(self, z, s, states, ok, mean, drawings, owners):
+        """`forward` behind `lay`; of fixed shapes, so that it can be compiled."""
         cfg = self.cfg
         b, _, h, w = z.shape
-        t = text.states.shape[1]
+        t = states.shape[1]
         gh, gw = h // PATCH, w // PATCH
         x = self.x_in(patchify(z)) + self.place(place_features(gh, gw, cfg.pos_freqs, z.device))
-        memory, seen = None, text.ok
-        if text.used.shape[1]:
-            x = x + self.hint(hint(text.code, boxes, cfg.sketch_side, h, w))
-            memory = text.cells, *cell_angles(boxes, cfg.sketch_side, h, w, cfg.rope_base)
-            seen = torch.cat([text.used.repeat_interleave(cfg.sketch_side**2, 1), seen], 1)
-        c = self.time2(F.silu(self.time1(time_features(s, cfg.time_freqs)))) + self.pool(text.mean)
+        x = x + self.hint(drawings) + self.owner(owners)
+        c = self.time2(F.silu(self.time1(time_features(s, cfg.time_freqs)))) + self.pool(mean)
         c = F.silu(c)
         mod = self.ada(c).float().unflatten(1, (6, -1))
-        x = torch.cat([text.states, x], 1).float()
-        mask = torch.cat([seen, seen.new_ones(b, gh * gw)], 1)[:, None, None, :]
+        x = torch.cat([states, x], 1).float()
+        mask = torch.cat([ok, ok.new_ones(b, gh * gw)], 1)[:, None, None, :]
         cos, sin = rope_tables(gh, gw, cfg.rope_base, t, z.device)
         for m in self.blocks:
-            x = m(x, mod, cos, sin, mask, memory)
+            x = m(x, mod, cos, sin, mask)
         shift, scale = self.final_ada(c).float()[:, None, :].chunk(2, dim=-1)
-        x = self.final(rms(x[:, t:]) * (1 + scale) + shift)
+        x = rms(x[:, t:]) * (1 + scale) + shift
+        x = self.final(x) + self.gate(x) * drawings[..., : cfg.latent_channels * PATCH * PATCH]
         x = unpatchify(x.float(), h, w)
         return x if self.mend is None else self.mend(x, z, c).float()
 
@@ -500,23 +507,24 @@ def sample(painter, ids, n, noise, steps=20, guidance=3.0, shift=1.0):
     """Euler steps from noise at s=1 to a picture latent at s=0.
 
     ids [b,t], n [b], noise [b,C,h,w]; times u_k = 1 - k/steps, s = shift*u / (1 + (shift-1)*u).
-    The two guesses of x0 (with the prompt, and with none) are mixed as
+    Where things stand is a chance of the noise too (`stir`).  The two guesses of x0 (with the prompt, and with none) are mixed as
     empty + guidance*(full - empty); the velocity is v = (x_s - x0) / s.
     """
     b = noise.shape[0]
-    places, boxes, style = (v.to(ids.device) for v in sketched(ids.tolist(), painter.text.cfg, painter.text.cfg.sketch_max))
-    k = int((places >= 0).sum(1).max())
+    places, boxes, style = (v.to(ids.device) for v in sketched(ids.tolist(), painter.text.cfg, painter.text.cfg.sketch_max, noise))
+    k = max(1, int((places >= 0).sum(1).max()))
     full, boxes = painter.text(ids, n, places[:, :k], style), boxes[:, :k]
     zero = torch.zeros_like(n)
-    empty = painter.text(ids[:, :1], zero, zero.new_zeros(b, 0), zero)
+    empty = painter.text(ids[:, :1], zero, torch.full_like(places[:, :k], -1), zero)
+    at = [painter.dit.lay(text, boxes, *noise.shape[2:]) for text in (full, empty)]
     u = 1 - torch.arange(steps + 1, dtype=torch.float64) / steps
     times = (shift * u / (1 + (shift - 1) * u)).tolist()
     z = noise
     for now, after in zip(times, times[1:]):
         s = torch.full((b,), now, device=z.device)
-        x0 = painter.dit(z, s, full, boxes)
+        x0 = painter.dit.guess(z, s, full.states, full.ok, full.mean, *at[0])
         if guidance != 1:
-            e = painter.dit(z, s, empty, boxes[:, :0])
+            e = painter.dit.guess(z, s, empty.states, empty.ok, empty.mean, *at[1])
             x0 = e + guidance * (x0 - e)
         z = z + (z - x0) / now * (after - now)
     return z

@@ -14,7 +14,7 @@ from model import Config, Decoder, Painter, sample, thumbnail
 
 PROMPTS = [
     "a red fox in the snow, 3d style", "a fox, 3d", "a cat, 3d", "a dog, flat", "a house on a meadow, flat style", "a green apple, 3d", "a blue car in the city, 3d", "a rocket in space, 3d",
-    "a robot in a room, 3d", "a tree in the desert, flat", "a penguin in the snow, flat", "a pizza on a blue background", "a purple elephant, 3d", "a yellow duck on the sea, 3d", "a rose, flat", "a guitar, 3d",
+    "a robot in a room, line art", "a tree in the desert, glossy", "a penguin in the snow, flat", "a pizza on a blue background, glossy", "a purple elephant, 3d", "a yellow duck on the sea, 3d", "a rose, flat", "a guitar, 3d",
     "一只蓝色的猫在海滩上", "森林里的熊，3D风格", "星空下的城堡", "红色背景上的白色兔子", "a cat to the left of a dog", "an apple and a banana", "a bird on top of a house", "three strawberries",
     "a smiling face", "an umbrella in the rain", "a crown on a purple background", "a butterfly in the forest, flat", "a shark under the sea, 3d", "a small mushroom in the forest", "a big watermelon on the beach", "a train in the mountains, 3d",
 ]

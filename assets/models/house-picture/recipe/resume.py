@@ -14,7 +14,7 @@ import torch
 import elastic
 from export import dequantise
 from model import Config, Decoder, Painter
-from sketch import codes
+from sketch import start
 from train_dit import muon
 
 
@@ -41,7 +41,7 @@ def main():
             if k not in new:
                 v.data.copy_(old[lead + k])
         if "text.sketch.code" in new:
-            named["text.sketch.code"].data.copy_(codes(args.data, args.work, cfg))
+            start(args.data, args.work, model)
         print(file, "starts anew:", new or "nothing", flush=True)
         elastic.Shared(model, rule).save(args.work / file)
 

@@ -4,6 +4,8 @@ A scene is a dict:
   objects: list of {concept (row of concepts.txt), colour (row of COLOURS or -1 for natural)},
   count (1..3, of a single object), relation ("" or a name of RELATIONS, or "and"),
   size ("", "small", "big"), background ("" or a name of backgrounds.NAMES), light, style, shape.
+
+Rendering leaves in `Composer.boxes` where it put every drawing.
 """
 
 import hashlib
@@ -15,7 +17,7 @@ from PIL import Image
 
 import backgrounds
 import sprites
-from lexicon import COLOURS, CONCEPT0, RELATIONS, SCENES, Lexicon
+from lexicon import COLOURS, SCENES, STYLES, Lexicon
 
 SHAPES = [(256, 256), (192, 320), (320, 192), (224, 288), (288, 224)]  # height, width
 FLOATING = {"sky", "space", "underwater", "night background"}
@@ -30,6 +32,9 @@ ZH_IN = {"sky": ["天空中", "蓝天上", "天上", "空中"], "sunset": ["夕�
          "room": ["房间里", "室内", "客厅里"], "mountains": ["群山中", "山间", "山里"], "rain": ["雨中", "雨天"]}
 EN_REL = {"left": ["to the left of", "left of"], "right": ["to the right of", "right of"], "above": ["above", "over"],
           "on": ["on top of"], "below": ["below", "under"], "behind": ["behind"], "front": ["in front of"], "and": ["and", "next to", "and", "beside"]}
+EN_STYLE = {"3d": ["3d style", "3d render", "3d"], "flat": ["flat style", "flat illustration", "flat"],
+            "noto": ["glossy style", "glossy"], "line": ["line art", "line drawing"]}
+ZH_STYLE = {"3d": ["3D风格", "立体风格", "3D"], "flat": ["扁平风格", "扁平插画", "扁平"], "noto": ["光泽风格"], "line": ["线稿", "线描", "简笔画"]}
 ZH_REL = {"left": "左边", "right": "右边", "above": "上方", "on": "上", "below": "下方", "behind": "后面", "front": "前面"}
 
 
@@ -76,7 +81,7 @@ def recolour(rgba, colour):
 
 
 class Composer:
-    def __init__(self, data, work, styles=("3d", "flat"), seed=0, bank=40):
+    def __init__(self, data, work, styles=STYLES, seed=0, bank=40):
         self.lex = Lexicon()
         self.styles = list(styles)
         self.banks = {s: sprites.bank(data, work, s) for s in styles}
@@ -87,6 +92,7 @@ class Composer:
         self.bank_n = bank
         self.bg = {}
         self.cache = {}
+        self.boxes = []  # of the last picture: (concept, cx, cy, longest side) in pixels
 
     # ------------------------------------------------------------ pictures
 
@@ -111,6 +117,7 @@ class Composer:
 
     def place(self, img, style, obj, cx, cy, side, rng, shadow):
         """Draws one object with its box centred at (cx, cy), longest side `side`, in pixels."""
+        self.boxes.append((obj["concept"], cx, cy, side))
         a = self.sprite(style, obj["concept"])
         k = side / max(a.shape[:2])
         w, h = max(8, round(a.shape[1] * k)), max(8, round(a.shape[0] * k))
@@ -134,6 +141,7 @@ class Composer:
     def render(self, sc, rng):
         """Scene dict -> uint8 [H,W,3]."""
         H, W = sc["shape"]
+        self.boxes = []
         big = self.background(sc["background"], rng)
         y0 = int((backgrounds.H - H) / 2 + rng.uniform(-1, 1) * min(10, (backgrounds.H - H) / 2))
         x0 = int(rng.uniform(0, backgrounds.W - W))
@@ -214,7 +222,7 @@ class Composer:
             if want_held:
                 v = 0.3 + 0.7 * v
             bg = "" if v < 0.30 else backgrounds.NAMES[int(rng.integers(11))] if v < 0.52 else backgrounds.NAMES[11 + int(rng.integers(15))]
-            style = self.styles[0] if rng.random() < 0.55 else self.styles[int(rng.integers(1, len(self.styles)))]
+            style = self.styles[0] if rng.random() < 0.4 else self.styles[int(rng.integers(1, len(self.styles)))]
             # An object of the background's own colour could not be seen.
             if any(ob["colour"] >= 0 and bg == COLOURS[ob["colour"]][0] + " background" for ob in objs):
                 continue
@@ -262,7 +270,7 @@ class Composer:
         if sc["light"]:
             text = f"{text}, {sc['light']}" if r.random() < 0.6 else f"{sc['light']} picture, {text}"
         if r.random() < 0.65:
-            s = {"3d": ["3d style", "3d render", "3d"], "flat": ["flat style", "flat illustration", "flat"]}[sc["style"]]
+            s = EN_STYLE[sc["style"]]
             text = f"{text}, {r.choice(s)}" if r.random() < 0.6 else f"{r.choice(s)} of {text}"
         return text
 
@@ -300,6 +308,6 @@ class Composer:
         if sc["light"]:
             text = f"{text}，{'昏暗' if sc['light'] == 'dark' else '明亮'}"
         if r.random() < 0.65:
-            s = r.choice({"3d": ["3D风格", "立体风格", "3D"], "flat": ["扁平风格", "扁平插画", "扁平"]}[sc["style"]])
-            text = f"{text}，{s}" if r.random() < 0.6 else f"{s}的{text}" if s != "扁平" else f"{s}，{text}"
+            s = r.choice(ZH_STYLE[sc["style"]])
+            text = f"{text}，{s}" if r.random() < 0.6 else f"{s}，{text}" if s == "扁平" or sc["style"] == "line" else f"{s}的{text}"
         return text

@@ -1,6 +1,6 @@
 """Scores the shipped model on combinations it never saw: scores.json, samples.webp.
 
-Everything is made from the exported 8-bit weights.  Prompts are captions of held-out single-object
+Everything is made from the exported 8-bit weights; "all" is concept, colour and background together.  Prompts are captions of held-out single-object
 scenes (concept, colour, style, background), English and Chinese in turn.  The judge sees pictures
 averaged to 64 pixels; the same judge's share on real composed pictures of the same scenes stands
 beside every share.  `--sweep` only compares guidance and time shift on a few prompts.
@@ -20,6 +20,7 @@ from PIL import Image
 import judge as judging
 from elastic import autocast
 from export import load
+from lexicon import STYLES
 from model import encode, sample, thumbnail
 from scenes import Composer
 
@@ -60,7 +61,7 @@ def to_model(a):
 
 @torch.no_grad()
 def verdict(judge, pictures, want):
-    """Hits bool [n,3] (concept, colour, background) and features."""
+    """Hits bool [n,4] (concept, colour, background, style) and features."""
     scores, f = judge.see(judging.small(pictures))
     return judging.hits(scores, want), f
 
@@ -83,8 +84,8 @@ def kid(a, b, subsets=50, size=100):
 
 def shares(hits, mask=None):
     h = hits if mask is None else hits[mask]
-    v = h.float().mean(0).tolist() + [h.all(1).float().mean().item()]
-    return {k: round(x, 4) for k, x in zip(("concept", "colour", "background", "all"), v)} | {"n": len(h)}
+    v = h.float().mean(0).tolist() + [h[:, :3].all(1).float().mean().item()]
+    return {k: round(x, 4) for k, x in zip(("concept", "colour", "background", "style", "all"), v)} | {"n": len(h)}
 
 
 def spread(f):
@@ -109,8 +110,8 @@ def main():
     if args.sweep:
         todo = prompts(comp, args.n, 5)
         want = judging.labels([s for s, _, _ in todo])
-        for shift in (4.0, 6.0):
-            for g in (1.5, 2.0, 3.0, 4.0):
+        for shift in (3.0, 6.0):
+            for g in (1.0, 1.5, 2.0, 3.0):
                 pics, sec = draw(cfg, dec, painter, [t[2] for t in todo], 20, g, shift)
                 print("shift", shift, "guidance", g, shares(verdict(judge, pics, want)[0]), f"{sec:.0f} s", flush=True)
         return
@@ -143,6 +144,7 @@ def main():
         "drawn": shares(hits), "real": shares(rhits),
         "drawn_common": shares(hits, core), "drawn_uncommon": shares(hits, ~core),
         "drawn_english": shares(hits, ~zh), "drawn_chinese": shares(hits, zh),
+        "drawn_by_style": {s: shares(hits, want[:, 3] == k) for k, s in enumerate(STYLES)},
         "drawn_recoloured": shares(hits, coloured), "drawn_natural": shares(hits, ~coloured),
         # Halves of different prompts, since pictures of one prompt are not independent.
         "kid_x1000": round(kid(fg[:half], fr[half:]), 3), "kid_x1000_real_halves": round(kid(fr[:half], fr[half:]), 3),

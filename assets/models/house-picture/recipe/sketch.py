@@ -4,8 +4,7 @@ A drawing is cut to its box, centred in a square as wide as its longer side (so 
 where the composer of the training pictures puts the thing), averaged to 48 pixels with
 premultiplied alpha and cut into side x side cells.  The cells of all concepts and styles give
 principal components, and a code is a cell's first components, evened out (each divided by the root
-of its spread), so that what things have in common is learnt once for all of them.  Training takes
-the codes on from there.
+of its spread); the matrix that shows codes starts as the way back.  Training takes both on from there.
 """
 
 import argparse
@@ -39,28 +38,38 @@ def square(rgba):
 
 
 def drawings(data, work, styles, side):
-    """float32 [concepts, styles, cells, numbers]."""
+    """float32 [concepts, styles, cells, row, column, 4]."""
     banks = [sprites.bank(data, work, s) for s in styles]
     with open(data / "emoji" / "index.jsonl", encoding="utf-8") as f:
         code = {r["emoji"].replace("\ufe0f", ""): r["code"] for r in map(json.loads, f)}
     a = np.stack([[square(arr[at[code[c["emoji"]]]]) for arr, at in banks] for c in read_concepts()])
     n, s, k = len(a), len(styles), PIXELS // side
     a = a.reshape(n, s, side, k, side, k, 4).transpose(0, 1, 2, 4, 3, 5, 6)
-    return a.reshape(n, s, side * side, -1)
+    return a.reshape(n, s, side * side, k, k, 4)
 
 
-def codes(data, work, cfg):
-    """float32 [vocab - sketch_first, styles, cells, sketch_width] of about unit size."""
+def start(data, work, painter):
+    """Fills a Painter's codes, of about unit size, and the matrix that makes drawings of them."""
+    cfg, sketch = painter.text.cfg, painter.text.sketch
     x = drawings(data, work, STYLES, cfg.sketch_side)
-    flat = x.reshape(-1, x.shape[-1])
-    flat = flat - flat.mean(0)
-    _, spread, parts = np.linalg.svd(flat, full_matrices=False)
-    print(f"kept variance {np.sum(spread[: cfg.sketch_width] ** 2) / np.sum(spread**2):.3f}")
-    c = flat @ parts[: cfg.sketch_width].T / np.sqrt(spread[: cfg.sketch_width])
-    c = c.reshape(*x.shape[:3], -1) / c.std()
-    out = np.zeros((cfg.vocab - cfg.sketch_first, *c.shape[1:]), np.float32)
-    out[: len(c)] = c
-    return torch.from_numpy(out)
+    # Colour becomes what normalised latents hold, times the cover, as the network wants it.
+    rgb, a = x[..., :3], x[..., 3:]
+    x = np.concatenate([(2 * rgb - a) / cfg.latent_std[0], a], -1)
+    x = np.moveaxis(x, -1, -3)  # [concepts, styles, cells, channel, row, column]
+    flat = x.reshape(-1, x[0, 0, 0].size)
+    mean = flat.mean(0)
+    values, parts = np.linalg.eigh((flat - mean).T @ (flat - mean))
+    values, parts = values[::-1], parts[:, ::-1]
+    n = cfg.sketch_width
+    print(f"kept variance {values[:n].sum() / values.sum():.4f}")
+    root = np.sqrt(np.sqrt(values[:n]))  # the root of a component's spread
+    c = (flat - mean) @ parts[:, :n] / root
+    size = c.std()
+    c = (c / size).reshape(*x.shape[:3], n)
+    sketch.code.data.zero_()
+    sketch.code.data[: len(c)] = torch.from_numpy(c)
+    sketch.show.weight.data.copy_(torch.from_numpy(np.ascontiguousarray(parts[:, :n] * root * size)))
+    sketch.show.bias.data.copy_(torch.from_numpy(mean))
 
 
 def main():
@@ -73,7 +82,7 @@ def main():
     assert cfg.sketch_first == CONCEPT0
     torch.manual_seed(2)
     painter = Painter(cfg)
-    painter.text.sketch.code.data.copy_(codes(args.data, args.work, cfg))
+    start(args.data, args.work, painter)
     elastic.Shared(painter, muon).save(args.work / "dit.pt")
 
 

@@ -9,17 +9,29 @@ import json
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 SIDE = 256
 
 
+def fill(im):
+    """A line drawing with white in what its lines enclose, so that it can stand before anything."""
+    a = im.getchannel("A")
+    outside = Image.new("L", (SIDE + 2, SIDE + 2))
+    outside.paste(a.point(lambda v: 255 if v > 128 else 0), (1, 1))
+    ImageDraw.floodfill(outside, (0, 0), 128)
+    inside = outside.crop((1, 1, SIDE + 1, SIDE + 1)).point(lambda v: 0 if v == 128 else 255)
+    white = Image.new("RGBA", im.size, (255, 255, 255, 0))
+    white.putalpha(inside)
+    return Image.alpha_composite(white, im)
+
+
 def render(data, style, code):
     """One emoji as a uint8 array [256,256,4], or None where the set lacks it."""
-    if style == "flat":
+    if style in ("flat", "line"):
         import resvg_py
 
-        path = data / "emoji" / "fluent-flat-svg" / f"{code}.svg"
+        path = data / "emoji" / f"fluent-{style}-svg" / f"{code}.svg"
         if not path.exists():
             return None
         png = resvg_py.svg_to_bytes(svg_string=path.read_text(encoding="utf-8"), width=SIDE, height=SIDE)
@@ -32,7 +44,7 @@ def render(data, style, code):
     im = im.convert("RGBA")
     if im.size != (SIDE, SIDE):
         im = im.resize((SIDE, SIDE), Image.LANCZOS)
-    return np.asarray(im)
+    return np.asarray(fill(im) if style == "line" else im)
 
 
 def bank(data, work, style):

@@ -1,7 +1,7 @@
 """A tiny random model of the same format, with reference results, for the tests of the program that
 runs the model: what is read wrongly shows whatever the weights are, before any are trained.
 
-    python tiny.py --out ../../../../tests/golden/house-picture-3
+    python tiny.py --out ../../../../tests/golden/house-picture-tiny
 """
 
 import argparse
@@ -20,7 +20,7 @@ from model import Config, Decoder, Painter
 VOCAB = 160
 SIZES = dict(
     width=128, heads=2, mlp=32, blocks=2, text_blocks=1, time_freqs=16, pos_freqs=4, vocab=VOCAB,
-    sketch_side=4, sketch_width=8, mend=16, dec_width=8, dec_blocks=1, dec_out_width=4,
+    sketch_side=4, sketch_width=8, sketch_pixels=16, mend=16, dec_width=8, dec_blocks=1, dec_out_width=4,
 )
 
 
@@ -50,7 +50,7 @@ def main():
     tensors = golden.drawn(cfg, painter, conf, lambda text: lex.tokens(text)[0])
     note = golden.write(args.out / "golden", tensors, conf, "assets/models/house-picture/recipe/tiny.py")
     (args.out / "card.md").write_text(
-        "# A tiny random house picture model, version 3 of the format\n\n"
+        "# A tiny random house picture model\n\n"
         f"Made by `{note['made_by']}` (seed 31, Python {note['python']}, PyTorch {note['torch']}), with the results that\n"
         "PyTorch has for it in `golden/`; what each tensor is stands at the top of `golden.py` beside that script. It draws nothing.\n"
         "Licence: MIT OR Apache-2.0, as all of this project's own work.\n",

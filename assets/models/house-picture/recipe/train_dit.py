@@ -1,8 +1,8 @@
 """Trains the text encoder and the flow transformer on composed scenes.
 
 The training set is a ring of small pictures (ring.u8, uint8 [n,64,64,3]: the composed scenes
-after the fixed encoder's averaging) with caption tokens; a background process keeps replacing
-entries by new scenes, so that nothing is learnt by heart.  The network guesses the clean latent;
+after the fixed encoder's averaging) with caption tokens and the boxes of what stands there; a
+background process keeps replacing entries by new scenes, so that nothing is learnt by heart.  The network guesses the clean latent;
 the loss is |guess - x0|^2 / max(s, 0.2)^2, which is the velocity's loss, clipped.
 
 The learning rate warms up, stays, and falls linearly to zero over the last part of the time
@@ -23,8 +23,8 @@ import torch.multiprocessing as mp
 
 import elastic
 from lexicon import CONCEPT0, Lexicon, read_concepts
-from make_scenes import CAPTIONS
-from model import Config, Painter, layout, sketched
+from make_scenes import CAPTIONS, boxes
+from model import Config, Painter
 from scenes import SHAPES, Composer
 
 RARE = 0.5  # share of the scenes with an uncommon thing that are taken
@@ -50,6 +50,7 @@ def make_ring(work):
         for i in range(0, n, 200):
             out[i : i + 200] = shrink(src[i : i + 200])
         out.flush()
+        np.save(work / f"ring-boxes{tag}.npy", np.load(work / f"boxes{tag}.npy")[:n])
         np.save(work / f"ring-tokens{tag}.npy", np.load(work / f"tokens{tag}.npy")[:n])
 
 
@@ -61,19 +62,20 @@ class Ring:
         h, w = shape
         tag = "" if shape == SHAPES[0] else f"-{h}x{w}"
         self.tokens = np.load(work / f"ring-tokens{tag}.npy", mmap_mode="r+")
+        self.boxes = np.load(work / f"ring-boxes{tag}.npy", mmap_mode="r+")
         n = len(self.tokens)
         self.hues = [i for (kind, _), i in Lexicon().ids.items() if kind == "colour"]
         self.common = np.array([False] * CONCEPT0 + [c["core"] for c in read_concepts()])
         self.pix = np.memmap(work / f"ring{tag}.u8", np.uint8, "r+", shape=(n, h // 4, w // 4, 3))
 
-    def batch(self, rng, n, empty, pairs, most):
+    def batch(self, rng, n, empty, most):
         """(pictures uint8 [n,h,w,3], then what Painter takes: ids [n,PLACES] int64, their counts,
-        places and boxes of at most `most` sketches, styles).
+        places, boxes and styles of at most `most` sketches).
 
         A scene with an uncommon thing is taken with probability RARE, one whose things all have
-        their natural colours with probability NATURAL, one of two things with probability `pairs`.
+        their natural colours with probability NATURAL.
         """
-        rows, ids, styles = [], [], []
+        rows, ids, places, where, styles = [], [], [], [], []
         while len(rows) < n:
             i = int(rng.integers(len(self.tokens)))
             t = self.tokens[i, int(rng.integers(CAPTIONS))]
@@ -82,16 +84,20 @@ class Ring:
                 continue
             if not np.isin(t, self.hues).any() and rng.random() > NATURAL:
                 continue
-            if len(layout(t[t > 0], self.cfg)) > most or (len(things) > 1 and rng.random() > pairs):
+            box = self.boxes[i, : np.count_nonzero(self.boxes[i, :, 0])]
+            # A caption need not name the style; the sketch has that of the picture all the same.
+            named = [k for k, style in enumerate(self.cfg.style_ids) if (self.tokens[i] == style).any()]
+            if not named or len(box) > most or np.count_nonzero(t) > PLACES or not np.isin(box[:, 0], t).all():
                 continue
-            if np.count_nonzero(t) <= PLACES:
-                rows.append(i)
-                ids.append(t[:PLACES] * 0 if rng.random() < empty else t[:PLACES])
-                # A caption need not name the style; the sketch has that of the picture all the same.
-                named = [k for k, style in enumerate(self.cfg.style_ids) if (self.tokens[i] == style).any()]
-                styles.append(named[0] if named else 0)
+            blank = rng.random() < empty
+            at = [-1 if blank else list(t).index(int(c)) for c in box[:, 0]]
+            rows.append(i)
+            ids.append(t[:PLACES] * (not blank))
+            places.append(at + [-1] * (most - len(at)))
+            where.append(np.concatenate([box[:, 1:], np.tile(np.float32([0, 0, 1]), (most - len(at), 1))]))
+            styles.append(named[0])
         ids = np.stack(ids).astype(np.int64)
-        return self.pix[rows], torch.from_numpy(ids), torch.from_numpy((ids > 0).sum(1)), *sketched(ids, self.cfg, most, styles)
+        return (self.pix[rows], *map(torch.from_numpy, (ids, (ids > 0).sum(1), np.array(places), np.stack(where), np.array(styles))))
 
 
 def refresh(args, shared):
@@ -110,7 +116,7 @@ def refresh(args, shared):
             ids, _ = comp.lex.tokens(comp.caption(sc, rng, zh=bool(k % 2)))
             tok[k, : len(ids)] = ids
         i = int(rng.integers(len(ring.tokens)))
-        ring.pix[i], ring.tokens[i] = small, tok
+        ring.pix[i], ring.tokens[i], ring.boxes[i] = small, tok, boxes(comp, sc)
         time.sleep(max(0.0, 1 / args.refresh - (time.time() - t)))
 
 
@@ -130,7 +136,8 @@ def worker(rank, shared, args):
     painter = Painter(cfg)
     w = elastic.Worker(shared, painter)
     rings = [Ring(args.work, s, cfg) for s in SHAPES]
-    fast = torch.compile(painter, dynamic=False) if args.compile else painter
+    slow = painter.dit.guess
+    fast = torch.compile(slow, dynamic=False) if args.compile else slow
 
     def share():
         return max(0.0, min(1.0, (args.t1 - time.time()) / (args.t1 - args.t0)))
@@ -143,9 +150,9 @@ def worker(rank, shared, args):
         late = share() < 1 / 3
         other = late and rng.random() < 0.1
         ring = rings[int(rng.integers(1, len(SHAPES)))] if other else rings[0]
-        # Most batches hold single things only, so that they carry one sketch and are shorter.
+        # Most batches hold single things only.
         most = 1 if rng.random() < args.single else cfg.sketch_max
-        pix, *text = ring.batch(rng, args.micro, 0.1, 1.0, most)
+        pix, ids, n, places, box, style = ring.batch(rng, args.micro, 0.1, most)
         x0 = encode_small(torch.from_numpy(pix).permute(0, 3, 1, 2) / 127.5 - 1, cfg)
         # Half of the times are those that sampling goes through, so that its end is learnt too.
         s = torch.sigmoid(1.2 * torch.randn(len(x0)) + args.noisy)
@@ -154,13 +161,11 @@ def worker(rank, shared, args):
         k = s[:, None, None, None]
         z = (1 - k) * x0 + k * torch.randn_like(x0)
         # One process compiles while the others already train; they follow when it is done.
-        use = painter if other or (rank and not args.ready.value) else fast
+        use = slow if other or (rank and not args.ready.value) else fast
+        painter.dit.guess = use
         with elastic.autocast(dev):
-            guess = use(z, s, *text)
-        if use is fast and not args.ready.value:
-            compiling = True
-        else:
-            compiling = False
+            guess = painter(z, s, ids, n, places, box, style)
+        compiling = args.compile and use is fast and not args.ready.value
         mse = (guess.float() - x0).square().mean((1, 2, 3))
         loss = (mse / s.clamp(min=0.2) ** 2).mean()
         loss.backward()

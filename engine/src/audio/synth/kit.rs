@@ -153,7 +153,10 @@ mod tests {
                     panic!("{pitch} does not sound");
                 };
                 let peak = sound.iter().flatten().fold(0.0_f32, |peak, s| peak.max(s.abs()));
-                assert!((peak / piece.level - 1.0).abs() < tolerance, "{pitch} at {rate_hz}: {peak}");
+                assert!(
+                    (peak / piece.level - 1.0).abs() < tolerance,
+                    "{pitch} at {rate_hz}: {peak}"
+                );
             }
         }
         assert!(render(&stroke(51, 1.0, 48_000.0)).is_none());

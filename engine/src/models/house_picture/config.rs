@@ -12,8 +12,7 @@ use crate::error::EngineError;
 /// Names are those of the file; what the program does not need is ignored.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Config {
-    /// Version of the format: 1; 2 for one that may have a [`Config::mend`]; 3 for one whose sketches
-    /// have a place in the picture.
+    /// Version of the format; 3.
     pub version: u32,
     /// How pictures become latents; `area4`.
     pub encoder: String,
@@ -47,26 +46,23 @@ pub struct Config {
     pub pos_freqs: usize,
     /// Base of the rotary embedding's frequencies.
     pub rope_base: f32,
-    /// First id that is a concept and so has a sketch; in version 3 one in every style.
-    #[serde(default)]
+    /// First id that is a concept and so has a sketch in every style.
     pub sketch_first: usize,
     /// Cells of a sketch, each way.
-    #[serde(default)]
     pub sketch_side: usize,
     /// Numbers of a sketch's cell, its code.
-    #[serde(default)]
     pub sketch_width: usize,
-    /// How many sketches a prompt brings at most; 0 in a model without any.
-    #[serde(default)]
+    /// Pixels of the drawing that a sketch makes, each way.
+    pub sketch_pixels: usize,
+    /// How many sketches a prompt brings at most.
     pub sketch_max: usize,
-    /// Ids of the styles, in the order of the sketches; the first is meant where none is named
-    /// (version 3).
-    #[serde(default)]
+    /// Ids of the styles, in the order of the sketches; the first is meant where none is named.
     pub style_ids: Vec<u32>,
     /// Where things nominally stand, `[dx, dy, side]` for each: of key 0 a thing alone, of others
-    /// those that the relation, size or count of this id gives (version 3).
-    #[serde(default)]
+    /// those that the relation, size or count of this id gives.
     pub layouts: BTreeMap<u32, Vec<[f32; 3]>>,
+    /// How far chance moves things, and by how much it changes the size of one alone, and of several.
+    pub stir: [f32; 3],
     /// Width of the net that mends the seams between tokens; 0 in a model without one.
     #[serde(default)]
     pub mend: usize,
@@ -122,12 +118,6 @@ impl Config {
         }
     }
 
-    /// Says whether sketches have a place in the picture and are read there (version 3); otherwise
-    /// they stand among the tokens.
-    pub(super) fn places_sketches(&self) -> bool {
-        self.version >= 3
-    }
-
     fn problem(&self) -> Option<&'static str> {
         let widths = [self.dec_width, self.dec_out_width, self.width, self.mlp, self.max_tokens];
         let is_absurd = |size: &usize| !(1..=1 << 16).contains(size);
@@ -137,10 +127,7 @@ impl Config {
         };
         let moments = self.latent_mean.iter().chain(&self.latent_std);
         Some(match () {
-            () if !(1..=3).contains(&self.version)
-                || self.encoder != "area4"
-                || self.prediction != "x0" =>
-            {
+            () if self.version != 3 || self.encoder != "area4" || self.prediction != "x0" => {
                 "describes a kind of model that this program does not know"
             }
             () if self.latent_channels != 3 * CELL * CELL => {
@@ -155,19 +142,19 @@ impl Config {
             () if Some(self.width) != self.heads.checked_mul(HEAD_WIDTH) => {
                 "gives a width that is not 64 per head"
             }
-            () if self.sketch_max > 0
-                && (is_absurd(&self.sketch_side)
-                    || is_absurd(&self.sketch_width)
-                    || self.sketch_side > 64
-                    || self.sketch_first >= self.vocab) =>
+            () if !(1..=64).contains(&self.sketch_side)
+                || is_absurd(&self.sketch_width)
+                || !(1..=256).contains(&self.sketch_pixels)
+                || !self.sketch_pixels.is_multiple_of(self.sketch_side)
+                || self.sketch_first >= self.vocab =>
             {
                 "gives sketches that do not fit its vocabulary"
             }
-            () if self.places_sketches()
-                && (!(1..=64).contains(&self.sketch_max)
-                    || !(1..=64).contains(&self.style_ids.len())
-                    || !self.layouts.contains_key(&0)
-                    || places.any(|place| !is_inside(place))) =>
+            () if !(1..=64).contains(&self.sketch_max)
+                || !(1..=64).contains(&self.style_ids.len())
+                || !self.layouts.contains_key(&0)
+                || places.any(|place| !is_inside(place))
+                || self.stir.iter().any(|share| !(0.0..=0.5).contains(share)) =>
             {
                 "gives no styles or places for its sketches, or a place outside of the picture"
             }
@@ -189,7 +176,7 @@ impl Config {
 mod tests {
     use super::*;
 
-    /// The recipe's configuration of version 3, with one of its values replaced.
+    /// The recipe's configuration, with one of its values replaced.
     fn read(key: &str, value: serde_json::Value) -> Result<Config, EngineError> {
         let json = include_str!(concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -201,9 +188,11 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_of_version_3_needs_styles_and_places_inside_the_picture() {
+    fn a_configuration_needs_styles_and_places_inside_the_picture() {
         assert!(read("version", 3.into()).is_ok());
-        assert!(read("version", 4.into()).is_err());
+        assert!(read("version", 2.into()).is_err());
+        assert!(read("sketch_pixels", 47.into()).is_err());
+        assert!(read("stir", serde_json::json!([0.05, 9.0, 0.07])).is_err());
         assert!(read("style_ids", serde_json::json!([])).is_err());
         assert!(read("sketch_max", 0.into()).is_err());
         for places in [

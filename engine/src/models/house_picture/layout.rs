@@ -1,9 +1,12 @@
 //! Where the things of a prompt nominally stand, and their sketches laid there.
 //!
 //! # Source
-//! `layout`, `edges`, `hint` and `cell_angles` of the recipe's `model.py`.
+//! `layout`, `stir`, `edges` and `lay` of the recipe's `model.py`.
+
+use candle_core::Tensor;
 
 use super::config::{AREA, CELL, Config, HEAD_WIDTH, PATCH};
+use crate::error::EngineError;
 
 /// Says where a thing nominally stands: `[dx, dy, side]`, in units of [`unit`], counted from the
 /// middle of the width and 0.52 of the height.
@@ -49,67 +52,115 @@ fn unit([h, w]: [usize; 2]) -> f32 {
     ((pixels(h) * pixels(w)).sqrt() * of_shape / (AREA * CELL) as f64) as f32
 }
 
-/// Left, top and side of a place, in latent cells.
-fn edges(place: &Place, latent: [usize; 2]) -> [f32; 3] {
-    let [h, w] = latent.map(|cells| cells as f32);
-    let unit = unit(latent);
-    let [dx, dy, side] = place.map(|number| number * unit);
-    [w / 2.0 + dx - side / 2.0, h * MIDDLE + dy - side / 2.0, side]
+/// Says by how much a picture's things are moved and sized by chance, each -1 to 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Stir {
+    x: f64,
+    y: f64,
+    size: f64,
 }
 
-/// For each latent cell along a side, how much it has of each cell of a sketch: `[cells, side]`.
-fn shares(cells: usize, start: f32, size: f32, side: usize) -> Vec<f32> {
-    let at = |cell: usize| (cell as f32 + 0.5 - start) / size * side as f32 - 0.5;
-    let share = |cell: usize, part: usize| (1.0 - (at(cell) - part as f32).abs()).max(0.0);
-    (0..cells).flat_map(|cell| (0..side).map(move |part| share(cell, part))).collect()
-}
+impl Stir {
+    /// Takes the chance from a picture's own noise, so that equal noise gives equal pictures: the
+    /// first cell of the first three channels of `[1, channels, height, width]`.
+    ///
+    /// # Errors
+    /// Passes on errors of the tensor library.
+    pub fn of(noise: &Tensor) -> Result<Self, EngineError> {
+        let first = noise.narrow(1, 0, 3)?.narrow(2, 0, 1)?.narrow(3, 0, 1)?.flatten_all()?;
+        // A logistic curve makes normal numbers about even.
+        let even = |value: &f32| 2.0 / (1.0 + (-1.702 * f64::from(*value)).exp()) - 1.0;
+        match &first.to_vec1::<f32>()?[..] {
+            [x, y, size] => Ok(Self { x: even(x), y: even(y), size: even(size) }),
+            _ => Ok(Self::default()),
+        }
+    }
 
-/// Adds a sketch's codes `[side · side, code width]`, laid into its place bilinearly, to the hints
-/// of a latent's tokens, `[tokens, code width · 4]`, whose numbers are ordered (code, row, column).
-pub(super) fn add_hint(
-    hints: &mut [f32],
-    code: &[f32],
-    place: &Place,
-    side: usize,
-    latent: [usize; 2],
-) {
-    let [h, w] = latent;
-    let code_width = code.len() / (side * side);
-    let [left, top, size] = edges(place, latent);
-    let rows = shares(h, top, size, side);
-    let columns = shares(w, left, size, side);
-    for (y, x) in (0..h).flat_map(|y| (0..w).map(move |x| (y, x))) {
-        let token = y / PATCH * (w / PATCH) + x / PATCH;
-        let inner = y % PATCH * PATCH + x % PATCH;
-        let hint = &mut hints[token * code_width * PATCH * PATCH..][..code_width * PATCH * PATCH];
-        for (cell, code) in code.chunks_exact(code_width).enumerate() {
-            let share = rows[y * side + cell / side] * columns[x * side + cell % side];
-            if share > 0.0 {
-                for (number, code) in code.iter().enumerate() {
-                    hint[number * PATCH * PATCH + inner] += share * code;
-                }
-            }
+    /// Moves and sizes the places of a picture's things together.
+    pub(super) fn apply(self, places: &mut [Place], config: &Config) {
+        let [shift, alone, several] = config.stir.map(f64::from);
+        let factor = 1.0 + self.size * if places.len() == 1 { alone } else { several };
+        for place in places {
+            let [dx, dy, side] = place.map(f64::from);
+            *place = [dx * factor + self.x * shift, dy * factor + self.y * shift, side * factor]
+                .map(|number| number as f32);
         }
     }
 }
 
-/// The angles by which the keys of a sketch's cells turn, those of its place: for each cell 16 that
-/// go with y, then 16 with x.
-pub(super) fn cell_angles(
-    place: &Place,
-    side: usize,
-    latent: [usize; 2],
-    base: f32,
-) -> impl Iterator<Item = f32> {
-    let [left, top, size] = edges(place, latent);
-    let at = move |start: f32, part: usize, cells: usize| {
-        let middle = start + (part as f32 + 0.5) / side as f32 * size;
-        (middle - cells as f32 / 2.0) / PATCH as f32
+/// Left, top and side of a place, in pixels of the small picture that a latent is.
+fn edges(place: &Place, latent: [usize; 2]) -> [f32; 3] {
+    let [h, w] = latent.map(|cells| (cells * CELL) as f32);
+    let unit = unit(latent) * CELL as f32;
+    let [dx, dy, side] = place.map(|number| number * unit);
+    [w / 2.0 + dx - side / 2.0, h * MIDDLE + dy - side / 2.0, side]
+}
+
+/// For each pixel along a side of the small picture, how much it has of each of a drawing's:
+/// `[pixels, drawing]`. It is the mean under a tent as wide as the pixel is in the drawing, but
+/// never narrower than one there.
+fn shares(pixels: usize, start: f32, size: f32, drawing: usize) -> Vec<f32> {
+    let width = (drawing as f32 / size).max(1.0);
+    let at = |pixel: usize| (pixel as f32 + 0.5 - start) / size * drawing as f32 - 0.5;
+    let share = |pixel: usize, part: usize| {
+        (1.0 - (at(pixel) - part as f32).abs() / width).max(0.0) / width
     };
-    let [h, w] = latent;
-    (0..side * side)
-        .flat_map(move |cell| [at(top, cell / side, h), at(left, cell % side, w)])
-        .flat_map(move |coordinate| frequencies(base).map(move |f| coordinate * f))
+    (0..pixels).flat_map(|pixel| (0..drawing).map(move |part| share(pixel, part))).collect()
+}
+
+/// Lays a drawing `[channels, drawing, drawing]` into its place in the small picture of a latent of
+/// `[height, width]` cells: `[channels, 4 · height, 4 · width]`.
+pub(super) fn lay(drawing: &[f32], place: &Place, side: usize, latent: [usize; 2]) -> Vec<f32> {
+    let [h, w] = latent.map(|cells| cells * CELL);
+    let [left, top, size] = edges(place, latent);
+    let (rows, columns) = (shares(h, top, size, side), shares(w, left, size, side));
+    let mut out = Vec::with_capacity(drawing.len() / (side * side) * h * w);
+    for channel in drawing.chunks_exact(side * side) {
+        // Along the rows first: [side, w].
+        let mut wide = vec![0.0; side * w];
+        for (wide, row) in wide.chunks_exact_mut(w).zip(channel.chunks_exact(side)) {
+            for (wide, shares) in wide.iter_mut().zip(columns.chunks_exact(side)) {
+                *wide = shares.iter().zip(row).map(|(share, value)| share * value).sum();
+            }
+        }
+        for shares in rows.chunks_exact(side) {
+            let mut line = vec![0.0; w];
+            for (share, wide) in shares.iter().zip(wide.chunks_exact(w)) {
+                if *share > 0.0 {
+                    line.iter_mut().zip(wide).for_each(|(line, value)| *line += share * value);
+                }
+            }
+            out.extend(line);
+        }
+    }
+    out
+}
+
+/// Orders the pixels of a small picture `[channels, 4 · height, 4 · width]` as tokens have their
+/// numbers, and adds them to `tokens`, `[tokens, channels · 64]`: by channel, row and column in a
+/// latent cell, then row and column of the cell in its token.
+pub(super) fn add_tokens(tokens: &mut [f32], picture: &[f32], latent: [usize; 2]) {
+    let [h, w] = latent.map(|cells| cells * CELL);
+    let reach = CELL * PATCH;
+    let numbers = picture.len() / (h * w) * reach * reach;
+    for (at, value) in picture.iter().enumerate() {
+        let (channel, y, x) = (at / (h * w), at / w % h, at % w);
+        let token = y / reach * (w / reach) + x / reach;
+        let cell = y / CELL % PATCH * PATCH + x / CELL % PATCH;
+        let number = ((channel * CELL + y % CELL) * CELL + x % CELL) * PATCH * PATCH + cell;
+        tokens[token * numbers + number] += value;
+    }
+}
+
+/// The mean over each token's pixels of one channel `[4 · height, 4 · width]`: `[tokens]`.
+pub(super) fn cover(channel: &[f32], latent: [usize; 2]) -> Vec<f32> {
+    let [h, w] = latent.map(|cells| cells * CELL);
+    let reach = CELL * PATCH;
+    let mut tokens = vec![0.0; h / reach * (w / reach)];
+    for (at, value) in channel.iter().enumerate() {
+        tokens[at / w / reach * (w / reach) + at % w / reach] += value / (reach * reach) as f32;
+    }
+    tokens
 }
 
 /// By how much each pair of a head's half turns per token.
@@ -121,6 +172,8 @@ pub(super) fn frequencies(base: f32) -> impl Iterator<Item = f32> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use candle_core::Device;
 
     use super::*;
 
@@ -165,16 +218,43 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_lies_inside_its_box_alone_and_its_shares_add_up_to_one_there() {
-        let (side, latent) = (8, [16, 16]);
-        let code = vec![1.0; side * side];
-        let mut hints = vec![0.0; 64 * 4];
-        // Eleven cells wide, from 2.5 to 13.5 and from 2.82 to 13.82.
-        add_hint(&mut hints, &code, &[0.0, 0.0, 0.6875], side, latent);
-        let at = |y: usize, x: usize| hints[(y / 2 * 8 + x / 2) * 4 + y % 2 * 2 + x % 2];
-        assert_eq!((at(0, 0), at(15, 8), at(8, 15)), (0.0, 0.0, 0.0));
-        for (y, x) in [(4, 4), (8, 8), (12, 11)] {
-            assert!((at(y, x) - 1.0).abs() < 1e-5, "{y} {x}: {}", at(y, x));
+    fn a_drawing_lies_inside_its_box_alone_and_keeps_its_value_there() {
+        let (side, latent) = (48, [16, 16]);
+        // 44 pixels wide, from 10 to 54 and from 11.28 to 55.28.
+        let picture = lay(&vec![1.0; side * side], &[0.0, 0.0, 0.6875], side, latent);
+        let at = |y: usize, x: usize| picture[y * 64 + x];
+        assert_eq!((at(0, 0), at(63, 32), at(32, 63), at(32, 8)), (0.0, 0.0, 0.0, 0.0));
+        for (y, x) in [(16, 16), (32, 32), (50, 50)] {
+            assert!((at(y, x) - 1.0).abs() < 0.01, "{y} {x}: {}", at(y, x));
         }
+        let area: f32 = picture.iter().sum();
+        assert!((area - 44.0 * 44.0).abs() < 44.0, "{area}");
+    }
+
+    #[test]
+    fn the_pixels_of_a_picture_come_to_their_tokens_in_the_order_of_a_latents_numbers() {
+        let latent = [2, 4]; // one row of two tokens
+        let picture: Vec<f32> = (0..2 * 8 * 16).map(|at| at as f32).collect();
+        let mut tokens = vec![0.0; picture.len()];
+        add_tokens(&mut tokens, &picture, latent);
+        // Second token, second channel, row 2 and column 3 of the cell in row 1 and column 0.
+        let (channel, y, x) = (1, 4 + 2, 8 + 3);
+        let number = ((channel * 4 + 2) * 4 + 3) * 4 + 2;
+        assert_eq!(tokens[128 + number], picture[(channel * 8 + y) * 16 + x]);
+        assert_eq!(cover(&[1.0; 8 * 16], latent), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn chance_moves_things_together_and_no_further_than_the_configuration_says() {
+        let config = config();
+        let mut pair = [[-0.245, 0.0, 0.43], [0.245, 0.0, 0.43]];
+        Stir { x: 1.0, y: -1.0, size: 0.0 }.apply(&mut pair, &config);
+        assert_eq!(pair.map(|place| place[1]), [-0.05, -0.05]);
+        assert!((pair[1][0] - pair[0][0] - 0.49).abs() < 1e-6, "{pair:?}");
+        let mut alone = [[0.0, 0.0, 0.66]];
+        Stir { size: 1.0, ..Stir::default() }.apply(&mut alone, &config);
+        assert!((alone[0][2] - 0.66 * 1.12).abs() < 1e-6, "{alone:?}");
+        let noise = Tensor::new(&[[[[50.0f32]], [[-50.0]], [[0.0]]]], &Device::Cpu).expect("noise");
+        assert_eq!(Stir::of(&noise).expect("stir"), Stir { x: 1.0, y: -1.0, size: 0.0 });
     }
 }

@@ -5,9 +5,7 @@ use candle_core::Tensor;
 use super::config::{Config, HEAD_WIDTH};
 use crate::error::EngineError;
 use crate::kernels::AttentionShape;
-use crate::nn::{
-    Compute, Gate, HeadScales, Linear, Load, Memory, Rotary, Scale, Spans, SwiGlu, attention,
-};
+use crate::nn::{Compute, Gate, HeadScales, Linear, Load, Rotary, Scale, Spans, SwiGlu, attention};
 
 /// Holds a block's matrices.
 #[derive(Debug, Clone)]
@@ -20,15 +18,6 @@ pub(super) struct Mixer {
     out: Linear,
     w12: SwiGlu,
     w3: Linear,
-}
-
-/// Says how rows read each other, and what besides.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Reads<'a> {
-    /// The angles of the rows' places.
-    pub(super) rotary: Option<&'a Rotary>,
-    /// What all read besides, made by [`Mixer::remember`].
-    pub(super) memory: Option<&'a Memory>,
 }
 
 impl Mixer {
@@ -48,32 +37,19 @@ impl Mixer {
         })
     }
 
-    /// Computes `x + gate · attention(normed)` for rows `[rows, width]`.
+    /// Computes `x + gate · attention(normed)` for rows `[rows, width]`, turned by
+    /// the angles of their places.
     pub(super) fn attend(
         &self,
         x: &Tensor,
         normed: &Tensor,
         spans: &Spans,
-        reads: Reads<'_>,
+        rotary: Option<&Rotary>,
         gate: Option<Gate<'_>>,
     ) -> Result<Tensor, EngineError> {
-        let Reads { rotary, memory } = reads;
         let qkv = self.qkv.forward(normed)?; // [rows, 3 · width]
-        let (shape, scales) = (self.shape, &self.scales);
-        let mixed = attention(&self.compute, &qkv, shape, spans, scales, rotary, memory)?;
+        let mixed = attention(&self.compute, &qkv, self.shape, spans, &self.scales, rotary)?;
         Ok(self.out.forward_residual(&mixed, x, gate)?)
-    }
-
-    /// Makes the keys and values of rows `[rows, width]` that are read and ask nothing, for
-    /// [`Reads::memory`]; `spans` says which of them each sequence reads.
-    pub(super) fn remember(
-        &self,
-        rows: &Tensor,
-        spans: &Spans,
-        rotary: &Rotary,
-    ) -> Result<Memory, EngineError> {
-        let qkv = self.qkv.forward(rows)?; // [rows, 3 · width]
-        Ok(Memory::new(&self.compute, &qkv, self.shape, spans, &self.scales, rotary)?)
     }
 
     /// Computes `x + gate · mlp(normed)` for rows `[rows, width]`.

@@ -20,6 +20,7 @@ use candle_core::Tensor;
 
 pub use config::Config;
 pub use decoder::{Check, Decoder};
+pub use layout::Stir;
 pub use lexicon::{Kind, Lexicon, Phrase, Tokens};
 pub use sketch::Sketches;
 pub use text_encoder::{TextEncoder, TextStates};

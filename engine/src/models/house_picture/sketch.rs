@@ -1,109 +1,80 @@
-//! What things look like, cell by cell: learnt codes that a concept's token brings with it.
+//! What things look like: learnt codes that a concept's token brings with it, and the small drawings
+//! that they make.
 
 use candle_core::Tensor;
 
 use super::config::Config;
-use super::layout::{Place, concepts, layout};
+use super::layout::{Place, layout};
 use crate::error::EngineError;
-use crate::nn::{Linear, Load, Scale};
+use crate::nn::{Linear, Load};
 
-/// Holds the codes of all concepts, and what makes states of them.
+/// Channels of a drawing: colour, in units of normalised latents and times the cover; then cover.
+pub(super) const CHANNELS: usize = 4;
+
+/// Holds the codes of all concepts in all styles, and what makes drawings of them.
 #[derive(Debug, Clone)]
 pub(super) struct Sketch {
     config: Config,
-    cells: usize,
-    /// `[concepts, styles, cells, code width]`; one style where sketches stand among the tokens.
-    code: Vec<f32>,
-    inp: Linear,
-    pos: Tensor, // [cells, width]
-    /// Norms the states of sketches that have a place; `None` where they stand among the tokens.
-    norm: Option<Scale>,
+    code: Vec<f32>, // [concepts, styles, cells, code width]
+    show: Linear,
 }
 
-/// Holds the sketches that have a place in the picture (version 3 of the format).
+/// Holds the sketches of a prompt.
 #[derive(Debug, Clone, Default)]
-pub struct Sketches {
-    /// The states of all their cells, `[sketches · cells, width]`; `None` without a sketch.
-    pub cells: Option<Tensor>,
-    /// Each one's codes, `[cells, code width]`, and where it stands.
-    pub(super) placed: Vec<(Vec<f32>, Place)>,
+pub struct Sketches(pub(super) Vec<Drawn>);
+
+/// Holds one thing's drawing.
+#[derive(Debug, Clone)]
+pub(super) struct Drawn {
+    /// `[CHANNELS, pixels, pixels]`.
+    pub(super) pixels: Vec<f32>,
+    /// The state of the concept's token, `[width]`.
+    pub(super) own: Vec<f32>,
+    /// Where it nominally stands.
+    pub(super) place: Place,
 }
 
 impl Sketch {
-    /// Loads the sketches; `None` in a model without any.
-    pub(super) fn new(config: &Config, load: &Load<'_>) -> Result<Option<Self>, EngineError> {
-        if config.sketch_max == 0 {
-            return Ok(None);
-        }
+    /// Loads the sketches.
+    pub(super) fn new(config: &Config, load: &Load<'_>) -> Result<Self, EngineError> {
         let cells = config.sketch_side * config.sketch_side;
         let (concepts, width) = (config.vocab - config.sketch_first, config.sketch_width);
-        let code = match config.places_sketches() {
-            true => load.values("code", &[concepts, config.style_ids.len(), cells, width])?,
-            false => load.values("code", &[concepts, cells, width])?,
-        };
-        let norm = match config.places_sketches() {
-            true => Some(Scale::ones(config.width, load.compute())?),
-            false => None,
-        };
-        Ok(Some(Self {
-            cells,
-            code,
-            inp: Linear::without_bias(width, config.width, &load.pp("inp"))?,
-            pos: load.tensor("pos", &[cells, config.width])?,
-            norm,
+        let cut = config.sketch_pixels / config.sketch_side;
+        Ok(Self {
+            code: load.values("code", &[concepts, config.style_ids.len(), cells, width])?,
+            show: Linear::new(width, CHANNELS * cut * cut, &load.pp("show"))?,
             config: config.clone(),
-        }))
+        })
     }
 
-    /// Completes the states `[ids, width]` of a prompt's tokens: returns all states that are read as
-    /// tokens, and the sketches that have a place.
-    ///
-    /// A cell's state is its code, widened, with the cell's embedding and the state of its concept's
-    /// token, so that the colour goes with it. Where sketches have a place it is normed.
-    pub(super) fn forward(
-        &self,
-        ids: &[u32],
-        states: Tensor,
-    ) -> Result<(Tensor, Sketches), EngineError> {
-        let mut sketches = Sketches::default();
-        let mut parts = Vec::new();
-        match &self.norm {
-            None => {
-                parts.push(states.clone());
-                for at in concepts(ids, &self.config) {
-                    parts.push(self.cells(self.code(ids[at], 0), &states.narrow(0, at, 1)?)?);
-                }
-                Ok((Tensor::cat(&parts, 0)?, sketches))
-            }
-            Some(norm) => {
-                let style_of =
-                    |id: &u32| self.config.style_ids.iter().position(|style| style == id);
-                let style = ids.iter().find_map(style_of).unwrap_or(0);
-                for (at, place) in layout(ids, &self.config) {
-                    let code = self.code(ids[at], style);
-                    parts.push(self.cells(code, &states.narrow(0, at, 1)?)?);
-                    sketches.placed.push((code.to_vec(), place));
-                }
-                if !parts.is_empty() {
-                    sketches.cells = Some(norm.forward(&Tensor::cat(&parts, 0)?)?);
-                }
-                Ok((states, sketches))
-            }
+    /// Draws what a prompt's ids name, in the style that they name, else in the first one; `states`
+    /// `[ids, width]` are those of its tokens.
+    pub(super) fn forward(&self, ids: &[u32], states: &Tensor) -> Result<Sketches, EngineError> {
+        let style_of = |id: &u32| self.config.style_ids.iter().position(|style| style == id);
+        let style = ids.iter().find_map(style_of).unwrap_or(0);
+        let mut drawn: Vec<Drawn> = Vec::new();
+        for (at, place) in layout(ids, &self.config) {
+            let own = states.get(at)?.to_vec1::<f32>()?;
+            let pixels = self.draw(ids[at], style, states)?;
+            drawn.push(Drawn { pixels, own, place });
         }
+        Ok(Sketches(drawn))
     }
 
-    /// The codes of a concept in a style, `[cells, code width]`.
-    fn code(&self, id: u32, style: usize) -> &[f32] {
-        let size = self.cells * self.config.sketch_width;
-        let styles = if self.norm.is_some() { self.config.style_ids.len() } else { 1 };
-        let start = ((id as usize - self.config.sketch_first) * styles + style) * size;
-        self.code.get(start..start + size).unwrap_or_default()
-    }
-
-    /// The states `[cells, width]` of codes of a concept whose token's state is `own` `[1, width]`.
-    fn cells(&self, code: &[f32], own: &Tensor) -> Result<Tensor, EngineError> {
-        let shape = (self.cells, self.config.sketch_width);
-        let code = Tensor::from_slice(code, shape, own.device())?;
-        Ok(self.inp.forward(&code)?.add(&self.pos)?.broadcast_add(own)?)
+    /// Draws a concept in a style, on the device of `like`.
+    fn draw(&self, id: u32, style: usize, like: &Tensor) -> Result<Vec<f32>, EngineError> {
+        let Config { sketch_side: side, sketch_width: width, .. } = self.config;
+        let size = side * side * width;
+        let concept = id as usize - self.config.sketch_first;
+        let start = (concept * self.config.style_ids.len() + style) * size;
+        let code = self.code.get(start..start + size).unwrap_or_default();
+        let code = Tensor::from_slice(code, (side * side, width), like.device())?;
+        let cut = self.config.sketch_pixels / side;
+        let cells = self.show.forward(&code)?; // [cells, channel · row · column]
+        let pixels = cells
+            .reshape(&[side, side, CHANNELS, cut, cut][..])?
+            .permute(&[2, 0, 3, 1, 4][..])? // [channel, cell's row, row, cell's column, column]
+            .flatten_all()?;
+        Ok(pixels.to_vec1()?)
     }
 }

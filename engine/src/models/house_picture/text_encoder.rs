@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::config::Config;
-use super::mixer::{Mixer, Reads};
+use super::mixer::Mixer;
 use super::sketch::{Sketch, Sketches};
 use crate::error::EngineError;
 use crate::nn::{Compute, Load, Scale, Spans};
@@ -18,18 +18,17 @@ pub struct TextEncoder {
     null: Vec<f32>,
     blocks: Vec<TextBlock>,
     norm: Scale,
-    sketch: Option<Sketch>,
+    sketch: Sketch,
 }
 
 /// Holds what the transformer reads of a prompt.
 #[derive(Debug, Clone)]
 pub struct TextStates {
-    /// The states of the tokens, then of the cells of sketches that stand among them (version 2 of
-    /// the format): `[rows, width]`.
+    /// The states of the tokens, `[rows, width]`.
     pub states: Tensor,
-    /// The mean of the tokens' states alone, `[1, width]`.
+    /// Their mean, `[1, width]`.
     pub mean: Tensor,
-    /// What its things look like and where they stand (version 3).
+    /// What its things look like and where they stand.
     pub sketches: Sketches,
 }
 
@@ -91,21 +90,12 @@ impl TextEncoder {
         let mut x = Tensor::from_vec(x, (rows, width), self.compute.device())?;
         let spans = Spans::of_lengths(&[rows]);
         for block in &self.blocks {
-            x = block.mixer.attend(
-                &x,
-                &block.norm1.forward(&x)?,
-                &spans,
-                Reads::default(),
-                None,
-            )?;
+            x = block.mixer.attend(&x, &block.norm1.forward(&x)?, &spans, None, None)?;
             x = block.mixer.mlp(&x, &block.norm2.forward(&x)?, None)?;
         }
-        let tokens = self.norm.forward(&x)?;
-        let mean = tokens.mean_keepdim(0)?;
-        let (states, sketches) = match &self.sketch {
-            Some(sketch) => sketch.forward(ids, tokens)?,
-            None => (tokens, Sketches::default()),
-        };
+        let states = self.norm.forward(&x)?;
+        let mean = states.mean_keepdim(0)?;
+        let sketches = self.sketch.forward(ids, &states)?;
         Ok(TextStates { states, mean, sketches })
     }
 }

@@ -2,27 +2,25 @@
 
 use candle_core::{DType, Tensor};
 
-use super::config::{Config, HEAD_WIDTH, PATCH};
-use super::layout::{add_hint, cell_angles, frequencies};
+use super::config::{CELL, Config, HEAD_WIDTH, PATCH};
+use super::layout::{Place, Stir, add_tokens, cover, frequencies, lay};
 use super::mend::Mend;
-use super::mixer::{Mixer, Reads};
+use super::mixer::Mixer;
+use super::sketch;
 use super::text_encoder::TextStates;
 use crate::error::EngineError;
-use crate::nn::{Compute, Gate, Linear, Load, Memory, Rotary, Spans, modulate};
+use crate::nn::{Compute, Gate, Linear, Load, Rotary, Spans, modulate};
 
 /// Guesses clean latents: single-stream attention over text states and patches of the latent.
 #[derive(Debug, Clone)]
 pub struct FlowTransformer {
+    config: Config,
     compute: Compute,
     channels: usize,
     width: usize,
-    time_freqs: usize,
-    pos_freqs: usize,
-    rope_base: f32,
-    sketch_side: usize,
-    sketch_width: usize,
     x_in: Linear,
-    hint: Option<Linear>,
+    hint: Linear,
+    owner: Linear,
     place: Linear,
     time1: Linear,
     time2: Linear,
@@ -31,6 +29,8 @@ pub struct FlowTransformer {
     blocks: Vec<Block>,
     final_ada: Linear,
     last: Linear,
+    /// How far the drawings' colours are taken.
+    gate: Linear,
     mend: Option<Mend>,
 }
 
@@ -47,10 +47,10 @@ struct Block {
 pub struct Conditioning {
     text: Vec<Tensor>,
     pooled: Tensor, // [batch, width]
-    /// Where a token is, and what the sketches have there: `[batch or 1, tokens, width]`.
+    /// Where a token is, and what the sketches have there: `[batch, tokens, width]`.
     place: Tensor,
-    /// What each block reads of the sketches; empty when no prompt has one.
-    memories: Vec<Memory>,
+    /// The colours of the drawings laid there, `[batch · tokens, channels · 4]`.
+    drawings: Tensor,
     spans: Spans,
     latent_spans: Spans,
     rotary: Rotary,
@@ -74,19 +74,10 @@ impl FlowTransformer {
             compute: load.compute().clone(),
             channels: config.latent_channels,
             width,
-            time_freqs: config.time_freqs,
-            pos_freqs: config.pos_freqs,
-            rope_base: config.rope_base,
-            sketch_side: config.sketch_side,
-            sketch_width: config.sketch_width,
+            config: config.clone(),
             x_in: Linear::new(patch, width, &load.pp("x_in"))?,
-            hint: match config.places_sketches() {
-                true => {
-                    let inputs = config.sketch_width * PATCH * PATCH;
-                    Some(Linear::without_bias(inputs, width, &load.pp("hint"))?)
-                }
-                false => None,
-            },
+            hint: Linear::without_bias(patch / 3 * sketch::CHANNELS, width, &load.pp("hint"))?,
+            owner: Linear::without_bias(width, width, &load.pp("owner"))?,
             place: Linear::without_bias(4 * config.pos_freqs, width, &load.pp("place"))?,
             time1: Linear::new(2 * config.time_freqs, width, &load.pp("time1"))?,
             time2: Linear::new(width, width, &load.pp("time2"))?,
@@ -95,18 +86,20 @@ impl FlowTransformer {
             blocks: blocks.collect::<Result<_, EngineError>>()?,
             final_ada: Linear::new(width, 2 * width, &load.pp("final_ada"))?,
             last: Linear::new(width, patch, &load.pp("final"))?,
+            gate: Linear::new(width, patch, &load.pp("gate"))?,
             mend: Mend::new(config, &load.pp("mend"))?,
         })
     }
 
-    /// Prepares a batch: one entry of text states per latent, and the latents'
-    /// height and width in cells (even numbers).
+    /// Prepares a batch: one entry of text states per latent, by what chance their things are moved,
+    /// and the latents' height and width in cells (even numbers).
     ///
     /// # Errors
     /// Passes on errors of the tensor library.
     pub fn condition(
         &self,
         text: &[TextStates],
+        stir: Stir,
         height: usize,
         width: usize,
     ) -> Result<Conditioning, EngineError> {
@@ -115,17 +108,16 @@ impl FlowTransformer {
         let device = self.compute.device();
         let means: Vec<&Tensor> = text.iter().map(|text| &text.mean).collect();
         let pooled = self.pool.forward(&Tensor::cat(&means, 0)?)?;
-        let places = place_features(grid, self.pos_freqs);
-        let places = Tensor::from_vec(places, (tokens, 4 * self.pos_freqs), device)?;
-        let places = self.place.forward(&places)?; // [tokens, width]
-        let places = places.reshape((1, tokens, self.width))?;
-        let place = match &self.hint {
-            Some(hint) => self.hints(hint, text, [height, width])?.broadcast_add(&places)?,
-            None => places,
-        };
+        let freqs = self.config.pos_freqs;
+        let places = Tensor::from_vec(place_features(grid, freqs), (tokens, 4 * freqs), device)?;
+        let places = self.place.forward(&places)?.reshape((1, tokens, self.width))?;
+        let [drawings, owners] = self.lay(text, stir, [height, width])?;
+        let seen = (self.hint.forward(&drawings)? + self.owner.forward(&owners)?)?;
+        let place = seen.reshape((text.len(), tokens, self.width))?.broadcast_add(&places)?;
+        let drawings = drawings.narrow(1, 0, self.channels * PATCH * PATCH)?.contiguous()?;
         let lengths = text.iter().map(|text| Ok(text.states.dim(0)? + tokens));
         let spans = Spans::of_lengths(&lengths.collect::<Result<Vec<_>, EngineError>>()?);
-        let angles = rope_angles(grid, self.rope_base);
+        let angles = rope_angles(grid, self.config.rope_base);
         let mut all = Vec::with_capacity(spans.rows() * HEAD_WIDTH / 2);
         for text in text {
             // Text does not turn.
@@ -135,7 +127,7 @@ impl FlowTransformer {
         Ok(Conditioning {
             pooled,
             place,
-            memories: self.memories(text, [height, width])?,
+            drawings,
             latent_spans: Spans::of_lengths(&vec![tokens; text.len()]),
             text: text.iter().map(|text| text.states.clone()).collect(),
             rotary: self.rotary(&all)?,
@@ -144,48 +136,41 @@ impl FlowTransformer {
         })
     }
 
-    /// What the prompts' sketches add to the tokens of a latent of this size in cells:
-    /// `[batch, tokens, width]`.
-    fn hints(
+    /// What the prompts' sketches give the tokens of a latent of this size in cells: their drawings
+    /// laid there, `[batch · tokens, 4 · 64]`, and the states of the things that cover a token,
+    /// `[batch · tokens, width]`.
+    fn lay(
         &self,
-        hint: &Linear,
         text: &[TextStates],
+        stir: Stir,
         latent: [usize; 2],
-    ) -> Result<Tensor, EngineError> {
+    ) -> Result<[Tensor; 2], EngineError> {
         let tokens = latent[0] / PATCH * (latent[1] / PATCH);
-        let numbers = self.sketch_width * PATCH * PATCH;
-        let mut hints = vec![0.0; text.len() * tokens * numbers];
-        for (hints, text) in hints.chunks_exact_mut(tokens * numbers).zip(text) {
-            for (code, place) in &text.sketches.placed {
-                add_hint(hints, code, place, self.sketch_side, latent);
+        let numbers = sketch::CHANNELS * (CELL * PATCH) * (CELL * PATCH);
+        let mut drawings = vec![0.0; text.len() * tokens * numbers];
+        let mut owners = vec![0.0; text.len() * tokens * self.width];
+        let parts = drawings
+            .chunks_exact_mut(tokens * numbers)
+            .zip(owners.chunks_exact_mut(tokens * self.width));
+        for ((drawings, owners), text) in parts.zip(text) {
+            let drawn = &text.sketches.0;
+            let mut places: Vec<Place> = drawn.iter().map(|drawn| drawn.place).collect();
+            stir.apply(&mut places, &self.config);
+            for (drawn, place) in drawn.iter().zip(&places) {
+                let picture = lay(&drawn.pixels, place, self.config.sketch_pixels, latent);
+                add_tokens(drawings, &picture, latent);
+                let last = picture.len() / sketch::CHANNELS * (sketch::CHANNELS - 1);
+                let covers = cover(&picture[last..], latent);
+                for (owners, cover) in owners.chunks_exact_mut(self.width).zip(covers) {
+                    owners.iter_mut().zip(&drawn.own).for_each(|(out, own)| *out += cover * own);
+                }
             }
         }
-        let shape = (text.len() * tokens, numbers);
-        let hints = Tensor::from_vec(hints, shape, self.compute.device())?;
-        Ok(hint.forward(&hints)?.reshape((text.len(), tokens, self.width))?)
-    }
-
-    /// The keys and values of the prompts' sketches for every block, or nothing without a sketch.
-    fn memories(
-        &self,
-        text: &[TextStates],
-        latent: [usize; 2],
-    ) -> Result<Vec<Memory>, EngineError> {
-        let cells: Vec<&Tensor> =
-            text.iter().filter_map(|text| text.sketches.cells.as_ref()).collect();
-        if cells.is_empty() {
-            return Ok(Vec::new());
-        }
-        let cells = Tensor::cat(&cells, 0)?; // [sketches · cells, width]
-        let per_sketch = self.sketch_side * self.sketch_side;
-        let lengths: Vec<usize> =
-            text.iter().map(|text| text.sketches.placed.len() * per_sketch).collect();
-        let placed = text.iter().flat_map(|text| &text.sketches.placed);
-        let angles: Vec<f32> = placed
-            .flat_map(|(_, place)| cell_angles(place, self.sketch_side, latent, self.rope_base))
-            .collect();
-        let (spans, rotary) = (Spans::of_lengths(&lengths), self.rotary(&angles)?);
-        self.blocks.iter().map(|block| block.mixer.remember(&cells, &spans, &rotary)).collect()
+        let (rows, device) = (text.len() * tokens, self.compute.device());
+        Ok([
+            Tensor::from_vec(drawings, (rows, numbers), device)?,
+            Tensor::from_vec(owners, (rows, self.width), device)?,
+        ])
     }
 
     /// Tables of these angles, half a head's width of them for each row.
@@ -209,18 +194,19 @@ impl FlowTransformer {
         s: f64,
         conditioning: &Conditioning,
     ) -> Result<Tensor, EngineError> {
-        let Conditioning { text, pooled, place, spans, latent_spans, rotary, grid, .. } =
+        let Conditioning { text, pooled, place, drawings, spans, latent_spans, rotary, grid } =
             conditioning;
         let batch = text.len();
         let tokens = grid[0] * grid[1];
-        let features = time_features(s, self.time_freqs);
-        let features = Tensor::from_vec(features, (1, 2 * self.time_freqs), self.compute.device())?;
+        let freqs = self.config.time_freqs;
+        let features = (time_features(s, freqs), (1, 2 * freqs));
+        let features = Tensor::from_vec(features.0, features.1, self.compute.device())?;
         let time = self.time2.forward(&self.time1.forward_silu(&features)?)?; // [1, width]
         let c = pooled.broadcast_add(&time)?.silu()?; // [batch, width]
         let shared = self.ada.forward(&c)?; // [batch, 6 · width]
 
         let patches = self.x_in.forward(&self.patchify(latents, *grid)?)?;
-        let patches = patches.reshape((batch, tokens, self.width))?.broadcast_add(place)?;
+        let patches = patches.reshape((batch, tokens, self.width))?.add(place)?;
         let mut parts = Vec::with_capacity(2 * batch);
         for (index, states) in text.iter().enumerate() {
             parts.push(states.clone());
@@ -228,12 +214,11 @@ impl FlowTransformer {
         }
         let mut x = Tensor::cat(&parts, 0)?; // [rows, width]
 
-        for (index, block) in self.blocks.iter().enumerate() {
+        for block in &self.blocks {
             let modulation = &shared.broadcast_add(&block.table)?; // [batch, 6 · width]
             let gate = |part| Some(Gate { modulation, part, spans });
             let normed = modulate(&self.compute, &x, modulation, (0, 1), spans)?;
-            let reads = Reads { rotary: Some(rotary), memory: conditioning.memories.get(index) };
-            x = block.mixer.attend(&x, &normed, spans, reads, gate(2))?;
+            x = block.mixer.attend(&x, &normed, spans, Some(rotary), gate(2))?;
             let normed = modulate(&self.compute, &x, modulation, (3, 4), spans)?;
             x = block.mixer.mlp(&x, &normed, gate(5))?;
         }
@@ -242,7 +227,8 @@ impl FlowTransformer {
         let x = Tensor::cat(&ends.collect::<Result<Vec<_>, _>>()?, 0)?; // [batch · tokens, width]
         let modulation = self.final_ada.forward(&c)?; // [batch, 2 · width]
         let x = modulate(&self.compute, &x, &modulation, (0, 1), latent_spans)?;
-        let guess = self.unpatchify(&self.last.forward(&x)?, batch, *grid)?;
+        let guess = (self.last.forward(&x)? + (self.gate.forward(&x)? * drawings)?)?;
+        let guess = self.unpatchify(&guess, batch, *grid)?;
         match &self.mend {
             Some(mend) => mend.forward(&guess, latents, &c),
             None => Ok(guess),

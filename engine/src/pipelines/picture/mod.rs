@@ -14,7 +14,7 @@ pub use validate::{MAX_COUNT, MAX_PROMPT_CHARS, MAX_STEPS, nearest_size, validat
 
 use crate::error::EngineError;
 use crate::math::schedule::Schedule;
-use crate::models::house_picture::{Conditioning, Config, HousePicture, Lexicon};
+use crate::models::house_picture::{Conditioning, Config, HousePicture, Lexicon, Stir};
 use crate::nn::Compute;
 use crate::pipelines::device;
 use crate::preview::to_pixels;
@@ -121,7 +121,6 @@ impl PicturePipeline {
         for tokens in sides {
             text.push(self.model.text().forward(&tokens.ids)?);
         }
-        let conditioning = self.model.transformer().condition(&text, shape[2], shape[3])?;
 
         let mut pictures = Vec::with_capacity(request.count as usize);
         let mut kept = Vec::new();
@@ -130,6 +129,9 @@ impl PicturePipeline {
             recipe.seed = request.seed.wrapping_add(u64::from(index));
             recipe.count = 1;
             let start = noise.picture(index, recipe.seed, self.model.compute())?;
+            let stir = Stir::of(&start)?;
+            let transformer = self.model.transformer();
+            let conditioning = transformer.condition(&text, stir, shape[2], shape[3])?;
             let latents = self.sample(request, index, start, &conditioning, job)?;
             if request.keep_latents {
                 kept.extend(latents.flatten_all()?.to_vec1::<f32>()?);
