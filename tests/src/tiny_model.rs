@@ -33,10 +33,12 @@ impl TinyModel {
             header.insert(name, entry);
         }
         let config = json!({
-            "version": 2, "encoder": "area4", "prediction": "x0", "latent_channels": 48,
+            "version": 3, "encoder": "area4", "prediction": "x0", "latent_channels": 48,
             "dec_width": 8, "dec_blocks": 1, "dec_out_width": 4, "vocab": 8, "max_tokens": 4,
             "width": WIDTH, "heads": 1, "mlp": MLP, "blocks": 2, "text_blocks": 1,
             "time_freqs": 4, "pos_freqs": 2, "rope_base": 100.0, "mend": MEND,
+            "sketch_first": 2, "sketch_side": 2, "sketch_width": 4, "sketch_pixels": 8, "sketch_max": 2,
+            "style_ids": [4, 5], "layouts": {"0": [[0.0, 0.0, 0.6]]}, "stir": [0.05, 0.12, 0.07],
             "latent_mean": vec![0.3; 48], "latent_std": vec![0.5; 48],
         });
         let lexicon = json!({
@@ -92,6 +94,11 @@ fn shapes() -> Vec<(String, Vec<usize>)> {
     add("text.pos".into(), &[4, WIDTH]);
     add("text.null".into(), &[WIDTH]);
     add("text.norm".into(), &[WIDTH]);
+    add("text.sketch.code".into(), &[6, 2, 4, 4]);
+    add("text.sketch.show.weight".into(), &[64, 4]);
+    add("text.sketch.show.bias".into(), &[64]);
+    add("dit.hint.weight".into(), &[WIDTH, 256]);
+    add("dit.owner.weight".into(), &[WIDTH, WIDTH]);
     add("dit.place.weight".into(), &[WIDTH, 8]);
     for (name, outputs, inputs) in [
         ("x_in", WIDTH, 192),
@@ -101,6 +108,7 @@ fn shapes() -> Vec<(String, Vec<usize>)> {
         ("ada", 6 * WIDTH, WIDTH),
         ("final_ada", 2 * WIDTH, WIDTH),
         ("final", 192, WIDTH),
+        ("gate", 192, WIDTH),
     ] {
         add(format!("dit.{name}.weight"), &[outputs, inputs]);
         add(format!("dit.{name}.bias"), &[outputs]);

@@ -383,7 +383,7 @@ fn smaller_parts_are_recognised() {
         // A folder of one part is what its weights are, with the settings beside them.
         let opened = Checkpoint::open(&folder).unwrap();
         assert_eq!(opened.container(), Container::Safetensors);
-        assert_eq!(inspect(&opened).licence.as_deref(), Some("MIT OR Apache-2.0"));
+        assert_eq!(inspect(&opened).licence.as_deref(), Some("MIT AND Apache-2.0"));
     }
     for (file, family) in [
         ("house-picture/model.safetensors", Family::HousePicture),

@@ -46,7 +46,7 @@ pub struct PaintArgs {
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub steps: u32,
     /// Strength of the prompt, 0 to 30; 1 is off
-    #[arg(long, value_name = "F", default_value_t = 3.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", default_value_t = Sampling::default().guidance, allow_negative_numbers = true)]
     pub guidance: f32,
     /// Sampler: euler, heun, dpmpp_2m or unipc
     #[arg(long, value_name = "NAME", default_value = "euler", value_parser = parse_sampler)]
@@ -306,7 +306,7 @@ pub(super) fn example_request(prompt: &str) -> PictureRequest {
         model: ModelRef::named(HOUSE_PICTURE),
         prompt: Prompt { text: prompt.to_owned(), ..Prompt::default() },
         size: Size { width_px: 256, height_px: 256 },
-        sampling: Sampling { sampler: SamplerKind::Euler, steps: 20, guidance: 1.5 },
+        sampling: Sampling::default(),
         seed: 5,
         count: 1,
         noise: NoiseSource::Seed,

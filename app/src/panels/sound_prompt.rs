@@ -1,6 +1,7 @@
 //! The left panel of the sound room: what the next piece is to be like.
 
-use atelier_engine::library::{estimate_music, music_secs};
+use atelier_engine::library::estimate_music;
+use atelier_engine::pipelines::sound::length_secs;
 use atelier_engine::protocol::{Density, GivenUse, Key, Metre, Mode, MusicPlan};
 use egui::{Id, Popup, PopupCloseBehavior, RichText, ScrollArea, Ui, vec2};
 
@@ -299,9 +300,9 @@ fn compose_ui(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Actio
         true => (Text::GenerateMore, icons::PLUS),
         false => (Text::Compose, icons::MUSIC),
     };
-    let length_secs = music_secs(&state.sound.prompt.text, &state.sound.prompt.plan);
-    let learned_secs = state.jobs.pace.music_estimate_secs(length_secs);
-    cost_ui(ui, state, estimate_music(length_secs), learned_secs);
+    let length = length_secs(&state.sound.prompt.text, &state.sound.prompt.plan);
+    let learned_secs = state.jobs.pace.music_estimate_secs(length);
+    cost_ui(ui, state, estimate_music(length), learned_secs);
     let button = Button::text(language.get(name))
         .with_icon(icon)
         .named(language.get(Text::Compose))

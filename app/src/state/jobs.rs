@@ -1,6 +1,6 @@
 //! What runs and what waits, and how long it may take.
 
-use atelier_engine::library::music_secs;
+use atelier_engine::pipelines::sound::length_secs;
 use atelier_engine::protocol::{
     JobId, Live, PictureRequest, Request, SamplerKind, SoundRequest, Stage, WordsTask,
 };
@@ -149,7 +149,7 @@ impl Pace {
 
     /// Learns from a finished piece how many seconds it took.
     pub fn learn_music(&mut self, request: &SoundRequest, secs: f64) {
-        let length = music_secs(&request.prompt, &request.plan);
+        let length = length_secs(&request.prompt, &request.plan);
         // What starts from given music is longer than its request says.
         if secs > 0.0 && length > 0.0 && request.given.is_none() {
             self.music_secs = mix(self.music_secs, secs / length);

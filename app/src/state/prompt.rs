@@ -1,8 +1,7 @@
 //! The request that is being written on the left.
 
 use atelier_engine::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, PictureRequest, PreviewMode, Prompt, SamplerKind,
-    Sampling, Size,
+    DeviceChoice, ModelRef, NoiseSource, PictureRequest, PreviewMode, Prompt, Sampling, Size,
 };
 
 /// How many pictures one request may ask for from the window.
@@ -103,7 +102,7 @@ impl Default for PromptState {
             size: Size { width_px: 256, height_px: 256 },
             count: 1,
             seed: SeedState::default(),
-            sampling: Sampling { sampler: SamplerKind::Euler, steps: 20, guidance: 1.5 },
+            sampling: Sampling::default(),
             advanced: false,
             unknown: Vec::new(),
         }

@@ -7,8 +7,7 @@
 use std::path::Path;
 
 use crate::models::language::{Config, WIDENED_BYTES};
-use crate::pipelines::sound::{DEFAULT_SECS, read_prompt};
-use crate::protocol::{MusicPlan, PictureRequest, SamplerKind};
+use crate::protocol::{PictureRequest, SamplerKind};
 use crate::weights::gguf::Gguf;
 
 /// Guesses what a job will take.
@@ -20,11 +19,11 @@ pub struct Estimate {
     pub duration_secs: f64,
 }
 
-/// Memory of the program with the house picture model, in bytes: 54.9 MB of `128×256` pixels less
-/// what the pixels take.
-const RESIDENT_BYTES: u64 = 54_000_000;
-/// Memory for each pixel of the one picture that is sampled or decoded at a time, in bytes: 54,916
-/// kB at 32,768 pixels, 61,544 kB at 123,904.
+/// Memory of the program with the house picture model, in bytes: 79,732 kB with a picture of 65,536
+/// pixels less what the pixels take.
+const RESIDENT_BYTES: u64 = 77_000_000;
+/// Memory for each pixel of the one picture that is sampled or decoded at a time, in bytes, measured
+/// with version 2 of the model: 54,916 kB at 32,768 pixels, 61,544 kB at 123,904.
 const PER_PIXEL_BYTES: u64 = 75;
 /// Seconds for each pixel and step without guidance: 40 steps of 65,536 pixels took 1.67 s of two
 /// cores.
@@ -57,12 +56,6 @@ const MUSIC_BYTES_PER_SEC: f64 = 0.84e6;
 /// seconds, 10.2 s for 120.
 const COMPOSING_START_SECS: f64 = 0.2;
 const COMPOSING_SECS_PER_SEC: f64 = 0.09;
-
-/// Returns how long a piece will be, in seconds, by what is asked for; given music apart.
-pub fn music_secs(prompt: &str, plan: &MusicPlan) -> f64 {
-    let said = plan.duration_secs.or_else(|| read_prompt(prompt).0.duration_secs);
-    f64::from(said.unwrap_or(DEFAULT_SECS))
-}
 
 /// Estimates the memory and time of a job for the house composer, from the length of the piece in
 /// seconds.
@@ -177,17 +170,6 @@ mod tests {
             let ratio = said / measured;
             assert!((0.97..1.10).contains(&ratio), "{tokens} tokens of {need:?}: {ratio}");
         }
-    }
-
-    #[test]
-    fn the_length_of_a_piece_is_that_of_its_plan_else_of_its_words() {
-        let of = |prompt: &str, duration_secs| {
-            let plan = MusicPlan { duration_secs, ..MusicPlan::default() };
-            music_secs(prompt, &plan)
-        };
-        assert_eq!(of("a waltz", None), f64::from(DEFAULT_SECS));
-        assert_eq!(of("a waltz, 20 seconds", None), 20.0);
-        assert_eq!(of("a waltz, 20 seconds", Some(8.0)), 8.0);
     }
 
     #[test]

@@ -112,6 +112,13 @@ pub struct Sampling {
     pub guidance: f32,
 }
 
+impl Default for Sampling {
+    /// What the house model's card recommends.
+    fn default() -> Self {
+        Self { sampler: SamplerKind::default(), steps: 20, guidance: 1.5 }
+    }
+}
+
 /// Names a sampling algorithm.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -19,7 +19,7 @@ pub const DURATION_SECS: [f32; 2] = [1.0, 600.0];
 /// The range of tempos, in quarters a minute.
 pub const TEMPO_BPM: [f32; 2] = [20.0, 300.0];
 /// How long a piece is where nobody says, in seconds.
-pub const DEFAULT_SECS: f32 = 30.0;
+const DEFAULT_SECS: f32 = 30.0;
 /// How many bars follow given music at least.
 const LEAST_NEW_BARS: u32 = 4;
 
@@ -158,6 +158,12 @@ pub fn wishes(request: &SoundRequest) -> Result<(MusicPlan, Vec<String>), Engine
     Ok((wished, unknown))
 }
 
+/// Returns how long a piece will be, in seconds, by what is asked for; given music apart.
+pub fn length_secs(prompt: &str, plan: &MusicPlan) -> f64 {
+    let said = plan.duration_secs.or_else(|| super::words::read(prompt).0.duration_secs);
+    f64::from(said.unwrap_or(DEFAULT_SECS))
+}
+
 /// Settles what wishes leave open: by the music that is given, then by the seed.
 ///
 /// # Errors
@@ -222,4 +228,19 @@ pub fn settle(
         return Err(EngineError::invalid("length", reason));
     }
     Ok(settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_piece_is_that_of_its_plan_else_of_its_words() {
+        let of = |prompt: &str, duration_secs| {
+            length_secs(prompt, &MusicPlan { duration_secs, ..MusicPlan::default() })
+        };
+        assert_eq!(of("a waltz", None), f64::from(DEFAULT_SECS));
+        assert_eq!(of("a waltz, 20 seconds", None), 20.0);
+        assert_eq!(of("a waltz, 20 seconds", Some(8.0)), 8.0);
+    }
 }
