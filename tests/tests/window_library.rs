@@ -255,6 +255,6 @@ fn what_a_picture_will_take_is_said_before_it_is_asked_for() -> anyhow::Result<(
     let home = tempfile::tempdir()?;
     let mut window = open_painting(home.path(), FAST)?;
     settle(&mut window);
-    assert!(window.query_by_label_contains("59 MB of memory").is_some());
+    assert!(window.query_by_label_contains("82 MB of memory").is_some());
     Ok(())
 }

@@ -392,6 +392,19 @@ fn a_piece_can_be_continued_and_varied() -> anyhow::Result<()> {
 }
 
 #[test]
+fn what_a_piece_will_take_stands_above_a_whole_button() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = open_room(home.path())?;
+    settle(&mut window);
+    let cost = window.get_by_label_contains("MB of memory").rect();
+    let button = window.get_by_label("Compose").rect();
+    let bottom = window.ctx.content_rect().bottom();
+    assert!(cost.bottom() <= button.top(), "{cost:?} {button:?}");
+    assert!(button.height() > 30.0 && button.bottom() <= bottom, "{button:?} of {bottom}");
+    Ok(())
+}
+
+#[test]
 fn the_room_is_reached_by_keyboard_and_space_stays_with_a_text() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
     let mut window = open_room(home.path())?;

@@ -22,6 +22,9 @@ use crate::widgets::{
 /// The name of the field of the words, for putting the cursor there.
 pub const SOUND_FIELD: &str = "sound-field";
 
+/// The height of a line that says what a piece will take, with its gap, in points.
+const COST_LINE: f32 = 24.0;
+
 /// The lengths that are offered, in seconds.
 const LENGTHS_SECS: [u32; 4] = [15, 30, 60, 120];
 
@@ -36,13 +39,20 @@ pub fn sound_prompt_ui(ui: &mut Ui, state: &AppState, textures: &mut Textures) -
     let mut done = Vec::new();
     let mut actions = Vec::new();
     let width = size::LEFT_PANEL - 2.0 * f32::from(size::MARGIN);
+    let length = length_secs(&state.sound.prompt.text, &state.sound.prompt.plan);
+    let cost = estimate_music(length);
+    // A piece that does not fit says so in up to three lines.
+    let lines = if state.models.has_room(cost.memory_bytes) { 1.0 } else { 3.0 };
     let footer = egui::Panel::bottom("sound-footer")
         .resizable(false)
         .show_separator_line(false)
         // Known beforehand, or the first frame would cut the button off.
-        .exact_size(size::CONTROL_LARGE + 10.0)
+        .exact_size(size::CONTROL_LARGE + 10.0 + lines * COST_LINE)
         .frame(egui::Frame::new().inner_margin(egui::Margin { top: 10, ..Default::default() }));
-    footer.show(ui, |ui| compose_ui(ui, state, width, &mut actions));
+    footer.show(ui, |ui| {
+        cost_ui(ui, state, cost, state.jobs.pace.music_estimate_secs(length));
+        compose_ui(ui, state, width, &mut actions);
+    });
     ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
         ui.set_max_width(width);
         ui.spacing_mut().item_spacing.y = size::GAP;
@@ -300,9 +310,6 @@ fn compose_ui(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Actio
         true => (Text::GenerateMore, icons::PLUS),
         false => (Text::Compose, icons::MUSIC),
     };
-    let length = length_secs(&state.sound.prompt.text, &state.sound.prompt.plan);
-    let learned_secs = state.jobs.pace.music_estimate_secs(length);
-    cost_ui(ui, state, estimate_music(length), learned_secs);
     let button = Button::text(language.get(name))
         .with_icon(icon)
         .named(language.get(Text::Compose))
