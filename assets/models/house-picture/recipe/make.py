@@ -33,7 +33,7 @@ def main():
     p.add_argument("--judge-scenes", type=int, default=16000)
     p.add_argument("--pictures", type=int, default=1000, help="how many are scored")
     p.add_argument("--more", type=float, default=0, help="minutes to train a finished transformer further")
-    p.add_argument("--guidance", type=float, default=3.0)
+    p.add_argument("--guidance", type=float, default=1.5)
     p.add_argument("--shift", type=float, default=6.0)
     a = p.parse_args()
     a.work.mkdir(parents=True, exist_ok=True)
