@@ -158,7 +158,7 @@ impl Pace {
 
     /// Returns how long a piece of so many seconds takes, once anything is known.
     pub fn music_estimate_secs(&self, length_secs: f64) -> Option<f64> {
-        (self.music_secs > 0.0).then(|| self.music_secs * length_secs)
+        (self.music_secs > 0.0).then_some(self.music_secs * length_secs)
     }
 }
 
