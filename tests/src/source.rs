@@ -103,6 +103,17 @@ fn skipped_length(text: &str) -> usize {
     text.len()
 }
 
+/// Finds a real file that tests use from outside of the project; `None`, with a printed line, where
+/// it is absent.
+pub fn fixture(name: &str) -> Option<PathBuf> {
+    let path = root().join("../shared/fixtures").join(name);
+    if path.is_file() {
+        return Some(path);
+    }
+    println!("skipped: no {name}");
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::code_only;

@@ -2,23 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::{Path, PathBuf};
-
 use atelier_engine::models::language::Tokenizer;
 use atelier_engine::pipelines::words::WordsPipeline;
 use atelier_engine::protocol::{
     DeviceChoice, JobContext, ModelRef, TokenSampling, WordsOutput, WordsRequest, WordsTask,
 };
 use atelier_engine::weights::gguf::Gguf;
-
-fn fixture(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures").join(name);
-    if path.is_file() {
-        return Some(path);
-    }
-    println!("skipped: no {name}");
-    None
-}
+use atelier_tests::source::fixture;
 
 fn greedy(text: &str, max_tokens: u32) -> WordsRequest {
     WordsRequest {

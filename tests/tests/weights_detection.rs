@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use atelier_engine::EngineError;
 use atelier_engine::weights::detect::{Base, Detection, Family, Naming, Prediction, Variant};
@@ -15,16 +15,8 @@ use atelier_engine::weights::element::{Element, TensorInfo};
 use atelier_engine::weights::inspect::inspect;
 use atelier_engine::weights::open::{Checkpoint, Container};
 use atelier_engine::weights::source::ByteSource;
+use atelier_tests::source::fixture;
 use serde_json::{Value, json};
-
-fn fixture(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/fixtures").join(name);
-    if path.is_file() {
-        return Some(path);
-    }
-    println!("skipped: no {name}");
-    None
-}
 
 fn detail<'a>(found: &'a Detection, name: &str) -> &'a str {
     found.details.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value)

@@ -1,7 +1,6 @@
 //! The left panel of the sound room: what the next piece is to be like.
 
 use atelier_engine::library::estimate_music;
-use atelier_engine::pipelines::sound::length_secs;
 use atelier_engine::protocol::{Density, GivenUse, Key, Metre, Mode, MusicPlan};
 use egui::{Id, Popup, PopupCloseBehavior, RichText, ScrollArea, Ui, vec2};
 
@@ -39,7 +38,7 @@ pub fn sound_prompt_ui(ui: &mut Ui, state: &AppState, textures: &mut Textures) -
     let mut done = Vec::new();
     let mut actions = Vec::new();
     let width = size::LEFT_PANEL - 2.0 * f32::from(size::MARGIN);
-    let length = length_secs(&state.sound.prompt.text, &state.sound.prompt.plan);
+    let length = state.sound.prompt.length_secs();
     let cost = estimate_music(length);
     // A piece that does not fit says so in up to three lines.
     let lines = if state.models.has_room(cost.memory_bytes) { 1.0 } else { 3.0 };

@@ -1,6 +1,6 @@
 //! What the next piece is to be like.
 
-use atelier_engine::pipelines::sound::read_prompt;
+use atelier_engine::pipelines::sound::{DEFAULT_SECS, read_prompt};
 use atelier_engine::protocol::{
     DeviceChoice, GivenMusic, GivenUse, Instrument, ModelRef, MusicPlan, Score, SoundRequest,
     TokenSampling,
@@ -38,6 +38,8 @@ pub struct MusicPrompt {
     pub text: String,
     /// The words that the composer did not know.
     pub unknown: Vec<String>,
+    /// The length that the words ask for, in seconds; they are read when they change, not on a frame.
+    pub said_secs: Option<f32>,
     /// What is settled beside the words.
     pub plan: MusicPlan,
     /// The seed.
@@ -54,8 +56,14 @@ impl MusicPrompt {
 
     /// Changes the words; those that the composer does not know are named.
     pub fn set_text(&mut self, text: String) {
-        self.unknown = read_prompt(&text).1;
+        let (plan, unknown) = read_prompt(&text);
+        (self.said_secs, self.unknown) = (plan.duration_secs, unknown);
         self.text = text;
+    }
+
+    /// Returns how long the next piece will be, in seconds; given music apart.
+    pub fn length_secs(&self) -> f64 {
+        f64::from(self.plan.duration_secs.or(self.said_secs).unwrap_or(DEFAULT_SECS))
     }
 
     /// Makes the request that is described, for `model` on `device`.

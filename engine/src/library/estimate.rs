@@ -25,10 +25,11 @@ const RESIDENT_BYTES: u64 = 77_000_000;
 /// Memory for each pixel of the one picture that is sampled or decoded at a time, in bytes, measured
 /// with version 2 of the model: 54,916 kB at 32,768 pixels, 61,544 kB at 123,904.
 const PER_PIXEL_BYTES: u64 = 75;
-/// Seconds for each pixel and step without guidance: 40 steps of 65,536 pixels took 1.67 s of two
-/// cores.
-const STEP_SECS_PER_PIXEL: f64 = 20.9e-3 / 65_536.0;
-/// How much longer a step with guidance takes: both halves share a batch; 37.4 ms to 20.9.
+/// Seconds for each pixel and step without guidance: 32.9 ms for 65,536 pixels with it (`atelier
+/// bench picture`), less what guidance costs.
+const STEP_SECS_PER_PIXEL: f64 = 18.4e-3 / 65_536.0;
+/// How much longer a step with guidance takes: both halves share a batch; 37.4 ms to 20.9 with
+/// version 2 of the model.
 const GUIDED: f64 = 1.79;
 /// Seconds to load and to start: what ten steps left of 0.18 s on two cores, with one picture
 /// developed.

@@ -13,9 +13,6 @@ const FILE_RATE_HZ: f64 = 48_000.0;
 /// Below this strength a drum that has two recordings sounds softly.
 const HARD_FROM: f32 = 0.5;
 
-/// How long a stroke takes to fall silent that another one cuts off, or that ends early, in seconds.
-const FADE_SECS: f64 = 0.008;
-
 macro_rules! strokes {
     ($($name:ident $file:literal),* $(,)?) => {
         #[derive(Debug, Clone, Copy)]
@@ -100,14 +97,12 @@ pub(super) fn render(stroke: &Stroke) -> Option<NoteSound> {
     let source = recording(if stroke.strength < HARD_FROM { piece.soft } else { piece.hard });
     let step = piece.speed * FILE_RATE_HZ / stroke.rate_hz;
     let frames = (source.len() as f64 / step) as usize;
-    let fade = ((FADE_SECS * stroke.rate_hz) as usize).max(1);
     let (left, right) = ((1.0 - 0.6 * piece.place).min(1.0), (1.0 + 0.6 * piece.place).min(1.0));
-    // The files peak at -1 dB.
+    // The files peak at -1 dB, and end in silence.
     let level = piece.level / 0.891 * stroke.strength;
     let sound = (0..frames).map(|n| {
         let value = if step == 1.0 { source[n] } else { between(source, n as f64 * step) };
-        let value = value * level * ((frames - 1 - n) as f32 / fade as f32).min(1.0);
-        [value * left, value * right]
+        [value * level * left, value * level * right]
     });
     Some(NoteSound::Wide(sound.collect()))
 }

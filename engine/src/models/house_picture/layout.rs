@@ -21,7 +21,7 @@ const ALONE: u32 = 0;
 const AND: u32 = 90;
 
 /// Finds where in `ids` the concepts stand that bring a sketch, at most [`Config::sketch_max`].
-pub(super) fn concepts(ids: &[u32], config: &Config) -> impl Iterator<Item = usize> {
+fn concepts(ids: &[u32], config: &Config) -> impl Iterator<Item = usize> {
     (0..ids.len()).filter(|at| ids[*at] as usize >= config.sketch_first).take(config.sketch_max)
 }
 

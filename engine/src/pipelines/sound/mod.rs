@@ -14,7 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use plan::{
-    DURATION_SECS, MAX_GIVEN_NOTES, MAX_PROMPT_BYTES, TEMPO_BPM, length_secs, validate,
+    DEFAULT_SECS, DURATION_SECS, MAX_GIVEN_NOTES, MAX_PROMPT_BYTES, TEMPO_BPM, length_secs,
+    validate,
 };
 pub use words::{parse_key, parse_metre, read as read_prompt};
 pub use writer::Tally;

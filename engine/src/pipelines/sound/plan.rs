@@ -19,7 +19,7 @@ pub const DURATION_SECS: [f32; 2] = [1.0, 600.0];
 /// The range of tempos, in quarters a minute.
 pub const TEMPO_BPM: [f32; 2] = [20.0, 300.0];
 /// How long a piece is where nobody says, in seconds.
-const DEFAULT_SECS: f32 = 30.0;
+pub const DEFAULT_SECS: f32 = 30.0;
 /// How many bars follow given music at least.
 const LEAST_NEW_BARS: u32 = 4;
 
