@@ -1,50 +1,97 @@
 //! Which instructions the processor has.
 
-/// Names the instruction set that the micro-kernels use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+use std::sync::OnceLock;
+
+/// Names the instruction set that the micro-kernels use; each level has all that stands above it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// Whatever the compiler may assume of every processor of the target.
+    /// Whatever the compiler may assume of every processor of the target; on 64-bit ARM that
+    /// includes NEON.
     Portable,
-    /// x86-64 with AVX2 and FMA.
+    /// x86-64 with AVX2, FMA and F16C.
     Avx2,
-    /// x86-64 with AVX-512 (F, BW, DQ, VL) and FMA.
+    /// x86-64 with AVX-512 (F, BW, DQ, VL).
     Avx512,
+    /// AVX-512 with VNNI: sums of products of 8-bit integers.
+    Avx512Vnni,
+    /// AVX-512 with BF16: sums of products of bf16 numbers in f32.
+    Avx512Bf16,
 }
 
+/// The variable of the environment that holds the level down, for tests and comparisons.
+pub const LEVEL_VARIABLE: &str = "ATELIER_ISA";
+
 impl Level {
-    /// Returns the best level that this processor has.
+    /// Lists every level, the plainest first.
+    pub const ALL: [Self; 5] =
+        [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Vnni, Self::Avx512Bf16];
+
+    /// Returns the name used in `ATELIER_ISA` and on the command line.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Portable if cfg!(target_arch = "aarch64") => "neon",
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+            Self::Avx512Vnni => "avx512_vnni",
+            Self::Avx512Bf16 => "avx512_bf16",
+        }
+    }
+
+    /// Returns the level of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.id() == name)
+    }
+
+    /// Returns the best level that this processor has and `ATELIER_ISA` allows.
+    ///
+    /// A name in `ATELIER_ISA` that is none of [`Level::id`] allows all. The variable is read once.
     pub fn best() -> Self {
+        static BEST: OnceLock<Level> = OnceLock::new();
+        *BEST.get_or_init(|| {
+            let found = Self::detect();
+            let name = std::env::var(LEVEL_VARIABLE).ok();
+            name.and_then(|name| Self::named(&name)).map_or(found, |most| most.min(found))
+        })
+    }
+
+    /// Returns the best level that this processor has.
+    fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            let fma = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            if fma
+            let avx2 = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c");
+            let avx512 = avx2
                 && is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl")
-            {
-                return Self::Avx512;
-            }
-            if fma {
-                return Self::Avx2;
-            }
+                && is_x86_feature_detected!("avx512vl");
+            let vnni = avx512 && is_x86_feature_detected!("avx512vnni");
+            return if vnni && is_x86_feature_detected!("avx512bf16") {
+                Self::Avx512Bf16
+            } else if vnni {
+                Self::Avx512Vnni
+            } else if avx512 {
+                Self::Avx512
+            } else if avx2 {
+                Self::Avx2
+            } else {
+                Self::Portable
+            };
         }
+        #[cfg(not(target_arch = "x86_64"))]
         Self::Portable
     }
 
-    /// Lists every level that this processor has, the portable one first.
+    /// Lists every level up to [`Level::best`], the portable one first.
     pub fn available() -> Vec<Self> {
-        let all = [Self::Portable, Self::Avx2, Self::Avx512];
-        let best = Self::best() as usize;
-        all.into_iter().filter(|level| *level as usize <= best).collect()
+        Self::ALL.into_iter().filter(|level| *level <= Self::best()).collect()
     }
 
-    /// Returns how many output columns one panel of packed weights holds.
+    /// Returns how many output columns one panel of packed f32 weights holds.
     pub(crate) fn panel_width(self) -> usize {
-        match self {
-            Self::Portable | Self::Avx2 => 16,
-            Self::Avx512 => 32,
-        }
+        if self >= Self::Avx512 { 32 } else { 16 }
     }
 }
 
@@ -57,16 +104,18 @@ macro_rules! per_level {
             fn body($($arg: $ty),*) $body
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
                 fn avx512($($arg: $ty),*) { body($($arg),*) }
-                #[target_feature(enable = "avx2,fma")]
+                #[target_feature(enable = "avx2,fma,f16c")]
                 fn avx2($($arg: $ty),*) { body($($arg),*) }
-                match $crate::kernels::Level::best() {
-                    // SAFETY: `Level::best` has just found these features on this processor.
-                    $crate::kernels::Level::Avx512 => return unsafe { avx512($($arg),*) },
+                let level = $crate::kernels::Level::best();
+                if level >= $crate::kernels::Level::Avx512 {
+                    // SAFETY: `Level::best` has found these features on this processor.
+                    return unsafe { avx512($($arg),*) };
+                }
+                if level >= $crate::kernels::Level::Avx2 {
                     // SAFETY: as above.
-                    $crate::kernels::Level::Avx2 => return unsafe { avx2($($arg),*) },
-                    $crate::kernels::Level::Portable => {}
+                    return unsafe { avx2($($arg),*) };
                 }
             }
             body($($arg),*)

@@ -22,7 +22,7 @@ pub use attention::{AttentionShape, HeadNorms, Rotation, attention};
 pub use conv::{ConvOutput, ConvShape, Prologue, conv3x3};
 pub use elementwise::silu;
 pub use enlarge::enlarge4;
-pub use level::Level;
+pub use level::{LEVEL_VARIABLE, Level};
 pub use norm::{Modulation, modulate, rms_norm};
 pub use panels::Panels;
 pub use product::{Epilogue, linear, swiglu_row};

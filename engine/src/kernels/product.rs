@@ -63,7 +63,9 @@ pub(crate) fn product<B, F>(
         match panels.level() {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: panels are only packed for a level that the processor was found to have.
-            Level::Avx512 => unsafe { avx512(panels, source, groups, out, &finish) },
+            level if level >= Level::Avx512 => unsafe {
+                avx512(panels, source, groups, out, &finish)
+            },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Level::Avx2 => unsafe { avx2(panels, source, groups, out, &finish) },
