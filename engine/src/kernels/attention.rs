@@ -8,7 +8,8 @@ use super::elementwise::exp;
 use super::level::{Level, per_level};
 use super::norm::rms_factor;
 use super::panels::Panels;
-use super::product::{Source, product};
+use super::product::{Source, product_here};
+use super::shared::Shared;
 
 /// Holds the sizes of an attention layer.
 #[derive(Debug, Clone, Copy)]
@@ -157,8 +158,11 @@ fn times(x: &[f32], rows: usize, depth: usize, panels: &Panels, out: &mut [f32])
         taps: &[0],
     };
     let width = panels.outputs();
-    product(panels, &source, out, width, |sums, out| {
-        out[sums.row * width + sums.column..][..sums.values.len()].copy_from_slice(sums.values);
+    let out = Shared::new(out);
+    product_here(panels, &source, |sums| {
+        // SAFETY: every pair of row and panel is finished once.
+        let out = unsafe { out.part(sums.row * width + sums.column, sums.values.len()) };
+        out.copy_from_slice(sums.values);
     });
 }
 

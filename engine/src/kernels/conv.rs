@@ -1,22 +1,25 @@
-//! 3×3 convolutions with what stands before and behind them.
+//! Convolutions over pictures `[images, height, width, channels]`, as products over packed weights.
+//!
+//! The picture is copied once, into a border of zeros and through what stands before the convolution;
+//! every place of the output then reads its window out of the copy. Convolutions behind a doubling of
+//! the size, transposed ones and those with a pixel shuffle behind them are several convolutions, a
+//! [`Phase`] each, that write every n-th place.
 
+use half::bf16;
 use rayon::prelude::*;
 
-use super::elementwise::silu;
-use super::level::per_level;
-use super::panels::Panels;
-use super::product::{Source, Sums, product};
+use super::element::Element;
+use super::elementwise::Activation;
+use super::level::Level;
+use super::linear::{Input, MOST_COLUMNS};
+use super::norm::{ChannelScales, scaled_rows};
+use super::panels::{Held, Kind, Panels};
+use super::precision::Precision;
+use super::product::{Dispatch, Source, Sums, product};
+use super::scratch::Scratch;
+use super::shared::Shared;
 
-/// Says what is done to a picture before it is convolved.
-#[derive(Debug, Clone, Copy)]
-pub enum Prologue {
-    /// Nothing.
-    Nothing,
-    /// SiLU.
-    Silu,
-}
-
-/// Holds the sizes of a convolution's input, `[images, height, width, channels]`.
+/// Holds the sizes of a picture, `[images, height, width, channels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConvShape {
     /// Number of images.
@@ -30,129 +33,531 @@ pub struct ConvShape {
 }
 
 impl ConvShape {
-    fn len(&self) -> usize {
+    /// Returns how many numbers there are.
+    pub fn numbers(&self) -> usize {
         self.images * self.height * self.width * self.channels
     }
 }
 
-/// Says how a convolution's output is laid out.
-#[derive(Debug, Clone, Copy)]
-pub enum ConvOutput<'a> {
-    /// `[images, height, width, outputs]`, with this picture of the same shape added.
-    Plain(Option<&'a [f32]>),
-    /// `[images, 2·height, 2·width, outputs / 4]`: the outputs, ordered (row, column, channel), are
-    /// dealt out to the four places of a cell.
+/// Says what kind of convolution it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConvMode {
+    /// One output per window.
+    #[default]
+    Plain,
+    /// The picture is first doubled, every number repeated. Stride and dilation must be 1.
+    Doubled,
+    /// A pixel shuffle follows: outputs `4 · c + 2 · y + x` become channel `c` of cell `(y, x)`.
     Shuffled,
+    /// The transposed convolution, with so many rows and places more at the end.
+    Transposed([usize; 2]),
 }
 
-/// Convolves with 3×3 taps and a border of zeros: `out = conv(before(x)) + bias (+ residual)`.
-///
-/// The panels have nine taps, rows of the kernel first.
-///
-/// # Panics
-/// When a slice is not as long as the shapes say.
-pub fn conv3x3(
-    x: &[f32],
-    shape: ConvShape,
-    before: Prologue,
-    panels: &Panels,
-    bias: &[f32],
-    output: ConvOutput<'_>,
-    out: &mut [f32],
-) {
-    let ConvShape { images, height, width, channels } = shape;
-    assert_eq!(channels, panels.depth(), "the picture has the channels that the weights read");
-    assert_eq!(bias.len(), panels.outputs(), "there is one bias per output");
-    let padded = pad(x, shape, before);
-    let line = (width + 2) * channels;
-    let taps: Vec<usize> = (0..9).map(|tap| tap / 3 * line + tap % 3 * channels).collect();
-    let source = Source {
-        values: &padded,
-        rows: images * height * width,
-        group_rows: width,
-        // The corner of a row's first window is the border's corner, one up and one to the left.
-        group_start: |row: usize| (row / height * (height + 2) + row % height) * line,
-        row_stride: channels,
-        taps: &taps,
-    };
-    let outputs = panels.outputs();
-    match output {
-        ConvOutput::Plain(residual) => {
-            if let Some(residual) = residual {
-                assert_eq!(residual.len(), source.rows * outputs, "the residual fits the output");
-            }
-            product(panels, &source, out, outputs, |sums, out| {
-                let bias = &bias[sums.column..][..sums.values.len()];
-                let start = (sums.row - sums.first_row) * outputs + sums.column;
-                let out = out[start..][..sums.values.len()].iter_mut().zip(sums.values).zip(bias);
-                if let Some(residual) = residual {
-                    let residual = &residual[sums.row * outputs + sums.column..];
-                    for (((out, sum), bias), residual) in out.zip(residual) {
-                        *out = sum + bias + residual;
-                    }
-                } else {
-                    for ((out, sum), bias) in out {
-                        *out = sum + bias;
-                    }
+/// Holds the settings of a convolution, rows before places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvPlan {
+    /// Size of the kernel.
+    pub kernel: [usize; 2],
+    /// Steps between windows.
+    pub stride: [usize; 2],
+    /// Steps between the taps of a window.
+    pub dilation: [usize; 2],
+    /// Zeros around the picture: above, below, left, right. Those of the forward convolution where
+    /// this one is transposed.
+    pub padding: [usize; 4],
+    /// Groups of channels that see nothing of each other.
+    pub groups: usize,
+    /// The kind.
+    pub mode: ConvMode,
+}
+
+impl ConvPlan {
+    /// Describes a convolution with a square kernel that keeps the size.
+    pub fn same(kernel: usize) -> Self {
+        Self {
+            kernel: [kernel; 2],
+            stride: [1; 2],
+            dilation: [1; 2],
+            padding: [kernel / 2; 4],
+            groups: 1,
+            mode: ConvMode::Plain,
+        }
+    }
+
+    /// Returns the height and width of the output, or none where the window does not fit.
+    pub fn output(&self, size: [usize; 2]) -> Option<[usize; 2]> {
+        let mut out = [0; 2];
+        for axis in 0..2 {
+            let [kernel, stride, dilation] =
+                [self.kernel[axis], self.stride[axis], self.dilation[axis]];
+            let border = self.padding[2 * axis] + self.padding[2 * axis + 1];
+            let reach = dilation * kernel.checked_sub(1)? + 1;
+            out[axis] = match self.mode {
+                ConvMode::Transposed(more) => {
+                    ((size[axis].checked_sub(1)? * stride + reach + more[axis])
+                        .checked_sub(border))?
                 }
-            });
+                ConvMode::Doubled => (2 * size[axis] + border + 1).checked_sub(reach)?,
+                ConvMode::Plain | ConvMode::Shuffled => {
+                    let windows =
+                        (size[axis] + border).checked_sub(reach)?.checked_div(stride)? + 1;
+                    if self.mode == ConvMode::Shuffled { 2 * windows } else { windows }
+                }
+            };
         }
-        ConvOutput::Shuffled => {
-            assert_eq!(outputs % 4, 0, "a shuffle deals the outputs out to four places");
-            product(panels, &source, out, outputs, |sums, out| {
-                deal_out(&sums, bias, width, outputs / 4, out);
-            });
-        }
+        Some(out)
     }
 }
 
-/// Writes the sums of one place to the cells of twice the size.
-#[inline(always)]
-fn deal_out(sums: &Sums<'_>, bias: &[f32], width: usize, depth: usize, out: &mut [f32]) {
-    // A task's rows are whole image rows, so that its output is whole rows of twice the size.
-    let row = sums.row - sums.first_row;
-    let (y, x) = (row / width, row % width);
-    let mut done = 0;
-    while done < sums.values.len() {
-        let output = sums.column + done;
-        let (cell, channel) = (output / depth, output % depth);
-        let run = (depth - channel).min(sums.values.len() - done);
-        let place = (2 * y + cell / 2) * 2 * width + 2 * x + cell % 2;
-        let out = &mut out[place * depth + channel..][..run];
-        let bias = &bias[output..][..run];
-        for ((out, sum), bias) in out.iter_mut().zip(&sums.values[done..]).zip(bias) {
-            *out = sum + bias;
+/// One of the convolutions that make up the whole.
+#[derive(Debug, Clone)]
+struct Phase {
+    /// One for every group of channels.
+    panels: Vec<Panels>,
+    /// Where each tap lies from the first tap of the first window, in rows and places of the
+    /// bordered copy.
+    taps: Vec<[usize; 2]>,
+    /// Which of every `spread` rows and places it writes.
+    place: [usize; 2],
+}
+
+/// Holds the packed weights of a convolution.
+#[derive(Debug, Clone)]
+pub struct Conv {
+    plan: ConvPlan,
+    inputs: usize,
+    /// Channels of the output.
+    outputs: usize,
+    phases: Vec<Phase>,
+    /// Zeros around the copy: above, below, left, right.
+    border: [usize; 4],
+    spread: [usize; 2],
+}
+
+/// Says what is done to a picture before it is convolved.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Before<'a> {
+    /// What a norm multiplies and adds.
+    pub scales: Option<&'a ChannelScales>,
+    /// Applied next.
+    pub activation: Activation,
+}
+
+/// Says what is done to the sums: `activation(sum + bias + image_bias) + residual`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct After<'a> {
+    /// One per output, before a shuffle.
+    pub bias: Option<&'a [f32]>,
+    /// `[images, outputs]`.
+    pub image_bias: Option<&'a [f32]>,
+    /// Applied to what is then there.
+    pub activation: Activation,
+    /// Of the output's shape.
+    pub residual: Option<&'a [f32]>,
+}
+
+impl After<'_> {
+    /// Finishes and writes the sums of some outputs, from `channel` on, of the place `at`.
+    #[inline(always)]
+    pub(crate) fn finish<O: Element>(
+        &self,
+        sums: &[f32],
+        [image, at, channel, outputs]: [usize; 4],
+        out: &Shared<'_, O>,
+    ) {
+        let mut line = [0f32; MOST_COLUMNS];
+        let line = &mut line[..sums.len()];
+        line.copy_from_slice(sums);
+        if let Some(bias) = self.bias {
+            for (line, bias) in line.iter_mut().zip(&bias[channel..]) {
+                *line += bias;
+            }
         }
-        done += run;
+        if let Some(bias) = self.image_bias {
+            for (line, bias) in line.iter_mut().zip(&bias[image * outputs + channel..]) {
+                *line += bias;
+            }
+        }
+        self.activation.apply(line);
+        let start = at * outputs + channel;
+        if let Some(residual) = self.residual {
+            for (line, residual) in line.iter_mut().zip(&residual[start..]) {
+                *line += residual;
+            }
+        }
+        // SAFETY: every place and channel is finished once, by one task.
+        let out = unsafe { out.part(start, line.len()) };
+        for (out, line) in out.iter_mut().zip(line) {
+            *out = O::from_f32(*line);
+        }
+    }
+
+    fn check(&self, images: usize, biases: usize, outputs: usize, numbers: usize) {
+        let fits = |slice: Option<&[f32]>, len: usize| slice.is_none_or(|slice| slice.len() == len);
+        assert!(fits(self.bias, biases), "there is one bias per output");
+        assert!(fits(self.image_bias, images * outputs), "every image has its bias per output");
+        assert!(fits(self.residual, numbers), "the residual has the output's shape");
     }
 }
 
-/// Copies a picture into a border of zeros, one wide, doing what stands before the convolution.
-fn pad(x: &[f32], shape: ConvShape, before: Prologue) -> Vec<f32> {
+impl Conv {
+    /// Packs weights `[outputs, inputs / groups, kernel rows, kernel places]`, or, for a transposed
+    /// convolution, `[inputs, outputs / groups, …]`, as torch has them.
+    ///
+    /// Returns none where the plan is none: groups that do not divide the channels, a kernel or
+    /// stride of 0, a stride or dilation with a doubling, outputs that cannot be shuffled, weights of
+    /// another length.
+    pub fn new(
+        level: Level,
+        precision: Precision,
+        plan: ConvPlan,
+        [inputs, outputs]: [usize; 2],
+        weight: &[f32],
+    ) -> Option<Self> {
+        let ConvPlan { kernel, stride, dilation, padding, groups, mode } = plan;
+        let area = kernel[0] * kernel[1];
+        let is_sound = groups > 0
+            && inputs > 0
+            && outputs > 0
+            && inputs % groups == 0
+            && outputs % groups == 0
+            && area > 0
+            && stride.iter().chain(&dilation).all(|n| *n > 0)
+            && weight.len() == (outputs / groups).checked_mul(inputs)?.checked_mul(area)?;
+        let is_plain = stride == [1; 2] && dilation == [1; 2] && groups == 1;
+        let suits = match mode {
+            ConvMode::Plain => true,
+            ConvMode::Doubled => is_plain,
+            ConvMode::Shuffled => stride == [1; 2] && groups == 1 && outputs % 4 == 0,
+            ConvMode::Transposed(more) => (0..2).all(|axis| more[axis] < stride[axis]),
+        };
+        if !is_sound || !suits {
+            return None;
+        }
+        let build = Build { level, precision, plan, inputs, outputs, weight };
+        let (phases, border, spread) = match mode {
+            ConvMode::Plain => (vec![build.plain()], padding, [1; 2]),
+            ConvMode::Shuffled => (build.shuffled(), padding, [2; 2]),
+            ConvMode::Doubled => build.doubled(),
+            ConvMode::Transposed(_) => build.transposed(),
+        };
+        let outputs = if mode == ConvMode::Shuffled { outputs / 4 } else { outputs };
+        Some(Self { plan, inputs, outputs, phases, border, spread })
+    }
+
+    /// Returns the channels of the output.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Returns the channels that it reads.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Returns the bytes of the packed weights.
+    pub fn memory_bytes(&self) -> usize {
+        self.phases.iter().flat_map(|phase| &phase.panels).map(Panels::memory_bytes).sum()
+    }
+
+    /// Returns the shape of the output, or none where the window does not fit into the picture.
+    pub fn output(&self, shape: ConvShape) -> Option<ConvShape> {
+        let [height, width] = self.plan.output([shape.height, shape.width])?;
+        Some(ConvShape { images: shape.images, height, width, channels: self.outputs })
+    }
+
+    /// Convolves: `out = after(conv(before(x)))`.
+    ///
+    /// # Panics
+    /// When a slice is not as long as the shapes say or the window does not fit.
+    pub fn forward<O: Element>(
+        &self,
+        x: Input<'_>,
+        shape: ConvShape,
+        before: Before<'_>,
+        after: After<'_>,
+        out: &mut [O],
+    ) {
+        assert_eq!(x.len(), shape.numbers(), "the picture is as long as its shape says");
+        assert_eq!(shape.channels, self.inputs, "the picture has the channels of the weights");
+        let Some(result) = self.output(shape) else { panic!("the window fits into the picture") };
+        assert_eq!(out.len(), result.numbers(), "the output is as long as its shape says");
+        after.check(shape.images, self.outputs * self.cells(), self.outputs, out.len());
+        match self.phases[0].panels[0].kind() {
+            Kind::F32 => self.run::<f32, O>(x, [shape, result], before, after, out),
+            Kind::Bf16 => self.run::<bf16, O>(x, [shape, result], before, after, out),
+        }
+    }
+
+    fn run<T: Held + Dispatch, O: Element>(
+        &self,
+        x: Input<'_>,
+        [shape, result]: [ConvShape; 2],
+        before: Before<'_>,
+        after: After<'_>,
+        out: &mut [O],
+    ) {
+        let copy = bordered::<T>(x, shape, before, self.border);
+        let [top, bottom, left, right] = self.border;
+        let line = (shape.width + left + right) * shape.channels;
+        let image_len = (shape.height + top + bottom) * line;
+        let (step, outputs) = (self.plan_stride(), self.outputs);
+        let out = Shared::new(out);
+        for phase in &self.phases {
+            let [place_y, place_x] = phase.place;
+            let rows_of = |end: usize, place: usize, spread: usize| {
+                end.saturating_sub(place).div_ceil(spread)
+            };
+            let height = rows_of(result.height, place_y, self.spread[0]);
+            let width = rows_of(result.width, place_x, self.spread[1]);
+            let per_group = phase.panels[0].outputs();
+            // A shuffle's outputs have biases of their own in every cell.
+            let cells = self.cells();
+            let of_cell: Option<Vec<f32>> = after.bias.filter(|_| cells > 1).map(|bias| {
+                bias.iter().skip(2 * place_y + place_x).step_by(cells).copied().collect()
+            });
+            let after = After { bias: of_cell.as_deref().or(after.bias), ..after };
+            for (group, panels) in phase.panels.iter().enumerate() {
+                let taps: Vec<usize> = phase
+                    .taps
+                    .iter()
+                    .map(|[y, x]| y * line + x * shape.channels + group * panels.depth())
+                    .collect();
+                let source = Source {
+                    values: &copy,
+                    rows: shape.images * height * width,
+                    group_rows: width,
+                    group_start: |row: usize| {
+                        row / height * image_len + row % height * step[0] * line
+                    },
+                    row_stride: step[1] * shape.channels,
+                    taps: &taps,
+                };
+                product(panels, &source, |sums: Sums<'_>| {
+                    let (row, x) = (sums.row / width, sums.row % width);
+                    let (image, y) = (row / height, row % height);
+                    let y = y * self.spread[0] + place_y;
+                    let at =
+                        (image * result.height + y) * result.width + x * self.spread[1] + place_x;
+                    let channel = group * per_group + sums.column;
+                    after.finish(sums.values, [image, at, channel, outputs], &out);
+                });
+            }
+        }
+    }
+
+    /// Returns the places that an output is dealt out to.
+    fn cells(&self) -> usize {
+        if self.plan.mode == ConvMode::Shuffled { 4 } else { 1 }
+    }
+
+    /// Returns the steps between windows in the copy.
+    fn plan_stride(&self) -> [usize; 2] {
+        if matches!(self.plan.mode, ConvMode::Transposed(_)) { [1; 2] } else { self.plan.stride }
+    }
+}
+
+/// What phases are built from.
+struct Build<'a> {
+    level: Level,
+    precision: Precision,
+    plan: ConvPlan,
+    inputs: usize,
+    outputs: usize,
+    weight: &'a [f32],
+}
+
+impl Build<'_> {
+    /// Packs weights given by output, tap and input of a group.
+    fn pack(
+        &self,
+        outputs: usize,
+        taps: usize,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+    ) -> Panels {
+        let depth = self.inputs / self.plan.groups;
+        Panels::pack_as(self.level, self.precision, [outputs, taps, depth], weight)
+    }
+
+    /// Lists where the taps of a window lie.
+    fn taps(&self) -> Vec<[usize; 2]> {
+        let ([rows, places], [down, right]) = (self.plan.kernel, self.plan.dilation);
+        (0..rows * places).map(|tap| [tap / places * down, tap % places * right]).collect()
+    }
+
+    fn plain(&self) -> Phase {
+        let area = self.plan.kernel[0] * self.plan.kernel[1];
+        let (depth, outputs) = (self.inputs / self.plan.groups, self.outputs / self.plan.groups);
+        let pack = |group: usize| {
+            self.pack(outputs, area, |o, tap, c| {
+                self.weight[((group * outputs + o) * depth + c) * area + tap]
+            })
+        };
+        let panels = (0..self.plan.groups).map(pack).collect();
+        Phase { panels, taps: self.taps(), place: [0; 2] }
+    }
+
+    fn shuffled(&self) -> Vec<Phase> {
+        let area = self.plan.kernel[0] * self.plan.kernel[1];
+        let phase = |cell: usize| {
+            let panels = self.pack(self.outputs / 4, area, |o, tap, c| {
+                self.weight[((4 * o + cell) * self.inputs + c) * area + tap]
+            });
+            Phase { panels: vec![panels], taps: self.taps(), place: [cell / 2, cell % 2] }
+        };
+        (0..4).map(phase).collect()
+    }
+
+    /// Splits a convolution over a doubled picture into four over the picture itself: several taps of
+    /// a window fall on the same number, so their weights are added.
+    fn doubled(&self) -> (Vec<Phase>, [usize; 4], [usize; 2]) {
+        let [rows, places] = self.plan.kernel;
+        let [top, _, left, _] = self.plan.padding;
+        // Output place p reads doubled places p + tap - padding: number floor of half that.
+        let reach =
+            |place: usize, tap: usize, before: usize| (place + tap) as isize - before as isize;
+        let number = |at: isize| at.div_euclid(2);
+        let first = [number(-(top as isize)), number(-(left as isize))];
+        let last = |kernel: usize, before: usize| number(reach(1, kernel - 1, before));
+        let border_after = |kernel: usize, before: usize| last(kernel, before).max(0) as usize;
+        let phase = |cell: usize| {
+            let place = [cell / 2, cell % 2];
+            let near = |axis: usize, tap: usize| {
+                let before = [top, left][axis];
+                (number(reach(place[axis], tap, before)) - first[axis]) as usize
+            };
+            let mut taps: Vec<[usize; 2]> = Vec::new();
+            let mut members: Vec<Vec<usize>> = Vec::new();
+            for tap in 0..rows * places {
+                let at = [near(0, tap / places), near(1, tap % places)];
+                let index = taps.iter().position(|tap| *tap == at).unwrap_or_else(|| {
+                    taps.push(at);
+                    members.push(Vec::new());
+                    taps.len() - 1
+                });
+                members[index].push(tap);
+            }
+            let area = rows * places;
+            let panels = self.pack(self.outputs, taps.len(), |o, tap, c| {
+                let weights = &self.weight[(o * self.inputs + c) * area..][..area];
+                members[tap].iter().map(|tap| weights[*tap]).sum()
+            });
+            Phase { panels: vec![panels], taps, place }
+        };
+        let border = [
+            first[0].unsigned_abs(),
+            border_after(rows, top),
+            first[1].unsigned_abs(),
+            border_after(places, left),
+        ];
+        ((0..4).map(phase).collect(), border, [2; 2])
+    }
+
+    /// Splits a transposed convolution by the remainder of the output's place.
+    fn transposed(&self) -> (Vec<Phase>, [usize; 4], [usize; 2]) {
+        let ConvPlan { kernel, stride, dilation, padding, groups, .. } = self.plan;
+        let area = kernel[0] * kernel[1];
+        let (depth, outputs) = (self.inputs / groups, self.outputs / groups);
+        // Output p gets input i by tap t where p + padding = i · stride + t · dilation. With
+        // p = q · stride + r that is i = q + (r + padding - t · dilation) / stride.
+        let shift = |axis: usize, place: usize, tap: usize| -> Option<isize> {
+            let at = (place + padding[2 * axis]) as isize - (tap * dilation[axis]) as isize;
+            let stride = stride[axis] as isize;
+            (at.rem_euclid(stride) == 0).then(|| at.div_euclid(stride))
+        };
+        let shifts = |axis: usize| {
+            let each = (0..stride[axis]).flat_map(move |place| {
+                (0..kernel[axis]).filter_map(move |tap| shift(axis, place, tap))
+            });
+            (each.clone().min().unwrap_or(0).min(0), each.max().unwrap_or(0).max(0))
+        };
+        let (down, across) = (shifts(0), shifts(1));
+        let mut phases = Vec::new();
+        for cell in 0..stride[0] * stride[1] {
+            let place = [cell / stride[1], cell % stride[1]];
+            let (mut taps, mut members) = (Vec::new(), Vec::new());
+            for tap in 0..area {
+                let y = shift(0, place[0], tap / kernel[1]);
+                let x = shift(1, place[1], tap % kernel[1]);
+                if let (Some(y), Some(x)) = (y, x) {
+                    taps.push([(y - down.0) as usize, (x - across.0) as usize]);
+                    members.push(tap);
+                }
+            }
+            let pack = |group: usize| {
+                self.pack(outputs, taps.len(), |o, tap, c| {
+                    self.weight[((group * depth + c) * outputs + o) * area + members[tap]]
+                })
+            };
+            let panels = (0..groups).map(pack).collect();
+            phases.push(Phase { panels, taps, place });
+        }
+        // The last output's window may begin beyond the picture by the rows that were cut in front.
+        let after =
+            |axis: usize, most: isize| most as usize + padding[2 * axis].div_ceil(stride[axis]) + 2;
+        let border = [
+            down.0.unsigned_abs(),
+            after(0, down.1) + kernel[0] * dilation[0] / stride[0],
+            across.0.unsigned_abs(),
+            after(1, across.1) + kernel[1] * dilation[1] / stride[1],
+        ];
+        (phases, border, stride)
+    }
+}
+
+/// Copies a picture into a border of zeros, doing what stands before the convolution.
+fn bordered<T: Held>(
+    x: Input<'_>,
+    shape: ConvShape,
+    before: Before<'_>,
+    [top, bottom, left, right]: [usize; 4],
+) -> Scratch<T> {
     let ConvShape { images, height, width, channels } = shape;
-    assert_eq!(x.len(), shape.len(), "the picture is as long as its shape says");
-    let line = (width + 2) * channels;
-    let mut padded = vec![0f32; images * (height + 2) * line];
-    padded.par_chunks_mut(line).enumerate().for_each(|(row, out)| {
-        let (image, y) = (row / (height + 2), row % (height + 2));
-        if y == 0 || y > height {
+    let line = (width + left + right) * channels;
+    let rows = height + top + bottom;
+    let len = images * rows * line;
+    // One number more than there are: the last pair of an odd depth reads it.
+    let mut copy = Scratch::<T>::take(len + T::GROUP - 1);
+    copy[len..].fill(T::default());
+    let row_len = width * channels;
+    copy[..len].par_chunks_mut(line.max(1)).enumerate().for_each(|(row, out)| {
+        let (image, y) = (row / rows, row % rows);
+        if y < top || y >= top + height {
+            out.fill(T::default());
             return;
         }
-        let from = (image * height + y - 1) * width * channels;
-        let x = &x[from..][..width * channels];
-        let out = &mut out[channels..][..width * channels];
-        match before {
-            Prologue::Nothing => out.copy_from_slice(x),
-            Prologue::Silu => silu_line(x, out),
+        let from = (image * height + y - top) * row_len;
+        let (before_row, out) = out.split_at_mut(left * channels);
+        let (out, after_row) = out.split_at_mut(row_len);
+        before_row.fill(T::default());
+        after_row.fill(T::default());
+        match x {
+            Input::F32(x) => {
+                let x = &x[from..][..row_len];
+                let ones;
+                let (scale, shift) = match before.scales {
+                    Some(scales) => (
+                        &scales.scale[image * channels..][..channels],
+                        &scales.shift[image * channels..][..channels],
+                    ),
+                    None => {
+                        ones = (vec![1f32; channels], vec![0f32; channels]);
+                        (&ones.0[..], &ones.1[..])
+                    }
+                };
+                scaled_rows(x, scale, shift, before.activation, out);
+            }
+            Input::Bf16(x) => {
+                assert!(before.scales.is_none(), "a norm reads f32");
+                let mut line = [0f32; 64];
+                for (x, out) in x[from..][..row_len].chunks(64).zip(out.chunks_mut(64)) {
+                    let line = &mut line[..x.len()];
+                    line.iter_mut().zip(x).for_each(|(line, x)| *line = x.to_f32());
+                    before.activation.apply(line);
+                    out.iter_mut().zip(line).for_each(|(out, x)| *out = T::from_f32(*x));
+                }
+            }
         }
     });
-    padded
-}
-
-per_level! {
-    fn silu_line(x: &[f32], out: &mut [f32]) {
-        for (out, x) in out.iter_mut().zip(x) {
-            *out = silu(*x);
-        }
-    }
+    copy
 }

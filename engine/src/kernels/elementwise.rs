@@ -1,5 +1,43 @@
 //! Functions of one number, written so that the compiler turns a loop over them into vectors.
 
+use rayon::prelude::*;
+
+use super::element::Element;
+use super::level::per_level;
+
+/// Names a function that stands behind a product or a norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Activation {
+    /// x itself.
+    #[default]
+    None,
+    /// x · sigmoid(x).
+    Silu,
+    /// x · Φ(x), Φ being the normal distribution's.
+    Gelu,
+    /// GELU by its approximation with the hyperbolic tangent.
+    GeluTanh,
+    /// x · sigmoid(1.702 x), as CLIP has it.
+    QuickGelu,
+    /// x where positive, else 0.
+    Relu,
+}
+
+impl Activation {
+    /// Applies the function to every number.
+    #[inline(always)]
+    pub(crate) fn apply(self, values: &mut [f32]) {
+        match self {
+            Self::None => {}
+            Self::Silu => values.iter_mut().for_each(|v| *v = silu(*v)),
+            Self::Gelu => values.iter_mut().for_each(|v| *v = gelu(*v)),
+            Self::GeluTanh => values.iter_mut().for_each(|v| *v = gelu_tanh(*v)),
+            Self::QuickGelu => values.iter_mut().for_each(|v| *v *= sigmoid(1.702 * *v)),
+            Self::Relu => values.iter_mut().for_each(|v| *v = v.max(0.0)),
+        }
+    }
+}
+
 /// Returns e^x with a relative error below 2e-7; NaN stays NaN.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
@@ -24,8 +62,67 @@ pub(crate) fn exp(x: f32) -> f32 {
     y * f32::from_bits(bits)
 }
 
+/// Returns 1 / (1 + e^-x).
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
 /// Returns x · sigmoid(x); NaN stays NaN.
 #[inline(always)]
 pub fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
+}
+
+/// Returns x · Φ(x) with an absolute error below 2e-7 · max(1, |x|).
+///
+/// # Source
+/// The error function by Abramowitz and Stegun, 7.1.26.
+#[inline(always)]
+pub(crate) fn gelu(x: f32) -> f32 {
+    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+    let p = 1.061_405_4;
+    let p = p * t - 1.453_152_1;
+    let p = p * t + 1.421_413_8;
+    let p = p * t - 0.284_496_72;
+    let p = (p * t + 0.254_829_6) * t;
+    // Half the tail beyond |x|, so that small results are not differences of large numbers.
+    let tail = 0.5 * p * exp(-z * z);
+    if x < 0.0 { x * tail } else { x - x * tail }
+}
+
+/// Returns GELU by its approximation with the hyperbolic tangent.
+#[inline(always)]
+pub(crate) fn gelu_tanh(x: f32) -> f32 {
+    // (1 + tanh u) / 2 is sigmoid(2u).
+    x * sigmoid(2.0 * 0.797_884_6 * (x + 0.044_715 * x * x * x))
+}
+
+per_level! {
+    /// Rounds a row to bf16; what the output has more is zero.
+    pub(crate) fn narrow_bf16(x: &[f32], out: &mut [half::bf16]) {
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = Element::from_f32(*x);
+        }
+        out[x.len()..].fill(half::bf16::ZERO);
+    }
+}
+
+/// Puts rows of `first` and of `second` numbers side by side.
+///
+/// # Panics
+/// When a slice is not as long as the shapes say.
+pub fn join_rows(a: &[f32], first: usize, b: &[f32], second: usize, out: &mut [f32]) {
+    assert!(a.len() * second == b.len() * first, "both have the same rows");
+    assert_eq!(out.len(), a.len() + b.len(), "the output holds both");
+    let rows = 64;
+    let parts = a.par_chunks(rows * first).zip(b.par_chunks(rows * second));
+    out.par_chunks_mut(rows * (first + second)).zip(parts).for_each(|(out, (a, b))| {
+        let rows = a.chunks_exact(first).zip(b.chunks_exact(second));
+        for (out, (a, b)) in out.chunks_exact_mut(first + second).zip(rows) {
+            out[..first].copy_from_slice(a);
+            out[first..].copy_from_slice(b);
+        }
+    });
 }

@@ -21,6 +21,9 @@ pub enum Level {
 /// The variable of the environment that holds the level down, for tests and comparisons.
 pub const LEVEL_VARIABLE: &str = "ATELIER_ISA";
 
+/// The level in use, once it has been asked for.
+static BEST: OnceLock<Level> = OnceLock::new();
+
 impl Level {
     /// Lists every level, the plainest first.
     pub const ALL: [Self; 5] =
@@ -47,12 +50,19 @@ impl Level {
     ///
     /// A name in `ATELIER_ISA` that is none of [`Level::id`] allows all. The variable is read once.
     pub fn best() -> Self {
-        static BEST: OnceLock<Level> = OnceLock::new();
         *BEST.get_or_init(|| {
             let found = Self::detect();
             let name = std::env::var(LEVEL_VARIABLE).ok();
             name.and_then(|name| Self::named(&name)).map_or(found, |most| most.min(found))
         })
+    }
+
+    /// Holds [`Level::best`] down to `most`, as `ATELIER_ISA` does.
+    ///
+    /// Returns whether that is so now: it is not when the level was asked for before.
+    pub fn hold(most: Self) -> bool {
+        let held = most.min(Self::detect());
+        *BEST.get_or_init(|| held) == held
     }
 
     /// Returns the best level that this processor has.
@@ -123,3 +133,37 @@ macro_rules! per_level {
     };
 }
 pub(crate) use per_level;
+
+/// Defines a function over outputs of one type of element, as [`per_level`] does.
+macro_rules! per_level_for {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<$of:ident>($($arg:ident: $ty:ty),* $(,)?) $body:block)
+    => {
+        $(#[$meta])*
+        $vis fn $name<$of: $crate::kernels::element::Element>($($arg: $ty),*) {
+            #[inline(always)]
+            fn body<$of: $crate::kernels::element::Element>($($arg: $ty),*) $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+                fn avx512<$of: $crate::kernels::element::Element>($($arg: $ty),*) {
+                    body($($arg),*)
+                }
+                #[target_feature(enable = "avx2,fma,f16c")]
+                fn avx2<$of: $crate::kernels::element::Element>($($arg: $ty),*) {
+                    body($($arg),*)
+                }
+                let level = $crate::kernels::Level::best();
+                if level >= $crate::kernels::Level::Avx512 {
+                    // SAFETY: `Level::best` has found these features on this processor.
+                    return unsafe { avx512($($arg),*) };
+                }
+                if level >= $crate::kernels::Level::Avx2 {
+                    // SAFETY: as above.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            body($($arg),*)
+        }
+    };
+}
+pub(crate) use per_level_for;

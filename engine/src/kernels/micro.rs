@@ -1,16 +1,19 @@
 //! The innermost loops: a few rows of activations times one panel of weights.
 
+use super::element::Element;
+
 /// Says where a tile's activations lie: row `r`, tap `t`, place `k` is at
 /// `first + r · row_stride + taps[t] + k`.
-pub(crate) struct Rows<'a> {
-    pub(crate) values: &'a [f32],
+pub(crate) struct Rows<'a, T> {
+    pub(crate) values: &'a [T],
     pub(crate) first: usize,
     pub(crate) row_stride: usize,
     pub(crate) taps: &'a [usize],
+    /// A multiple of the element's group.
     pub(crate) depth: usize,
 }
 
-impl Rows<'_> {
+impl<T> Rows<'_, T> {
     /// Tells whether `rows` rows lie inside the values.
     pub(crate) fn fits(&self, rows: usize) -> bool {
         let far = self.taps.iter().max().copied().unwrap_or(0);
@@ -19,28 +22,40 @@ impl Rows<'_> {
     }
 }
 
-/// An instruction set's tile.
-pub(crate) trait Isa {
-    /// Columns of a panel.
-    const WIDTH: usize;
-    /// Most rows of a tile.
-    const ROWS: usize;
+/// An instruction set's tiles.
+pub(crate) trait Isa<T: Element> {
+    /// Numbers of a register.
+    const LANES: usize;
 
-    /// Writes `sums[r · WIDTH + c]`, the product of row `r` with the panel's column `c`.
+    /// Returns the most rows of a tile whose panel is `registers` wide.
+    fn rows(registers: usize) -> usize;
+
+    /// Writes `sums[r · width + c]`, the product of row `r` with the panel's column `c`, for panels
+    /// of `width = registers · LANES` columns.
     ///
     /// # Safety
     /// The processor must have the instruction set; `rows` must fit (see [`Rows::fits`]) and be
-    /// 1..=ROWS; the panel must hold `taps · depth · WIDTH` numbers and `sums` `rows · WIDTH`.
-    unsafe fn tile(source: &Rows<'_>, rows: usize, panel: &[f32], sums: &mut [f32]);
+    /// 1..=`Self::rows(registers)`; `registers` must be 2 or 3; the panel must hold
+    /// `taps · depth · width` numbers and `sums` `rows · width`.
+    unsafe fn tile(
+        source: &Rows<'_, T>,
+        rows: usize,
+        registers: usize,
+        panel: &[T],
+        sums: &mut [f32],
+    );
 }
 
-/// Calls `$function::<N>` with `N` equal to `$rows`.
-macro_rules! by_rows {
-    ($rows:expr, $function:ident($a:expr, $b:expr, $c:expr), $($n:literal)*) => {
-        match $rows {
+/// Calls `$function::<rows, registers>` for the pair at hand.
+macro_rules! by_shape {
+    ($rows:expr, $registers:expr, $function:ident($a:expr, $b:expr, $c:expr),
+     2: $($two:literal)*, 3: $($three:literal)*) => {
+        match ($registers, $rows) {
             // SAFETY: passed on from the caller, whose contract is the same.
-            $($n => unsafe { $function::<$n>($a, $b, $c) },)*
-            _ => unreachable!("a tile has 1 to ROWS rows"),
+            $((2, $two) => unsafe { $function::<$two, 2>($a, $b, $c) },)*
+            // SAFETY: as above.
+            $((3, $three) => unsafe { $function::<$three, 3>($a, $b, $c) },)*
+            _ => unreachable!("a tile has 1 to the most rows and 2 or 3 registers"),
         }
     };
 }
@@ -48,26 +63,48 @@ macro_rules! by_rows {
 /// Plain Rust that the compiler may vectorise.
 pub(crate) struct Portable;
 
-impl Isa for Portable {
-    const WIDTH: usize = 16;
-    // Two rows of sixteen sums fill half of sixteen 128-bit registers; more would not stay in them.
-    const ROWS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
+impl Isa<f32> for Portable {
+    const LANES: usize = 8;
+
+    fn rows(registers: usize) -> usize {
+        // Two rows of sixteen sums fill half of sixteen 128-bit registers; 64-bit ARM has 32.
+        match (cfg!(target_arch = "aarch64"), registers) {
+            (true, 2) => 5,
+            (true, _) => 4,
+            (false, 2) => 2,
+            (false, _) => 1,
+        }
+    }
 
     #[inline(always)]
-    unsafe fn tile(source: &Rows<'_>, rows: usize, panel: &[f32], sums: &mut [f32]) {
+    unsafe fn tile(
+        source: &Rows<'_, f32>,
+        rows: usize,
+        registers: usize,
+        panel: &[f32],
+        sums: &mut [f32],
+    ) {
         #[inline]
-        unsafe fn run<const R: usize>(source: &Rows<'_>, panel: &[f32], sums: &mut [f32]) {
-            let mut acc = [[0f32; 16]; R];
+        unsafe fn run<const R: usize, const C: usize>(
+            source: &Rows<'_, f32>,
+            panel: &[f32],
+            sums: &mut [f32],
+        ) {
+            let mut acc = [[[0f32; 8]; C]; R];
             let depth = source.depth;
-            for (tap, weights) in source.taps.iter().zip(panel.chunks_exact((16 * depth).max(1))) {
+            for (tap, weights) in source.taps.iter().zip(panel.chunks_exact((8 * C * depth).max(1)))
+            {
                 let start = source.first + tap;
                 let rows: [&[f32]; R] = std::array::from_fn(|r| {
                     &source.values[start + r * source.row_stride..][..depth]
                 });
-                for (k, weights) in weights.as_chunks::<16>().0.iter().enumerate() {
+                for (k, weights) in weights.as_chunks::<8>().0.as_chunks::<C>().0.iter().enumerate()
+                {
                     for (acc, row) in acc.iter_mut().zip(rows) {
                         let a = row[k];
-                        for (acc, w) in acc.iter_mut().zip(weights) {
+                        for (acc, w) in
+                            acc.as_flattened_mut().iter_mut().zip(weights.as_flattened())
+                        {
                             // Fused where every processor of the target can; a call elsewhere.
                             *acc = if cfg!(target_arch = "aarch64") {
                                 a.mul_add(*w, *acc)
@@ -78,88 +115,157 @@ impl Isa for Portable {
                     }
                 }
             }
-            sums[..R * 16].copy_from_slice(acc.as_flattened());
+            sums[..R * 8 * C].copy_from_slice(acc.as_flattened().as_flattened());
         }
-        by_rows!(rows, run(source, panel, sums), 1 2 3 4)
+        by_shape!(rows, registers, run(source, panel, sums), 2: 1 2 3 4 5, 3: 1 2 3 4)
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Avx512};
+pub(crate) use x86::{Avx2, Avx512, Avx512Bf16};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
-        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+        __m512, __m512bh, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_storeu_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_epi32, _mm512_loadu_ps,
+        _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
     };
 
-    use super::{Isa, Rows};
+    use half::bf16;
 
-    /// Defines an [`Isa`] whose panels are two registers wide.
-    macro_rules! two_registers {
-        ($name:ident, $doc:literal, $features:literal, $lanes:literal, $most:literal, [$($n:literal)*],
+    use super::{Isa, Rows};
+    use crate::kernels::element::Element;
+
+    /// Defines an [`Isa`] by its registers' loads and fused products.
+    macro_rules! isa {
+        ($name:ident, $element:ty, $group:ty, $doc:literal, $features:literal, $lanes:literal,
+         2: $($two:literal)*, 3: $($three:literal)*; $most_two:literal, $most_three:literal;
          $load:ident, $splat:ident, $zero:ident, $fma:ident, $store:ident) => {
             #[doc = $doc]
             pub(crate) struct $name;
 
-            impl Isa for $name {
-                const WIDTH: usize = 2 * $lanes;
-                const ROWS: usize = $most;
+            impl Isa<$element> for $name {
+                const LANES: usize = $lanes;
+
+                fn rows(registers: usize) -> usize {
+                    if registers == 2 { $most_two } else { $most_three }
+                }
 
                 #[inline(always)]
-                unsafe fn tile(source: &Rows<'_>, rows: usize, panel: &[f32], sums: &mut [f32]) {
+                unsafe fn tile(
+                    source: &Rows<'_, $element>,
+                    rows: usize,
+                    registers: usize,
+                    panel: &[$element],
+                    sums: &mut [f32],
+                ) {
                     #[target_feature(enable = $features)]
                     #[inline]
-                    unsafe fn run<const R: usize>(
-                        source: &Rows<'_>,
-                        panel: &[f32],
+                    unsafe fn run<const R: usize, const C: usize>(
+                        source: &Rows<'_, $element>,
+                        panel: &[$element],
                         sums: &mut [f32],
                     ) {
-                        debug_assert!(source.fits(R) && sums.len() >= R * 2 * $lanes);
-                        debug_assert!(
-                            panel.len() >= source.taps.len() * source.depth * 2 * $lanes
-                        );
+                        // Pointers wrap: the checks of development builds would cost more than
+                        // the products.
+                        const GROUP: usize = <$element as Element>::GROUP;
                         let stride = source.row_stride;
-                        let mut acc = [[$zero(); 2]; R];
-                        let mut b = panel.as_ptr();
-                        // SAFETY: the caller promises that all R rows with every tap, and a panel
-                        // of `taps · depth` lines, lie inside their slices.
+                        // SAFETY: the caller promises the instructions, that all R rows with every
+                        // tap lie inside their slice, and a panel of `taps · depth` lines.
                         unsafe {
-                            let base = source.values.as_ptr().add(source.first);
+                            // Plain loops over arrays: iterators are not always inlined, and then
+                            // the sums would not stay in registers.
+                            let mut acc = [[$zero(); C]; R];
+                            let mut b = panel.as_ptr();
+                            let base = source.values.as_ptr().wrapping_add(source.first);
+                            let groups = source.depth / GROUP;
                             for &tap in source.taps {
-                                let mut a = base.add(tap);
-                                for _ in 0..source.depth {
-                                    let (low, high) = ($load(b), $load(b.add($lanes)));
-                                    for (r, acc) in acc.iter_mut().enumerate() {
-                                        let value = $splat(*a.add(r * stride));
-                                        acc[0] = $fma(value, low, acc[0]);
-                                        acc[1] = $fma(value, high, acc[1]);
+                                let mut a = base.wrapping_add(tap);
+                                let mut group = 0;
+                                while group < groups {
+                                    let first = $load(b);
+                                    let second = $load(b.wrapping_add($lanes * GROUP));
+                                    let third = if C == 3 {
+                                        $load(b.wrapping_add(2 * $lanes * GROUP))
+                                    } else {
+                                        second
+                                    };
+                                    let weights = [first, second, third];
+                                    let mut line = a;
+                                    let mut r = 0;
+                                    while r < R {
+                                        let value = $splat(line.cast::<$group>().read_unaligned());
+                                        line = line.wrapping_add(stride);
+                                        let mut c = 0;
+                                        while c < C {
+                                            acc[r][c] = $fma(value, weights[c], acc[r][c]);
+                                            c += 1;
+                                        }
+                                        r += 1;
                                     }
-                                    a = a.add(1);
-                                    b = b.add(2 * $lanes);
+                                    a = a.wrapping_add(GROUP);
+                                    b = b.wrapping_add(C * $lanes * GROUP);
+                                    group += 1;
                                 }
                             }
                             let out = sums.as_mut_ptr();
-                            for (r, acc) in acc.iter().enumerate() {
-                                $store(out.add(r * 2 * $lanes), acc[0]);
-                                $store(out.add(r * 2 * $lanes + $lanes), acc[1]);
+                            let mut r = 0;
+                            while r < R {
+                                let mut c = 0;
+                                while c < C {
+                                    $store(out.wrapping_add((r * C + c) * $lanes), acc[r][c]);
+                                    c += 1;
+                                }
+                                r += 1;
                             }
                         }
                     }
-                    by_rows!(rows, run(source, panel, sums), $($n)*)
+                    by_shape!(rows, registers, run(source, panel, sums),
+                              2: $($two)*, 3: $($three)*)
                 }
             }
         };
     }
 
-    two_registers!(
-        Avx2, "Panels of 16 columns in two 256-bit registers.", "avx2,fma", 8, 6, [1 2 3 4 5 6],
+    /// Loads sixteen pairs.
+    #[target_feature(enable = "avx512bf16,avx512f")]
+    #[inline]
+    unsafe fn load_pairs(pairs: *const bf16) -> __m512bh {
+        // SAFETY: the caller promises 32 numbers; both types are 512 bits of anything.
+        unsafe { std::mem::transmute(_mm512_loadu_epi32(pairs.cast())) }
+    }
+
+    /// Repeats a pair sixteen times.
+    #[target_feature(enable = "avx512bf16,avx512f")]
+    #[inline]
+    fn splat_pair(pair: i32) -> __m512bh {
+        // SAFETY: both types are 512 bits of anything.
+        unsafe { std::mem::transmute(_mm512_set1_epi32(pair)) }
+    }
+
+    /// Adds the products of pairs to sums.
+    #[target_feature(enable = "avx512bf16,avx512f")]
+    #[inline]
+    fn add_pairs(a: __m512bh, b: __m512bh, sums: __m512) -> __m512 {
+        _mm512_dpbf16_ps(sums, a, b)
+    }
+
+    isa!(
+        Avx2, f32, f32, "Registers of eight f32.", "avx2,fma", 8,
+        2: 1 2 3 4 5 6, 3: 1 2 3 4; 6, 4;
         _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_fmadd_ps, _mm256_storeu_ps
     );
-    two_registers!(
-        Avx512, "Panels of 32 columns in two 512-bit registers.",
-        "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16, 12, [1 2 3 4 5 6 7 8 9 10 11 12],
+    isa!(
+        Avx512, f32, f32, "Registers of sixteen f32.",
+        "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16,
+        2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8; 12, 8;
         _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_fmadd_ps, _mm512_storeu_ps
+    );
+    isa!(
+        Avx512Bf16, bf16, i32, "Registers of sixteen pairs of bf16, summed in f32.",
+        "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16,
+        2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8; 12, 8;
+        load_pairs, splat_pair, _mm512_setzero_ps, add_pairs, _mm512_storeu_ps
     );
 }

@@ -1,4 +1,4 @@
-//! The fast CPU path: matrix products, 3×3 convolutions, norms and attention on plain slices.
+//! The fast CPU path: matrix products, convolutions, norms and attention on plain slices.
 //!
 //! candle's CPU convolution, norms and attention make several passes over memory that these do
 //! without. Weights are packed once, at load, into [`Panels`]; one family of
@@ -8,24 +8,42 @@
 //! not on the number of rows, threads or pictures. So a picture of a batch has the same bits as the
 //! same picture alone.
 
+mod attend;
 mod attention;
 mod conv;
+mod element;
 mod elementwise;
 mod enlarge;
 mod level;
+mod linear;
 mod micro;
 mod norm;
 mod panels;
+mod precision;
 mod product;
+mod scratch;
+mod shared;
 
+pub use attend::{Attend, Vectors, attend};
 pub use attention::{AttentionShape, HeadNorms, Rotation, attention};
-pub use conv::{ConvOutput, ConvShape, Prologue, conv3x3};
-pub use elementwise::silu;
+pub use conv::{After, Before, Conv, ConvMode, ConvPlan, ConvShape};
+pub use element::Element;
+pub use elementwise::{Activation, join_rows, silu};
 pub use enlarge::enlarge4;
 pub use level::{LEVEL_VARIABLE, Level};
-pub use norm::{Modulation, modulate, rms_norm};
-pub use panels::Panels;
-pub use product::{Epilogue, linear, swiglu_row};
+pub use linear::{Epilogue, Input, linear, paired_row};
+pub use norm::{
+    ChannelScales, GroupNorm, Modulation, group_norm, layer_norm, modulate, rms_norm,
+    scale_channels,
+};
+pub use panels::{Held, Kind, Panels};
+pub use precision::Precision;
+pub use scratch::release_scratch;
+
+/// Returns how many threads kernels share their work out to.
+pub fn threads() -> usize {
+    rayon::current_num_threads()
+}
 
 #[cfg(test)]
 mod tests;

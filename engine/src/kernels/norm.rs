@@ -2,7 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::level::per_level;
+use super::element::Element;
+use super::elementwise::Activation;
+use super::level::{per_level, per_level_for};
 
 /// Holds numbers per sequence, for rows of several sequences one after the other.
 #[derive(Debug, Clone, Copy)]
@@ -96,15 +98,206 @@ per_level! {
 /// Returns `1 / sqrt(mean(x²) + eps)`.
 #[inline(always)]
 pub(crate) fn rms_factor(x: &[f32], eps: f32) -> f32 {
-    // Sixteen sums side by side: the order is fixed by the width, and the compiler may vectorise.
-    let mut sums = [0f32; 16];
-    let chunks = x.chunks_exact(16);
-    let rest: f32 = chunks.remainder().iter().map(|x| x * x).sum();
-    for chunk in chunks {
-        for (sum, x) in sums.iter_mut().zip(chunk) {
-            *sum += x * x;
+    1.0 / (sum(x, |x| x * x) / x.len() as f32 + eps).sqrt()
+}
+
+/// Holds what a norm multiplies and adds per image and channel, `[images, channels]` each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChannelScales {
+    /// Multiplied.
+    pub scale: Vec<f32>,
+    /// Then added.
+    pub shift: Vec<f32>,
+}
+
+/// Holds the sizes and learnt numbers of a group norm.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupNorm<'a> {
+    /// Number of groups; it divides the channels.
+    pub groups: usize,
+    /// Added to the variance.
+    pub eps: f32,
+    /// `[channels]`.
+    pub weight: &'a [f32],
+    /// `[channels]`.
+    pub bias: &'a [f32],
+}
+
+/// Reads pictures `[images, pixels, channels]` once and returns what their group norm multiplies and
+/// adds: `x · scale + shift` is the norm of `x`.
+///
+/// # Panics
+/// When a slice is not as long as the shapes say, or the groups do not divide the channels.
+pub fn group_norm(x: &[f32], images: usize, norm: GroupNorm<'_>) -> ChannelScales {
+    let channels = norm.weight.len();
+    let pixels = x.len() / (images * channels).max(1);
+    assert_eq!(x.len(), images * pixels * channels, "a picture is as long as its shape says");
+    assert_eq!(norm.bias.len(), channels, "there is one bias per channel");
+    assert!(norm.groups > 0 && channels % norm.groups == 0, "the groups divide the channels");
+    // Sums of short runs in f32, of the runs in f64: as good as f64 throughout, at f32's pace.
+    let run = NORM_PIXELS * channels;
+    let sums: Vec<Vec<f32>> = x
+        .par_chunks(pixels.max(1) * channels)
+        .flat_map_iter(|image| image.chunks(run))
+        .map(|x| {
+            let mut sums = vec![0f32; 2 * channels];
+            channel_sums(x, &mut sums);
+            sums
+        })
+        .collect();
+    let per_image = pixels.div_ceil(NORM_PIXELS);
+    let width = channels / norm.groups;
+    let mut scales =
+        ChannelScales { scale: vec![0.0; images * channels], shift: vec![0.0; images * channels] };
+    for image in 0..images {
+        let mut totals = vec![0f64; 2 * channels];
+        for sums in &sums[image * per_image..(image + 1) * per_image] {
+            for (total, sum) in totals.iter_mut().zip(sums) {
+                *total += f64::from(*sum);
+            }
+        }
+        for group in 0..norm.groups {
+            let range = group * width..(group + 1) * width;
+            let count = (width * pixels) as f64;
+            let mean = totals[range.clone()].iter().sum::<f64>() / count;
+            let square = totals[channels..][range.clone()].iter().sum::<f64>() / count;
+            let factor = 1.0 / ((square - mean * mean).max(0.0) + f64::from(norm.eps)).sqrt();
+            for channel in range {
+                let scale = factor * f64::from(norm.weight[channel]);
+                scales.scale[image * channels + channel] = scale as f32;
+                scales.shift[image * channels + channel] =
+                    (f64::from(norm.bias[channel]) - mean * scale) as f32;
+            }
         }
     }
-    let mean = (sums.iter().sum::<f32>() + rest) / x.len() as f32;
-    1.0 / (mean + eps).sqrt()
+    scales
+}
+
+/// Pixels that are summed in f32.
+const NORM_PIXELS: usize = 64;
+
+per_level! {
+    /// Sums numbers and their squares per channel: `[2, channels]`.
+    fn channel_sums(x: &[f32], sums: &mut [f32]) {
+        let channels = sums.len() / 2;
+        let (sums, squares) = sums.split_at_mut(channels);
+        for x in x.chunks_exact(channels) {
+            for ((sum, square), x) in sums.iter_mut().zip(squares.iter_mut()).zip(x) {
+                *sum += x;
+                *square += x * x;
+            }
+        }
+    }
+}
+
+/// Scales pictures `[images, pixels, channels]` per image and channel and applies a function.
+///
+/// # Panics
+/// When a slice is not as long as the shapes say.
+pub fn scale_channels<O: Element>(
+    x: &[f32],
+    images: usize,
+    scales: &ChannelScales,
+    activation: Activation,
+    out: &mut [O],
+) {
+    assert_eq!(x.len(), out.len(), "a norm keeps the shape");
+    let channels = scales.scale.len() / images.max(1);
+    let image_len = x.len() / images.max(1);
+    let size = NORM_PIXELS * channels;
+    x.par_chunks(image_len.max(1)).zip(out.par_chunks_mut(image_len.max(1))).enumerate().for_each(
+        |(image, (x, out))| {
+            let scale = &scales.scale[image * channels..][..channels];
+            let shift = &scales.shift[image * channels..][..channels];
+            x.par_chunks(size).zip(out.par_chunks_mut(size)).for_each(|(x, out)| {
+                let rows = x.chunks_exact(channels).zip(out.chunks_exact_mut(channels));
+                rows.for_each(|(x, out)| scaled_row(x, scale, shift, activation, out));
+            });
+        },
+    );
+}
+
+/// Computes `activation(x · scale + shift)` for the channels of one pixel.
+pub(crate) fn scaled_row<O: Element>(
+    x: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    activation: Activation,
+    out: &mut [O],
+) {
+    scaled_rows(x, scale, shift, activation, out);
+}
+
+per_level_for! {
+    /// Computes `activation(x · scale + shift)` for pixels one after the other.
+    pub(crate) fn scaled_rows<O>(
+        x: &[f32],
+        scale: &[f32],
+        shift: &[f32],
+        activation: Activation,
+        out: &mut [O],
+    ) {
+        // A piece at a time, so that the function runs over a buffer in the nearest cache.
+        const PIECE: usize = 64;
+        let channels = scale.len();
+        for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+            let pieces = x.chunks(PIECE).zip(out.chunks_mut(PIECE));
+            for ((x, out), (scale, shift)) in
+                pieces.zip(scale.chunks(PIECE).zip(shift.chunks(PIECE)))
+            {
+                let mut line = [0f32; PIECE];
+                let line = &mut line[..x.len()];
+                for (((line, x), scale), shift) in line.iter_mut().zip(x).zip(scale).zip(shift) {
+                    *line = x * scale + shift;
+                }
+                activation.apply(line);
+                for (out, line) in out.iter_mut().zip(line) {
+                    *out = O::from_f32(*line);
+                }
+            }
+        }
+    }
+}
+
+/// Computes `(x - mean) / sqrt(variance + eps) · weight + bias` per row of `width` numbers.
+///
+/// # Panics
+/// When a slice is not as long as the shapes say.
+pub fn layer_norm<O: Element>(x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [O]) {
+    assert_eq!(x.len(), out.len(), "a norm keeps the shape");
+    assert_eq!(weight.len(), bias.len(), "there is one bias per number");
+    let width = weight.len();
+    let size = (TASK_NUMBERS / width).max(1) * width;
+    x.par_chunks(size)
+        .zip(out.par_chunks_mut(size))
+        .for_each(|(x, out)| layer_norm_rows(x, weight, bias, eps, out));
+}
+
+per_level_for! {
+    fn layer_norm_rows<O>(x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [O]) {
+        let width = weight.len();
+        for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            let mean = sum(x, |x| x) / width as f32;
+            let variance = sum(x, |x| (x - mean) * (x - mean)) / width as f32;
+            let factor = 1.0 / (variance + eps).sqrt();
+            for (((out, x), weight), bias) in out.iter_mut().zip(x).zip(weight).zip(bias) {
+                *out = O::from_f32((x - mean) * factor * weight + bias);
+            }
+        }
+    }
+}
+
+/// Sums a function of numbers in an order that the length alone fixes.
+#[inline(always)]
+fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    // Sixteen sums side by side, so that the compiler may vectorise.
+    let mut sums = [0f32; 16];
+    let chunks = x.chunks_exact(16);
+    let rest: f32 = chunks.remainder().iter().map(|x| f(*x)).sum();
+    for chunk in chunks {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *sum += f(*x);
+        }
+    }
+    sums.iter().sum::<f32>() + rest
 }

@@ -1,16 +1,18 @@
 //! Activations times packed weights, cut into tasks for the threads.
 
+use std::ops::Range;
+
+use half::bf16;
 use rayon::prelude::*;
 
-use super::elementwise::silu;
+use super::element::Element;
 use super::level::Level;
 use super::micro::{Isa, Portable, Rows};
-use super::norm::Modulation;
-use super::panels::Panels;
+use super::panels::{Held, Panels};
 
 /// Says how rows of activations lie in groups (an image row is a group), and what each tap adds.
-pub(crate) struct Source<'a, B> {
-    pub(crate) values: &'a [f32],
+pub(crate) struct Source<'a, T, B> {
+    pub(crate) values: &'a [T],
     /// All rows, over all groups.
     pub(crate) rows: usize,
     /// Rows of a group; the last group may be shorter.
@@ -25,117 +27,174 @@ pub(crate) struct Source<'a, B> {
 pub(crate) struct Sums<'a> {
     /// The row, over all groups.
     pub(crate) row: usize,
-    /// The first row of the task, which begins `out`.
-    pub(crate) first_row: usize,
     /// The first column.
     pub(crate) column: usize,
     /// One number per column.
     pub(crate) values: &'a [f32],
 }
 
+/// Rows of a task: its activations pass through the cache once per panel, so many are good, but every
+/// thread should get several tasks.
+const TASK_ROWS: usize = 1024;
+
 /// Multiplies every row with every column and hands the sums, a row and panel at a time, to
-/// `finish` together with the task's part of `out` (`out_width` numbers per row).
+/// `finish`, from several threads at once but every pair of row and column once.
 ///
 /// # Panics
-/// When a row does not lie inside the source, or `out` is not `rows · out_width` long.
-pub(crate) fn product<B, F>(
-    panels: &Panels,
-    source: &Source<'_, B>,
-    out: &mut [f32],
-    out_width: usize,
-    finish: F,
-) where
+/// When a row does not lie inside the source.
+pub(crate) fn product<T, B, F>(panels: &Panels, source: &Source<'_, T, B>, finish: F)
+where
+    T: Held + Dispatch,
     B: Fn(usize) -> usize + Sync,
-    F: Fn(Sums<'_>, &mut [f32]) + Sync,
+    F: Fn(Sums<'_>) + Sync,
 {
-    assert_eq!(out.len(), source.rows * out_width, "the output holds every row");
     assert_eq!(source.taps.len(), panels.taps(), "the taps are those of the weights");
-    if source.rows == 0 || out_width == 0 {
+    if source.rows == 0 || panels.outputs() == 0 {
         return;
     }
     let groups = source.rows.div_ceil(source.group_rows);
-    // Two tasks per thread even out interruptions; a task's activations should stay in the cache.
-    let wanted = groups.div_ceil(2 * rayon::current_num_threads());
-    let task_groups = wanted.clamp(1, 1024usize.div_ceil(source.group_rows));
-    let task_rows = task_groups * source.group_rows;
-    let run = |(task, out): (usize, &mut [f32])| {
-        let groups = task * task_groups..groups.min((task + 1) * task_groups);
-        match panels.level() {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: panels are only packed for a level that the processor was found to have.
-            level if level >= Level::Avx512 => unsafe {
-                avx512(panels, source, groups, out, &finish)
-            },
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            Level::Avx2 => unsafe { avx2(panels, source, groups, out, &finish) },
-            // SAFETY: the portable tile needs nothing of the processor.
-            _ => unsafe { task_of::<Portable, _, _>(panels, source, groups, out, &finish) },
-        }
+    // Several tasks per thread even out interruptions.
+    let wanted = 4 * rayon::current_num_threads();
+    let task_groups =
+        groups.div_ceil(wanted).max(1).clamp(1, TASK_ROWS.div_ceil(source.group_rows));
+    // Where activations are few, panels are shared out instead, so that each is read only once.
+    let is_wide = source.rows * T::GROUP < panels.width() * panels.count() && source.rows <= 512;
+    let task_groups = if is_wide { groups } else { task_groups };
+    let row_tasks = groups.div_ceil(task_groups);
+    let column_tasks = wanted.div_ceil(row_tasks).min(panels.count());
+    let task_panels =
+        if row_tasks >= wanted { panels.count() } else { panels.count().div_ceil(column_tasks) };
+    let column_tasks = panels.count().div_ceil(task_panels);
+    let run = |task: usize| {
+        let (row_task, column_task) = (task / column_tasks, task % column_tasks);
+        let part = Part {
+            groups: row_task * task_groups..groups.min((row_task + 1) * task_groups),
+            panels: column_task * task_panels..panels.count().min((column_task + 1) * task_panels),
+        };
+        T::run(panels, source, part, &finish);
     };
-    if task_rows >= source.rows {
-        run((0, out));
+    let tasks = row_tasks * column_tasks;
+    if tasks == 1 {
+        run(0);
     } else {
-        out.par_chunks_mut(task_rows * out_width).enumerate().for_each(run);
+        (0..tasks).into_par_iter().with_max_len(1).for_each(run);
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn avx512<B, F>(
-    panels: &Panels,
-    source: &Source<'_, B>,
-    groups: std::ops::Range<usize>,
-    out: &mut [f32],
-    finish: &F,
-) where
-    B: Fn(usize) -> usize,
-    F: Fn(Sums<'_>, &mut [f32]),
+/// Multiplies as [`product`] does, on this thread alone.
+pub(crate) fn product_here<T, B, F>(panels: &Panels, source: &Source<'_, T, B>, finish: F)
+where
+    T: Held + Dispatch,
+    B: Fn(usize) -> usize + Sync,
+    F: Fn(Sums<'_>) + Sync,
 {
-    // SAFETY: this function may only be called where its features are.
-    unsafe { task_of::<super::micro::Avx512, B, F>(panels, source, groups, out, finish) }
+    assert_eq!(source.taps.len(), panels.taps(), "the taps are those of the weights");
+    if source.rows > 0 {
+        let groups = 0..source.rows.div_ceil(source.group_rows);
+        T::run(panels, source, Part { groups, panels: 0..panels.count() }, &finish);
+    }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn avx2<B, F>(
-    panels: &Panels,
-    source: &Source<'_, B>,
-    groups: std::ops::Range<usize>,
-    out: &mut [f32],
-    finish: &F,
-) where
-    B: Fn(usize) -> usize,
-    F: Fn(Sums<'_>, &mut [f32]),
-{
-    // SAFETY: this function may only be called where its features are.
-    unsafe { task_of::<super::micro::Avx2, B, F>(panels, source, groups, out, finish) }
+/// What one task does.
+pub(crate) struct Part {
+    groups: Range<usize>,
+    panels: Range<usize>,
 }
+
+/// Runs a task with the instructions that the panels are packed for.
+pub(crate) trait Dispatch: Element {
+    /// Runs one task.
+    fn run<B, F>(panels: &Panels, source: &Source<'_, Self, B>, part: Part, finish: &F)
+    where
+        B: Fn(usize) -> usize,
+        F: Fn(Sums<'_>);
+}
+
+impl Dispatch for f32 {
+    fn run<B, F>(panels: &Panels, source: &Source<'_, Self, B>, part: Part, finish: &F)
+    where
+        B: Fn(usize) -> usize,
+        F: Fn(Sums<'_>),
+    {
+        match panels.level() {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: panels are only packed for a level that the processor was found to have.
+            level if level >= Level::Avx512 => unsafe { avx512(panels, source, part, finish) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Level::Avx2 => unsafe { avx2(panels, source, part, finish) },
+            // SAFETY: the portable tile needs nothing of the processor.
+            _ => unsafe { task_of::<Self, Portable, _, _>(panels, source, part, finish) },
+        }
+    }
+}
+
+impl Dispatch for bf16 {
+    fn run<B, F>(panels: &Panels, source: &Source<'_, Self, B>, part: Part, finish: &F)
+    where
+        B: Fn(usize) -> usize,
+        F: Fn(Sums<'_>),
+    {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: panels of bf16 are only packed at the level whose processors multiply it.
+        unsafe {
+            avx512_bf16(panels, source, part, finish)
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        unreachable!("panels of bf16 are only packed where they can be multiplied")
+    }
+}
+
+/// Defines a task compiled for an instruction set.
+#[cfg(target_arch = "x86_64")]
+macro_rules! task_for {
+    ($name:ident, $element:ty, $isa:ty, $features:literal) => {
+        #[target_feature(enable = $features)]
+        fn $name<B, F>(panels: &Panels, source: &Source<'_, $element, B>, part: Part, finish: &F)
+        where
+            B: Fn(usize) -> usize,
+            F: Fn(Sums<'_>),
+        {
+            // SAFETY: this function may only be called where its features are.
+            unsafe { task_of::<$element, $isa, B, F>(panels, source, part, finish) }
+        }
+    };
+}
+#[cfg(target_arch = "x86_64")]
+task_for!(avx2, f32, super::micro::Avx2, "avx2,fma,f16c");
+#[cfg(target_arch = "x86_64")]
+task_for!(avx512, f32, super::micro::Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c");
+#[cfg(target_arch = "x86_64")]
+task_for!(
+    avx512_bf16,
+    bf16,
+    super::micro::Avx512Bf16,
+    "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"
+);
 
 /// Runs one task: each panel over all its rows, so that the panel is read from the near cache.
 ///
 /// # Safety
 /// The processor must have the instruction set `I`.
 #[inline(always)]
-unsafe fn task_of<I, B, F>(
-    panels: &Panels,
-    source: &Source<'_, B>,
-    groups: std::ops::Range<usize>,
-    out: &mut [f32],
-    finish: &F,
-) where
-    I: Isa,
+unsafe fn task_of<T, I, B, F>(panels: &Panels, source: &Source<'_, T, B>, part: Part, finish: &F)
+where
+    T: Held,
+    I: Isa<T>,
     B: Fn(usize) -> usize,
-    F: Fn(Sums<'_>, &mut [f32]),
+    F: Fn(Sums<'_>),
 {
-    // The widest tile of any level: 12 rows of 32 columns.
+    // The largest tile of any level: 12 rows of 32 columns, or 8 of 48.
     let mut buffer = [0f32; 12 * 32];
-    let first_row = groups.start * source.group_rows;
-    for index in 0..panels.count() {
-        let panel = panels.panel(index);
-        let column = index * I::WIDTH;
-        let columns = I::WIDTH.min(panels.outputs() - column);
-        for group in groups.clone() {
+    let (registers, depth) = (panels.registers(), panels.depth_full());
+    let width = registers * I::LANES;
+    assert_eq!(width, panels.width(), "panels are as wide as the level's tiles");
+    let most = I::rows(registers);
+    for index in part.panels {
+        let panel = panels.panel::<T>(index);
+        let column = index * width;
+        let columns = width.min(panels.outputs() - column);
+        for group in part.groups.clone() {
             let group_row = group * source.group_rows;
             let count = source.group_rows.min(source.rows - group_row);
             let mut rows = Rows {
@@ -143,126 +202,23 @@ unsafe fn task_of<I, B, F>(
                 first: (source.group_start)(group),
                 row_stride: source.row_stride,
                 taps: source.taps,
-                depth: panels.depth(),
+                depth,
             };
             assert!(rows.fits(count), "a group lies inside its activations");
             // Tiles of nearly equal height: a last tile of one row would cost half a full one.
-            let tiles = count.div_ceil(I::ROWS);
+            let tiles = count.div_ceil(most);
             let mut row = 0;
             for tile in 0..tiles {
                 let height = (count - row).div_ceil(tiles - tile);
                 // SAFETY: the caller promises the instruction set; the group fits (checked above),
-                // a panel holds taps · depth · WIDTH numbers by construction, the buffer any tile.
-                unsafe { I::tile(&rows, height, panel, &mut buffer) };
-                for (r, sums) in buffer.chunks_exact(I::WIDTH).take(height).enumerate() {
-                    let row = group_row + row + r;
-                    finish(Sums { row, first_row, column, values: &sums[..columns] }, out);
+                // a panel holds taps · depth · width numbers by construction, the buffer any tile.
+                unsafe { I::tile(&rows, height, registers, panel, &mut buffer) };
+                for (r, sums) in buffer.chunks_exact(width).take(height).enumerate() {
+                    finish(Sums { row: group_row + row + r, column, values: &sums[..columns] });
                 }
                 row += height;
                 rows.first += height * source.row_stride;
             }
         }
     }
-}
-
-/// Says what a linear layer does with its sums.
-#[derive(Debug, Clone, Copy)]
-pub enum Epilogue<'a> {
-    /// Adds the bias, if there is one.
-    Bias(Option<&'a [f32]>),
-    /// Adds the bias and takes the SiLU.
-    BiasSilu(&'a [f32]),
-    /// Multiplies with a gate and adds to the residual `[rows, outputs]`.
-    GatedResidual {
-        /// What is added to.
-        residual: &'a [f32],
-        /// The gate, a part of a modulation; `None` is 1.
-        gate: Option<(Modulation<'a>, usize)>,
-    },
-    /// The first half of every panel's columns are gates, the second values: SiLU(gate) · value.
-    SwiGlu,
-}
-
-/// Computes a linear layer over rows: `out = epilogue(x · weightᵀ)`.
-///
-/// `x` is `[rows, depth]`; `out` is `[rows, outputs]`, or `[rows, outputs / 2]` after
-/// [`Epilogue::SwiGlu`], whose panels must hold, for every panel width, half a panel of gates and
-/// then the values that belong to them (see [`swiglu_row`]).
-///
-/// # Panics
-/// When a slice is not as long as the shapes say.
-pub fn linear(x: &[f32], rows: usize, panels: &Panels, epilogue: Epilogue<'_>, out: &mut [f32]) {
-    assert_eq!(x.len(), rows * panels.depth(), "the activations are as long as their shape says");
-    let width = panels.outputs();
-    let group_rows = rows.div_ceil(2 * rayon::current_num_threads()).max(24);
-    let depth = panels.depth();
-    let source = Source {
-        values: x,
-        rows,
-        group_rows,
-        group_start: |group: usize| group * group_rows * depth,
-        row_stride: depth,
-        taps: &[0],
-    };
-    match epilogue {
-        Epilogue::Bias(None) => product(panels, &source, out, width, |sums, out| {
-            place(&sums, width, out).copy_from_slice(sums.values);
-        }),
-        Epilogue::Bias(Some(bias)) => product(panels, &source, out, width, |sums, out| {
-            let bias = &bias[sums.column..][..sums.values.len()];
-            for ((out, sum), bias) in place(&sums, width, out).iter_mut().zip(sums.values).zip(bias)
-            {
-                *out = sum + bias;
-            }
-        }),
-        Epilogue::BiasSilu(bias) => product(panels, &source, out, width, |sums, out| {
-            let bias = &bias[sums.column..][..sums.values.len()];
-            for ((out, sum), bias) in place(&sums, width, out).iter_mut().zip(sums.values).zip(bias)
-            {
-                *out = silu(sum + bias);
-            }
-        }),
-        Epilogue::GatedResidual { residual, gate } => {
-            assert_eq!(residual.len(), rows * width, "the residual has the output's shape");
-            product(panels, &source, out, width, |sums, out| {
-                let residual = &residual[sums.row * width + sums.column..][..sums.values.len()];
-                let out = place(&sums, width, out).iter_mut().zip(sums.values).zip(residual);
-                if let Some((modulation, part)) = gate {
-                    let gate = &modulation.part(sums.row, part, width)[sums.column..];
-                    for (((out, sum), residual), gate) in out.zip(gate) {
-                        *out = residual + gate * sum;
-                    }
-                } else {
-                    for ((out, sum), residual) in out {
-                        *out = residual + sum;
-                    }
-                }
-            });
-        }
-        Epilogue::SwiGlu => {
-            let half = panels.level().panel_width() / 2;
-            assert_eq!(width % (2 * half), 0, "gates and values fill whole panels");
-            let width = width / 2;
-            product(panels, &source, out, width, |sums, out| {
-                let start = (sums.row - sums.first_row) * width + sums.column / 2;
-                let (gates, values) = sums.values.split_at(half);
-                for ((out, gate), value) in out[start..][..half].iter_mut().zip(gates).zip(values) {
-                    *out = silu(*gate) * value;
-                }
-            });
-        }
-    }
-}
-
-/// Returns the row of a matrix of gates and then values that stands at `output` in panels for
-/// [`Epilogue::SwiGlu`].
-pub fn swiglu_row(level: Level, outputs: usize, output: usize) -> usize {
-    let half = level.panel_width() / 2;
-    let (panel, column) = (output / (2 * half), output % (2 * half));
-    if column < half { panel * half + column } else { outputs / 2 + panel * half + column - half }
-}
-
-#[inline(always)]
-fn place<'a>(sums: &Sums<'_>, width: usize, out: &'a mut [f32]) -> &'a mut [f32] {
-    &mut out[(sums.row - sums.first_row) * width + sums.column..][..sums.values.len()]
 }

@@ -3,9 +3,9 @@
 use candle_core::{D, Result, Tensor};
 
 use super::compute::Compute;
-use super::map::{map1, map3};
+use super::map::{Inputs, map1, map3, narrow_or_wide, run1, run2};
 use super::norm::{RMS_EPS, Scale, Spans, rms};
-use crate::kernels::{self, AttentionShape, HeadNorms, Rotation};
+use crate::kernels::{self, Attend, AttentionShape, HeadNorms, Input, Rotation, Vectors};
 
 /// Holds the learnt scales of the norms of queries and keys.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub fn attention(
 ) -> Result<Tensor> {
     let width = shape.heads * shape.head_width;
     match compute {
-        Compute::Kernels(level) => {
+        Compute::Kernels(level, _) => {
             let (level, out_shape) = (*level, (spans.rows(), width));
             let norms =
                 HeadNorms { query: scales.query.values(), key: scales.key.values(), eps: RMS_EPS };
@@ -48,7 +48,9 @@ pub fn attention(
                 kernels::attention(level, qkv, shape, spans.ranges(), norms, rotation, out);
             };
             match rotary {
-                None => map1("attention", qkv, out_shape, |qkv, out| run(qkv, None, out)),
+                None => {
+                    map1("attention", qkv, out_shape, |qkv, out: &mut [f32]| run(qkv, None, out))
+                }
                 Some(Rotary { cos, sin }) => {
                     map3("attention", [qkv, cos, sin], out_shape, |[qkv, cos, sin], out| {
                         run(qkv, Some(Rotation { cos, sin }), out);
@@ -94,4 +96,133 @@ fn turn(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
     let first = (u.broadcast_mul(&cos)? - v.broadcast_mul(&sin)?)?;
     let second = (u.broadcast_mul(&sin)? + v.broadcast_mul(&cos)?)?;
     Tensor::cat(&[first, second], 3)?.reshape((heads, rows, width))
+}
+
+/// Names the sizes of an attention between rows of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Heads {
+    /// Sequences that see only themselves.
+    pub batch: usize,
+    /// Number of heads.
+    pub heads: usize,
+    /// Numbers of a head.
+    pub head_width: usize,
+    /// Whether a query sees only keys up to its own place.
+    pub is_causal: bool,
+}
+
+impl Heads {
+    fn width(&self) -> usize {
+        self.heads * self.head_width
+    }
+
+    fn settings(&self) -> Attend {
+        Attend {
+            sequences: self.batch,
+            head_width: self.head_width,
+            scale: 1.0 / (self.head_width as f32).sqrt(),
+            is_causal: self.is_causal,
+        }
+    }
+
+    /// Splits `[batch · rows, parts · width]` by candle's operations: `[batch · heads, rows, head]`.
+    fn part(&self, x: &Tensor, part: usize) -> Result<Tensor> {
+        let rows = x.dim(0)? / self.batch.max(1);
+        x.narrow(1, part * self.width(), self.width())?
+            .reshape((self.batch, rows, self.heads, self.head_width))?
+            .transpose(1, 2)?
+            .contiguous()?
+            .reshape((self.batch * self.heads, rows, self.head_width))
+    }
+
+    fn by_candle(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+        let (queries, keys) = (q.dim(1)?, k.dim(1)?);
+        let scores = (q.matmul(&k.t()?.contiguous()?)? * f64::from(self.settings().scale))?;
+        let scores = if self.is_causal {
+            let hidden = keys - queries;
+            let mask: Vec<f32> = (0..queries * keys)
+                .map(|i| if i % keys > i / keys + hidden { f32::NEG_INFINITY } else { 0.0 })
+                .collect();
+            scores.broadcast_add(&Tensor::from_vec(mask, (queries, keys), q.device())?)?
+        } else {
+            scores
+        };
+        let y = candle_nn::ops::softmax_last_dim(&scores)?.matmul(v)?;
+        y.reshape((self.batch, self.heads, queries, self.head_width))?
+            .transpose(1, 2)?
+            .reshape((self.batch * queries, self.width()))
+    }
+}
+
+/// Computes softmax(q kᵀ / √head_width) v from rows `[batch · rows, 3 · heads · head_width]` of
+/// queries, keys and values: `[batch · rows, heads · head_width]` in the numbers that products read.
+///
+/// # Errors
+/// Passes on errors of the tensor library.
+pub fn self_attention(compute: &Compute, qkv: &Tensor, heads: Heads) -> Result<Tensor> {
+    let (rows, width) = (qkv.dim(0)?, heads.width());
+    if qkv.dim(1)? != 3 * width {
+        candle_core::bail!("there are a query, key and value of {width} per row");
+    }
+    let Compute::Kernels(level, _) = compute else {
+        let part = |index| heads.part(qkv, index);
+        return heads.by_candle(&part(0)?, &part(1)?, &part(2)?);
+    };
+    let length = rows / heads.batch.max(1);
+    narrow_or_wide!(compute.is_narrow(), O => {
+        run1("self_attention", qkv, (rows, width), |[qkv]: Inputs<'_, 1>, out: &mut [O]| {
+            match qkv {
+                Input::F32(values) => {
+                    let of = |part: usize| vectors(values, length, 3 * width, part, heads);
+                    kernels::attend(*level, heads.settings(), [of(0), of(1), of(2)], out);
+                }
+                Input::Bf16(values) => {
+                    let of = |part: usize| vectors(values, length, 3 * width, part, heads);
+                    kernels::attend(*level, heads.settings(), [of(0), of(1), of(2)], out);
+                }
+            }
+        })
+    })
+}
+
+/// Computes attention of queries `[batch · rows, width]` to keys and values `[batch · keys, 2 ·
+/// width]` as [`self_attention`] does.
+///
+/// # Errors
+/// Passes on errors of the tensor library.
+pub fn cross_attention(compute: &Compute, q: &Tensor, kv: &Tensor, heads: Heads) -> Result<Tensor> {
+    let (rows, width) = (q.dim(0)?, heads.width());
+    if q.dim(1)? != width || kv.dim(1)? != 2 * width || q.dtype() != kv.dtype() {
+        candle_core::bail!("queries of {width}, keys and values of as many, of one kind");
+    }
+    let Compute::Kernels(level, _) = compute else {
+        return heads.by_candle(&heads.part(q, 0)?, &heads.part(kv, 0)?, &heads.part(kv, 1)?);
+    };
+    let batch = heads.batch.max(1);
+    let (length, keys) = (rows / batch, kv.dim(0)? / batch);
+    narrow_or_wide!(compute.is_narrow(), O => {
+        run2("cross_attention", [q, kv], (rows, width), |inputs, out: &mut [O]| match inputs {
+            [Input::F32(q), Input::F32(kv)] => {
+                let of = |part: usize| vectors(kv, keys, 2 * width, part, heads);
+                let q = vectors(q, length, width, 0, heads);
+                kernels::attend(*level, heads.settings(), [q, of(0), of(1)], out);
+            }
+            [Input::Bf16(q), Input::Bf16(kv)] => {
+                let of = |part: usize| vectors(kv, keys, 2 * width, part, heads);
+                let q = vectors(q, length, width, 0, heads);
+                kernels::attend(*level, heads.settings(), [q, of(0), of(1)], out);
+            }
+            _ => unreachable!("both were found to be of one kind"),
+        })
+    })
+}
+
+fn vectors<T>(
+    values: &[T],
+    rows: usize,
+    stride: usize,
+    part: usize,
+    heads: Heads,
+) -> Vectors<'_, T> {
+    Vectors { values, rows, stride, first: part * heads.width(), heads: heads.heads }
 }

@@ -1,137 +1,215 @@
-//! 3×3 convolutions over pictures, in the layout that [`Compute::lay_out`] gives.
+//! Convolutions over pictures, in the layout that [`Compute::lay_out`] gives.
 
 use candle_core::{Result, Tensor};
 
 use super::compute::Compute;
 use super::load::Load;
-use super::map::{map1, map2};
+use super::map::{Inputs, f32s, map1, run1, run2, run3};
+use super::norm::GroupNorm;
 use crate::error::EngineError;
-use crate::kernels::{self, ConvOutput, ConvShape, Panels, Prologue};
-
-/// Says what is done to a picture before it is convolved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Before {
-    /// Nothing.
-    Nothing,
-    /// SiLU.
-    Silu,
-}
+use crate::kernels::{
+    self, Activation, After, Before, Conv as Packed, ConvMode, ConvPlan, ConvShape,
+};
 
 /// Weights in the form that their way of computing reads.
 #[derive(Debug, Clone)]
 enum Form {
-    Packed { panels: Panels, bias: Vec<f32> },
-    Tensors { weight: Tensor, bias: Tensor },
+    Packed(Packed),
+    Tensor(Tensor),
 }
 
-/// A 3×3 convolution with a border of zeros, perhaps with a pixel shuffle behind it.
+/// Says what stands before a convolution.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Leading<'a> {
+    /// A norm.
+    pub norm: Option<&'a GroupNorm>,
+    /// Then a function.
+    pub activation: Activation,
+}
+
+impl Leading<'_> {
+    /// SiLU alone.
+    pub const SILU: Self = Self { norm: None, activation: Activation::Silu };
+}
+
+/// Says what is added to a convolution.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Adding<'a> {
+    /// A number per image and output, `[batch, outputs]`.
+    pub per_image: Option<&'a Tensor>,
+    /// A picture of the output's shape.
+    pub residual: Option<&'a Tensor>,
+}
+
+impl<'a> Adding<'a> {
+    /// Adds a picture only.
+    pub fn residual(residual: &'a Tensor) -> Self {
+        Self { per_image: None, residual: Some(residual) }
+    }
+}
+
+/// A convolution with bias.
 #[derive(Debug, Clone)]
-pub struct Conv3x3 {
+pub struct Conv {
     form: Form,
-    outputs: usize,
-    is_shuffled: bool,
+    plan: ConvPlan,
+    bias: (Vec<f32>, Tensor),
 }
 
-impl Conv3x3 {
-    /// Loads `weight` `[outputs, inputs, 3, 3]` and `bias` `[outputs]`.
+impl Conv {
+    /// Loads `weight` `[outputs, inputs, kernel, kernel]` and `bias` `[outputs]`.
     ///
     /// # Errors
-    /// As [`Load::values`].
+    /// As [`Load::values`]; an error of the tensor library when the plan is none.
     pub fn new(
+        inputs: usize,
+        outputs: usize,
+        plan: ConvPlan,
+        load: &Load<'_>,
+    ) -> std::result::Result<Self, EngineError> {
+        let shape = [outputs, inputs / plan.groups.max(1), plan.kernel[0], plan.kernel[1]];
+        let form = match load.compute() {
+            Compute::Kernels(level, precision) => {
+                let weight = load.values("weight", &shape)?;
+                let packed = Packed::new(*level, *precision, plan, [inputs, outputs], &weight);
+                let unsound = || candle_core::Error::Msg(format!("no such convolution: {plan:?}"));
+                Form::Packed(packed.ok_or_else(unsound)?)
+            }
+            Compute::Candle(_) => Form::Tensor(load.tensor("weight", &shape)?),
+        };
+        let bias = load.values("bias", &[outputs])?;
+        let tensor = Tensor::from_slice(&bias, (1, outputs, 1, 1), load.compute().device())?;
+        Ok(Self { form, plan, bias: (bias, tensor) })
+    }
+
+    /// Loads a 3×3 convolution that keeps the size.
+    ///
+    /// # Errors
+    /// As [`Conv::new`].
+    pub fn same(
         inputs: usize,
         outputs: usize,
         load: &Load<'_>,
     ) -> std::result::Result<Self, EngineError> {
-        Self::load(inputs, outputs, false, load)
+        Self::new(inputs, outputs, ConvPlan::same(3), load)
     }
 
-    /// Loads a convolution to `4 · outputs` channels whose output is shuffled to twice the size.
+    /// Loads a 3×3 convolution to `4 · outputs` channels whose output is shuffled to twice the size.
     ///
     /// # Errors
-    /// As [`Load::values`].
+    /// As [`Conv::new`].
     pub fn shuffled(
         inputs: usize,
         outputs: usize,
         load: &Load<'_>,
     ) -> std::result::Result<Self, EngineError> {
-        Self::load(inputs, 4 * outputs, true, load)
+        let plan = ConvPlan { mode: ConvMode::Shuffled, ..ConvPlan::same(3) };
+        Self::new(inputs, 4 * outputs, plan, load)
     }
 
-    fn load(
-        inputs: usize,
-        outputs: usize,
-        is_shuffled: bool,
-        load: &Load<'_>,
-    ) -> std::result::Result<Self, EngineError> {
-        let shape = [outputs, inputs, 3, 3];
-        let form = match load.compute() {
-            Compute::Kernels(level) => {
-                let weight = load.values("weight", &shape)?;
-                let bias = load.values("bias", &[outputs])?;
-                // torch orders shuffled outputs (channel, row, column); the kernel writes runs of
-                // channels, so it takes them as (row, column, channel).
-                let torch = |output: usize| match (is_shuffled, outputs / 4) {
-                    (true, depth) => output % depth * 4 + output / depth,
-                    (false, _) => output,
-                };
-                let at = |o: usize, tap: usize, c: usize| weight[(torch(o) * inputs + c) * 9 + tap];
-                let panels = Panels::pack(*level, outputs, 9, inputs, at);
-                let bias = (0..outputs).map(|output| bias[torch(output)]).collect();
-                Form::Packed { panels, bias }
-            }
-            Compute::Candle(_) => Form::Tensors {
-                weight: load.tensor("weight", &shape)?,
-                bias: load.tensor("bias", &[outputs])?.reshape((1, outputs, 1, 1))?,
-            },
-        };
-        Ok(Self { form, outputs, is_shuffled })
-    }
-
-    /// Computes `conv(before(x)) + residual`, or the shuffled convolution (without a residual).
+    /// Computes `conv(activation(norm(x))) + per_image + residual`.
     ///
     /// # Errors
     /// Passes on errors of the tensor library.
-    pub fn forward(&self, x: &Tensor, before: Before, residual: Option<&Tensor>) -> Result<Tensor> {
+    pub fn forward(&self, x: &Tensor, leading: Leading<'_>, adding: Adding<'_>) -> Result<Tensor> {
         match &self.form {
-            Form::Packed { panels, bias } => {
-                let (images, height, width, channels) = x.dims4()?;
-                let shape = ConvShape { images, height, width, channels };
-                let run = |x: &[f32], residual: Option<&[f32]>, out: &mut [f32]| {
-                    let prologue = match before {
-                        Before::Nothing => Prologue::Nothing,
-                        Before::Silu => Prologue::Silu,
-                    };
-                    let output = match self.is_shuffled {
-                        true => ConvOutput::Shuffled,
-                        false => ConvOutput::Plain(residual),
-                    };
-                    kernels::conv3x3(x, shape, prologue, panels, bias, output, out);
+            Form::Packed(packed) => self.forward_packed(packed, x, leading, adding),
+            Form::Tensor(weight) => {
+                let x = match leading.norm {
+                    Some(norm) => &norm.forward_pictures(x)?,
+                    None => x,
                 };
-                if self.is_shuffled {
-                    let shape = (images, 2 * height, 2 * width, self.outputs / 4);
-                    return map1("conv3x3", x, shape, |x, out| run(x, None, out));
-                }
-                let shape = (images, height, width, self.outputs);
-                match residual {
-                    None => map1("conv3x3", x, shape, |x, out| run(x, None, out)),
-                    Some(residual) => {
-                        map2("conv3x3", [x, residual], shape, |[x, r], out| run(x, Some(r), out))
+                let x = apply(leading.activation, x)?;
+                let x = match self.plan.mode {
+                    ConvMode::Doubled => {
+                        let (_, _, height, width) = x.dims4()?;
+                        x.upsample_nearest2d(2 * height, 2 * width)?
                     }
-                }
-            }
-            Form::Tensors { weight, bias } => {
-                let x = match before {
-                    Before::Nothing => x.clone(),
-                    Before::Silu => x.silu()?,
+                    _ => x,
                 };
-                let y = x.conv2d(weight, 1, 1, 1, 1)?.broadcast_add(bias)?;
-                let y = if self.is_shuffled { candle_nn::ops::pixel_shuffle(&y, 2)? } else { y };
-                match residual {
-                    Some(residual) if !self.is_shuffled => y + residual,
-                    _ => Ok(y),
+                let [top, bottom, left, right] = self.plan.padding;
+                let is_even = [bottom, left, right].iter().all(|n| *n == top);
+                let (x, padding) = if is_even {
+                    (x, top)
+                } else {
+                    let x = x.pad_with_zeros(2, top, bottom)?.pad_with_zeros(3, left, right)?;
+                    (x, 0)
+                };
+                let ([stride, _], [dilation, _]) = (self.plan.stride, self.plan.dilation);
+                let y = x.conv2d(weight, padding, stride, dilation, self.plan.groups)?;
+                let mut y = y.broadcast_add(&self.bias.1)?;
+                if self.plan.mode == ConvMode::Shuffled {
+                    y = candle_nn::ops::pixel_shuffle(&y, 2)?;
+                }
+                if let Some(per_image) = adding.per_image {
+                    y = y.broadcast_add(&per_image.unsqueeze(2)?.unsqueeze(3)?)?;
+                }
+                match adding.residual {
+                    Some(residual) => y + residual,
+                    None => Ok(y),
                 }
             }
         }
+    }
+
+    fn forward_packed(
+        &self,
+        packed: &Packed,
+        x: &Tensor,
+        leading: Leading<'_>,
+        adding: Adding<'_>,
+    ) -> Result<Tensor> {
+        let (images, height, width, channels) = x.dims4()?;
+        let shape = ConvShape { images, height, width, channels };
+        let result = match packed.output(shape) {
+            Some(result) if channels == packed.inputs() => result,
+            _ => candle_core::bail!("a convolution cannot read a picture of {:?}", x.dims()),
+        };
+        let out_shape = (images, result.height, result.width, result.channels);
+        let run = |x: kernels::Input<'_>,
+                   image_bias: Option<&[f32]>,
+                   residual: Option<&[f32]>,
+                   out: &mut [f32]| {
+            let scales = leading.norm.map(|norm| norm.scales(f32s(x), images));
+            let before = Before { scales: scales.as_ref(), activation: leading.activation };
+            let bias = Some(self.bias.0.as_slice());
+            let after = After { bias, image_bias, residual, ..After::default() };
+            packed.forward(x, shape, before, after, out);
+        };
+        const NAME: &str = "conv";
+        match (adding.per_image, adding.residual) {
+            (None, None) => run1(NAME, x, out_shape, |[x], out| run(x, None, None, out)),
+            (Some(bias), None) => {
+                let run = |[x, bias]: Inputs<'_, 2>, out: &mut [f32]| {
+                    run(x, Some(f32s(bias)), None, out);
+                };
+                run2(NAME, [x, &bias.contiguous()?], out_shape, run)
+            }
+            (None, Some(residual)) => {
+                let run = |[x, residual]: Inputs<'_, 2>, out: &mut [f32]| {
+                    run(x, None, Some(f32s(residual)), out);
+                };
+                run2(NAME, [x, residual], out_shape, run)
+            }
+            (Some(bias), Some(residual)) => {
+                let run = |[x, bias, residual]: Inputs<'_, 3>, out: &mut [f32]| {
+                    run(x, Some(f32s(bias)), Some(f32s(residual)), out);
+                };
+                run3(NAME, [x, &bias.contiguous()?, residual], out_shape, run)
+            }
+        }
+    }
+}
+
+/// Applies a function by candle's operations.
+pub(super) fn apply(activation: Activation, x: &Tensor) -> Result<Tensor> {
+    match activation {
+        Activation::None => Ok(x.clone()),
+        Activation::Silu => x.silu(),
+        Activation::Gelu => x.gelu_erf(),
+        Activation::GeluTanh => x.gelu(),
+        Activation::QuickGelu => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
+        Activation::Relu => x.relu(),
     }
 }
 
@@ -141,10 +219,10 @@ impl Conv3x3 {
 /// Passes on errors of the tensor library.
 pub fn enlarge4(compute: &Compute, x: &Tensor) -> Result<Tensor> {
     match compute {
-        Compute::Kernels(_) => {
+        Compute::Kernels(..) => {
             let (images, height, width, channels) = x.dims4()?;
             let shape = ConvShape { images, height, width, channels };
-            map1("enlarge4", x, (images, 4 * height, 4 * width, channels), |x, out| {
+            map1("enlarge4", x, (images, 4 * height, 4 * width, channels), |x, out: &mut [f32]| {
                 kernels::enlarge4(x, shape, out);
             })
         }

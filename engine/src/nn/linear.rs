@@ -1,13 +1,14 @@
 //! Linear layers over rows.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
 use super::compute::Compute;
+use super::conv::apply;
 use super::load::Load;
-use super::map::{map1, map2, map3};
+use super::map::{Output, f32s, narrow_or_wide, run1, run2, run3};
 use super::norm::Spans;
 use crate::error::EngineError;
-use crate::kernels::{self, Epilogue, Level, Modulation, Panels, swiglu_row};
+use crate::kernels::{self, Activation, Epilogue, Modulation, Panels, paired_row};
 
 /// A matrix in the form that its way of computing reads.
 #[derive(Debug, Clone)]
@@ -18,18 +19,24 @@ enum Matrix {
 }
 
 impl Matrix {
+    /// Takes a matrix `[outputs, inputs]`, row-major, whose rows are laid into panels in the order
+    /// that `row` gives.
     fn new(
-        inputs: usize,
-        outputs: usize,
-        load: &Load<'_>,
-        pack: impl FnOnce(Level, &[f32]) -> Panels,
-    ) -> std::result::Result<Self, EngineError> {
-        Ok(match load.compute() {
-            Compute::Kernels(level) => {
-                Self::Packed(pack(*level, &load.values("weight", &[outputs, inputs])?))
+        [inputs, outputs]: [usize; 2],
+        weight: Vec<f32>,
+        compute: &Compute,
+        row: impl Fn(usize, usize) -> usize + Sync,
+    ) -> Result<Self> {
+        Ok(match compute {
+            Compute::Kernels(level, precision) => {
+                let width = Panels::width_at(*level);
+                let at = |output: usize, _, k: usize| weight[row(width, output) * inputs + k];
+                let shape = [outputs, 1, inputs];
+                Self::Packed(Panels::pack_as(*level, *precision, shape, at))
             }
-            Compute::Candle(_) => {
-                Self::Tensor(load.tensor("weight", &[outputs, inputs])?.t()?.contiguous()?)
+            Compute::Candle(device) => {
+                let weight = Tensor::from_vec(weight, (outputs, inputs), device)?;
+                Self::Tensor(weight.t()?.contiguous()?)
             }
         })
     }
@@ -65,9 +72,7 @@ impl Linear {
         load: &Load<'_>,
     ) -> std::result::Result<Self, EngineError> {
         let mut linear = Self::without_bias(inputs, outputs, load)?;
-        let bias = load.values("bias", &[outputs])?;
-        let tensor = Tensor::from_slice(&bias, outputs, load.compute().device())?;
-        linear.bias = Some((bias, tensor));
+        linear.bias = Some(bias(outputs, load)?);
         Ok(linear)
     }
 
@@ -80,10 +85,60 @@ impl Linear {
         outputs: usize,
         load: &Load<'_>,
     ) -> std::result::Result<Self, EngineError> {
-        let matrix = Matrix::new(inputs, outputs, load, |level, weight| {
-            Panels::linear(level, outputs, inputs, weight)
-        })?;
+        let weight = load.values("weight", &[outputs, inputs])?;
+        let matrix = Matrix::new([inputs, outputs], weight, load.compute(), |_, output| output)?;
         Ok(Self { matrix, bias: None, outputs })
+    }
+
+    /// Loads several layers over the same inputs as one, whose outputs stand side by side; those
+    /// named in `biased` have a bias, which the others then have as zeros.
+    ///
+    /// # Errors
+    /// As [`Load::values`].
+    pub fn joined(
+        inputs: usize,
+        outputs: usize,
+        loads: &[Load<'_>],
+        has_bias: bool,
+    ) -> std::result::Result<Self, EngineError> {
+        let (mut weight, mut bias) = (Vec::new(), Vec::new());
+        for load in loads {
+            weight.extend(load.values("weight", &[outputs, inputs])?);
+            if has_bias {
+                bias.extend(load.values("bias", &[outputs])?);
+            }
+        }
+        let outputs = outputs * loads.len();
+        let Some(compute) = loads.first().map(Load::compute) else {
+            return Err(candle_core::Error::Msg("no layers to join".to_owned()).into());
+        };
+        let matrix = Matrix::new([inputs, outputs], weight, compute, |_, output| output)?;
+        let bias = if has_bias {
+            let tensor = Tensor::from_slice(&bias, outputs, compute.device())?;
+            Some((bias, tensor))
+        } else {
+            None
+        };
+        Ok(Self { matrix, bias, outputs })
+    }
+
+    /// Loads a 1×1 convolution, whose weight is `[outputs, inputs, 1, 1]`, as a linear layer over the
+    /// pixels; a weight `[outputs, inputs]` is taken too where `is_linear`.
+    ///
+    /// # Errors
+    /// As [`Load::values`].
+    pub fn pointwise(
+        inputs: usize,
+        outputs: usize,
+        is_linear: bool,
+        load: &Load<'_>,
+    ) -> std::result::Result<Self, EngineError> {
+        if is_linear {
+            return Self::new(inputs, outputs, load);
+        }
+        let weight = load.values("weight", &[outputs, inputs, 1, 1])?;
+        let matrix = Matrix::new([inputs, outputs], weight, load.compute(), |_, output| output)?;
+        Ok(Self { matrix, bias: Some(bias(outputs, load)?), outputs })
     }
 
     /// Computes `x · weightᵀ + bias` for rows `[rows, inputs]`.
@@ -91,20 +146,7 @@ impl Linear {
     /// # Errors
     /// Passes on errors of the tensor library.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let rows = x.dim(0)?;
-        match &self.matrix {
-            Matrix::Packed(panels) => map1("linear", x, (rows, self.outputs), |x, out| {
-                let bias = self.bias.as_ref().map(|(bias, _)| bias.as_slice());
-                kernels::linear(x, rows, panels, Epilogue::Bias(bias), out);
-            }),
-            Matrix::Tensor(weight) => {
-                let y = x.matmul(weight)?;
-                match &self.bias {
-                    Some((_, bias)) => y.broadcast_add(bias),
-                    None => Ok(y),
-                }
-            }
-        }
+        self.forward_activated(x, Activation::None)
     }
 
     /// Computes `silu(x · weightᵀ + bias)`.
@@ -112,18 +154,62 @@ impl Linear {
     /// # Errors
     /// Passes on errors of the tensor library.
     pub fn forward_silu(&self, x: &Tensor) -> Result<Tensor> {
-        match (&self.matrix, &self.bias) {
-            (Matrix::Packed(panels), Some((bias, _))) => {
-                let rows = x.dim(0)?;
-                map1("linear_silu", x, (rows, self.outputs), |x, out| {
-                    kernels::linear(x, rows, panels, Epilogue::BiasSilu(bias), out);
+        self.forward_activated(x, Activation::Silu)
+    }
+
+    /// Computes `activation(x · weightᵀ + bias)` as f32.
+    ///
+    /// # Errors
+    /// Passes on errors of the tensor library.
+    pub fn forward_activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        self.run::<f32>(x, activation)
+    }
+
+    /// Computes `activation(x · weightᵀ + bias)` in the numbers that products read.
+    ///
+    /// # Errors
+    /// Passes on errors of the tensor library.
+    pub fn forward_narrow(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        narrow_or_wide!(self.is_narrow(), O => self.run::<O>(x, activation))
+    }
+
+    fn is_narrow(&self) -> bool {
+        matches!(&self.matrix, Matrix::Packed(panels) if panels.kind() == kernels::Kind::Bf16)
+    }
+
+    fn run<O: Output>(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        let rows = x.dim(0)?;
+        match &self.matrix {
+            Matrix::Packed(panels) => {
+                self.check(x, panels)?;
+                let bias = self.bias.as_ref().map(|(bias, _)| bias.as_slice());
+                let epilogue = Epilogue { bias, activation, ..Epilogue::default() };
+                run1("linear", x, (rows, self.outputs), |[x], out: &mut [O]| {
+                    kernels::linear(x, rows, panels, epilogue, out);
                 })
             }
-            _ => self.forward(x)?.silu(),
+            Matrix::Tensor(weight) => {
+                let y = x.matmul(weight)?;
+                let y = match &self.bias {
+                    Some((_, bias)) => y.broadcast_add(bias)?,
+                    None => y,
+                };
+                apply(activation, &y)
+            }
         }
     }
 
-    /// Computes `residual + gate · (x · weightᵀ)`; a layer used so has no bias.
+    fn check(&self, x: &Tensor, panels: &Panels) -> Result<()> {
+        if x.dims2()?.1 != panels.depth() {
+            candle_core::bail!("a layer of {} inputs cannot read {:?}", panels.depth(), x.dims());
+        }
+        if x.dtype() == DType::BF16 && !self.is_narrow() {
+            candle_core::bail!("a layer in f32 cannot read bf16");
+        }
+        Ok(())
+    }
+
+    /// Computes `residual + gate · (x · weightᵀ + bias)`.
     ///
     /// # Errors
     /// Passes on errors of the tensor library.
@@ -135,70 +221,145 @@ impl Linear {
     ) -> Result<Tensor> {
         let rows = x.dim(0)?;
         let shape = (rows, self.outputs);
-        match (&self.matrix, gate) {
-            (Matrix::Packed(panels), None) => {
-                map2("linear_residual", [x, residual], shape, |[x, residual], out| {
-                    let epilogue = Epilogue::GatedResidual { residual, gate: None };
+        let Matrix::Packed(panels) = &self.matrix else {
+            let y = self.forward(x)?;
+            return match gate {
+                None => residual + y,
+                Some(Gate { modulation, part, spans }) => {
+                    residual + (spans.spread(modulation, part, self.outputs)? * y)?
+                }
+            };
+        };
+        self.check(x, panels)?;
+        let bias = self.bias.as_ref().map(|(bias, _)| bias.as_slice());
+        match gate {
+            None => {
+                run2("linear_residual", [x, residual], shape, |[x, residual], out: &mut [f32]| {
+                    let residual = Some(f32s(residual));
+                    let epilogue = Epilogue { bias, residual, ..Epilogue::default() };
                     kernels::linear(x, rows, panels, epilogue, out);
                 })
             }
-            (Matrix::Packed(panels), Some(Gate { modulation, part, spans })) => {
+            Some(Gate { modulation, part, spans }) => {
                 let stride = modulation.dim(1)?;
                 let inputs = [x, residual, modulation];
-                map3("linear_gated", inputs, shape, |[x, residual, values], out| {
-                    let owners = spans.owners();
+                run3("linear_gated", inputs, shape, |[x, residual, values], out: &mut [f32]| {
+                    let (values, owners) = (f32s(values), spans.owners());
                     let gate = Some((Modulation { values, stride, owners }, part));
-                    let epilogue = Epilogue::GatedResidual { residual, gate };
+                    let residual = Some(f32s(residual));
+                    let epilogue = Epilogue { bias, residual, gate, ..Epilogue::default() };
                     kernels::linear(x, rows, panels, epilogue, out);
                 })
-            }
-            (Matrix::Tensor(_), None) => residual + self.forward(x)?,
-            (Matrix::Tensor(_), Some(Gate { modulation, part, spans })) => {
-                residual + (spans.spread(modulation, part, self.outputs)? * self.forward(x)?)?
             }
         }
     }
 }
 
-/// The first half of a gated MLP: `silu(gate) · value`.
-#[derive(Debug, Clone)]
-pub struct SwiGlu {
-    matrix: Matrix,
-    outputs: usize,
+/// Reads a bias as numbers and as a tensor.
+fn bias(outputs: usize, load: &Load<'_>) -> std::result::Result<(Vec<f32>, Tensor), EngineError> {
+    let bias = load.values("bias", &[outputs])?;
+    let tensor = Tensor::from_slice(&bias, outputs, load.compute().device())?;
+    Ok((bias, tensor))
 }
 
-impl SwiGlu {
+/// The first half of a gated MLP: `activation(gate) · value`.
+#[derive(Debug, Clone)]
+pub struct Gated {
+    matrix: Matrix,
+    bias: Option<(Vec<f32>, Tensor)>,
+    activation: Activation,
+    outputs: usize,
+    /// Whether the file has all values before all gates.
+    is_value_first: bool,
+}
+
+impl Gated {
     /// Loads `weight` `[2 · outputs, inputs]`: the rows of all gates, then of all values.
     ///
     /// # Errors
     /// As [`Load::values`].
-    pub fn new(
+    pub fn swiglu(
         inputs: usize,
         outputs: usize,
         load: &Load<'_>,
     ) -> std::result::Result<Self, EngineError> {
-        let matrix = Matrix::new(inputs, 2 * outputs, load, |level, weight| {
-            Panels::pack(level, 2 * outputs, 1, inputs, |output, _, k| {
-                weight[swiglu_row(level, 2 * outputs, output) * inputs + k]
-            })
-        })?;
-        Ok(Self { matrix, outputs })
+        Self::load([inputs, outputs], Activation::Silu, false, load)
     }
 
-    /// Computes the gated values of rows `[rows, inputs]`.
+    /// Loads `weight` `[2 · outputs, inputs]` and `bias`: the rows of all values, then of all gates.
+    ///
+    /// # Errors
+    /// As [`Load::values`].
+    pub fn geglu(
+        inputs: usize,
+        outputs: usize,
+        load: &Load<'_>,
+    ) -> std::result::Result<Self, EngineError> {
+        Self::load([inputs, outputs], Activation::Gelu, true, load)
+    }
+
+    fn load(
+        [inputs, outputs]: [usize; 2],
+        activation: Activation,
+        is_value_first: bool,
+        load: &Load<'_>,
+    ) -> std::result::Result<Self, EngineError> {
+        let weight = load.values("weight", &[2 * outputs, inputs])?;
+        // The row of the file for a column of the panels; outputs that do not fill whole panels
+        // could not be paired.
+        let row = |width: usize, output: usize| {
+            let row = paired_row(width, 2 * outputs, output);
+            if is_value_first { (row + outputs) % (2 * outputs) } else { row }
+        };
+        if let Compute::Kernels(level, _) = load.compute() {
+            let width = Panels::width_at(*level);
+            if !(2 * outputs).is_multiple_of(width) {
+                let text = format!("{outputs} gated outputs do not fill panels of {width}");
+                return Err(candle_core::Error::Msg(text).into());
+            }
+        }
+        let shape = [inputs, 2 * outputs];
+        let matrix = Matrix::new(shape, weight, load.compute(), row)?;
+        let bias = if is_value_first {
+            let (plain, tensor) = bias(2 * outputs, load)?;
+            let order = |column| match load.compute() {
+                Compute::Kernels(level, _) => row(Panels::width_at(*level), column),
+                Compute::Candle(_) => column,
+            };
+            Some(((0..2 * outputs).map(|column| plain[order(column)]).collect(), tensor))
+        } else {
+            None
+        };
+        Ok(Self { matrix, bias, activation, outputs, is_value_first })
+    }
+
+    /// Computes the gated values of rows `[rows, inputs]` in the numbers that products read.
     ///
     /// # Errors
     /// Passes on errors of the tensor library.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let rows = x.dim(0)?;
         match &self.matrix {
-            Matrix::Packed(panels) => map1("swiglu", x, (rows, self.outputs), |x, out| {
-                kernels::linear(x, rows, panels, Epilogue::SwiGlu, out);
-            }),
+            Matrix::Packed(panels) => {
+                let bias = self.bias.as_ref().map(|(bias, _)| bias.as_slice());
+                let activation = self.activation;
+                let epilogue =
+                    Epilogue { bias, activation, is_paired: true, ..Epilogue::default() };
+                let is_narrow = panels.kind() == kernels::Kind::Bf16;
+                narrow_or_wide!(is_narrow, O => {
+                    run1("gated", x, (rows, self.outputs), |[x], out: &mut [O]| {
+                        kernels::linear(x, rows, panels, epilogue, out);
+                    })
+                })
+            }
             Matrix::Tensor(weight) => {
-                let both = x.matmul(weight)?; // [rows, 2 · outputs]
-                let gate = both.narrow(D::Minus1, 0, self.outputs)?.silu()?;
-                gate * both.narrow(D::Minus1, self.outputs, self.outputs)?
+                let mut both = x.matmul(weight)?; // [rows, 2 · outputs]
+                if let Some((_, bias)) = &self.bias {
+                    both = both.broadcast_add(bias)?;
+                }
+                let [gate, value] = if self.is_value_first { [1, 0] } else { [0, 1] }
+                    .map(|half| both.narrow(D::Minus1, half * self.outputs, self.outputs));
+                apply(self.activation, &gate?.contiguous()?)? * value?
             }
         }
     }

@@ -4,27 +4,27 @@ use candle_core::Tensor;
 
 use super::compute::Compute;
 use crate::error::EngineError;
-use crate::weights::Weights;
+use crate::weights::Tensors;
 
 /// Names a place in a file of weights, and says for which way of computing layers are loaded.
 #[derive(Clone)]
 pub struct Load<'a> {
-    weights: &'a Weights<'a>,
+    tensors: &'a dyn Tensors,
     compute: Compute,
     prefix: String,
 }
 
 impl<'a> Load<'a> {
     /// Begins at the root of a file.
-    pub fn new(weights: &'a Weights<'a>, compute: Compute) -> Self {
-        Self { weights, compute, prefix: String::new() }
+    pub fn new(tensors: &'a dyn Tensors, compute: Compute) -> Self {
+        Self { tensors, compute, prefix: String::new() }
     }
 
     /// Goes one name deeper.
     #[must_use]
     pub fn pp(&self, name: impl std::fmt::Display) -> Self {
         Self {
-            weights: self.weights,
+            tensors: self.tensors,
             compute: self.compute.clone(),
             prefix: format!("{}{name}.", self.prefix),
         }
@@ -35,18 +35,23 @@ impl<'a> Load<'a> {
         &self.compute
     }
 
+    /// Tells whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.has(&format!("{}{name}", self.prefix))
+    }
+
     /// Reads the numbers of a tensor.
     ///
     /// # Errors
-    /// As [`Weights::read`].
+    /// As [`Tensors::read`].
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
-        self.weights.read(&format!("{}{name}", self.prefix), shape)
+        self.tensors.read(&format!("{}{name}", self.prefix), shape)
     }
 
     /// Reads a tensor onto the device.
     ///
     /// # Errors
-    /// As [`Weights::read`], and errors of the device.
+    /// As [`Tensors::read`], and errors of the device.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor, EngineError> {
         let values = self.values(name, shape)?;
         Ok(Tensor::from_vec(values, shape, self.compute.device())?)

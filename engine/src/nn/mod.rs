@@ -12,9 +12,9 @@ mod load;
 mod map;
 mod norm;
 
-pub use attention::{HeadScales, Rotary, attention};
+pub use attention::{HeadScales, Heads, Rotary, attention, cross_attention, self_attention};
 pub use compute::Compute;
-pub use conv::{Before, Conv3x3, enlarge4};
-pub use linear::{Gate, Linear, SwiGlu};
+pub use conv::{Adding, Conv, Leading, enlarge4};
+pub use linear::{Gate, Gated, Linear};
 pub use load::Load;
-pub use norm::{Scale, Spans, modulate};
+pub use norm::{GroupNorm, LayerNorm, Scale, Spans, modulate};

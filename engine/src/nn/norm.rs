@@ -5,10 +5,11 @@ use std::ops::Range;
 use candle_core::{D, Result, Tensor};
 
 use super::compute::Compute;
+use super::conv::apply;
 use super::load::Load;
-use super::map::{map1, map2};
+use super::map::{map1, map2, narrow_or_wide};
 use crate::error::EngineError;
-use crate::kernels::{self, Modulation};
+use crate::kernels::{self, Activation, ChannelScales, Modulation};
 
 /// Says which rows belong to which sequence, all sequences standing one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,10 +75,12 @@ pub fn modulate(
 ) -> Result<Tensor> {
     let (width, stride) = (x.dim(1)?, modulation.dim(1)?);
     match compute {
-        Compute::Kernels(_) => map2("modulate", [x, modulation], x.shape(), |[x, values], out| {
-            let modulation = Modulation { values, stride, owners: spans.owners() };
-            kernels::modulate(x, width, modulation, (shift, scale), RMS_EPS, out);
-        }),
+        Compute::Kernels(..) => {
+            map2("modulate", [x, modulation], x.shape(), |[x, values], out: &mut [f32]| {
+                let modulation = Modulation { values, stride, owners: spans.owners() };
+                kernels::modulate(x, width, modulation, (shift, scale), RMS_EPS, out);
+            })
+        }
         Compute::Candle(_) => {
             let scale = (spans.spread(modulation, scale, width)? + 1.0)?;
             (rms(x)? * scale)? + spans.spread(modulation, shift, width)?
@@ -114,7 +117,7 @@ impl Scale {
     /// Passes on errors of the tensor library.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match self.compute {
-            Compute::Kernels(_) => map1("rms_norm", x, x.shape(), |x, out| {
+            Compute::Kernels(..) => map1("rms_norm", x, x.shape(), |x, out: &mut [f32]| {
                 kernels::rms_norm(x, &self.values, RMS_EPS, out);
             }),
             Compute::Candle(_) => rms(x)?.broadcast_mul(&self.weight),
@@ -130,4 +133,126 @@ impl Scale {
     pub(super) fn weight(&self) -> &Tensor {
         &self.weight
     }
+}
+
+/// A group norm over pictures in the layout that [`Compute::lay_out`] gives.
+#[derive(Debug, Clone)]
+pub struct GroupNorm {
+    compute: Compute,
+    groups: usize,
+    eps: f64,
+    values: [Vec<f32>; 2],
+    tensors: [Tensor; 2],
+}
+
+impl GroupNorm {
+    /// Loads `weight` and `bias` `[channels]`.
+    ///
+    /// # Errors
+    /// As [`Load::values`].
+    pub fn new(
+        groups: usize,
+        channels: usize,
+        eps: f64,
+        load: &Load<'_>,
+    ) -> std::result::Result<Self, EngineError> {
+        let (values, tensors) = weight_and_bias(channels, load)?;
+        Ok(Self { compute: load.compute().clone(), groups, eps, values, tensors })
+    }
+
+    /// Returns what the norm of laid-out pictures multiplies and adds.
+    pub(super) fn scales(&self, x: &[f32], images: usize) -> ChannelScales {
+        let [weight, bias] = &self.values;
+        let norm = kernels::GroupNorm { groups: self.groups, eps: self.eps as f32, weight, bias };
+        kernels::group_norm(x, images, norm)
+    }
+
+    /// Computes the norm of pictures by candle's operations.
+    pub(super) fn forward_pictures(&self, x: &Tensor) -> Result<Tensor> {
+        let (batch, channels, height, width) = x.dims4()?;
+        let grouped = x.reshape((batch, self.groups, ()))?;
+        let mean = grouped.mean_keepdim(D::Minus1)?;
+        let centred = grouped.broadcast_sub(&mean)?;
+        let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+        let normed = centred.broadcast_div(&(variance + self.eps)?.sqrt()?)?;
+        let [weight, bias] = &self.tensors;
+        normed
+            .reshape((batch, channels, height, width))?
+            .broadcast_mul(&weight.reshape((1, channels, 1, 1))?)?
+            .broadcast_add(&bias.reshape((1, channels, 1, 1))?)
+    }
+
+    /// Computes `activation(norm(x))` as rows `[batch · height · width, channels]`, in the numbers
+    /// that products read.
+    ///
+    /// # Errors
+    /// Passes on errors of the tensor library.
+    pub fn forward_rows(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        let [images, height, width, channels] = self.compute.sizes(x)?;
+        if matches!(self.compute, Compute::Candle(_)) {
+            return self.compute.rows(&apply(activation, &self.forward_pictures(x)?)?);
+        }
+        let shape = (images * height * width, channels);
+        narrow_or_wide!(self.compute.is_narrow(), O => map1("group_norm", x, shape, |x, out: &mut [O]| {
+            kernels::scale_channels(x, images, &self.scales(x, images), activation, out);
+        }))
+    }
+}
+
+/// A layer norm over rows.
+#[derive(Debug, Clone)]
+pub struct LayerNorm {
+    compute: Compute,
+    eps: f64,
+    values: [Vec<f32>; 2],
+    tensors: [Tensor; 2],
+}
+
+impl LayerNorm {
+    /// Loads `weight` and `bias` `[width]`.
+    ///
+    /// # Errors
+    /// As [`Load::values`].
+    pub fn new(width: usize, eps: f64, load: &Load<'_>) -> std::result::Result<Self, EngineError> {
+        let (values, tensors) = weight_and_bias(width, load)?;
+        Ok(Self { compute: load.compute().clone(), eps, values, tensors })
+    }
+
+    /// Computes the norm of rows `[rows, width]` in the numbers that products read.
+    ///
+    /// # Errors
+    /// Passes on errors of the tensor library.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.run(x, self.compute.is_narrow())
+    }
+
+    /// Computes the norm of rows `[rows, width]` as f32.
+    ///
+    /// # Errors
+    /// Passes on errors of the tensor library.
+    pub fn forward_wide(&self, x: &Tensor) -> Result<Tensor> {
+        self.run(x, false)
+    }
+
+    fn run(&self, x: &Tensor, is_narrow: bool) -> Result<Tensor> {
+        if matches!(self.compute, Compute::Candle(_)) {
+            let [weight, bias] = &self.tensors;
+            return candle_nn::ops::layer_norm(x, weight, bias, self.eps as f32);
+        }
+        let [weight, bias] = &self.values;
+        narrow_or_wide!(is_narrow, O => map1("layer_norm", x, x.shape(), |x, out: &mut [O]| {
+            kernels::layer_norm(x, weight, bias, self.eps as f32, out);
+        }))
+    }
+}
+
+/// Reads `weight` and `bias` `[width]` as numbers and as tensors.
+fn weight_and_bias(
+    width: usize,
+    load: &Load<'_>,
+) -> std::result::Result<([Vec<f32>; 2], [Tensor; 2]), EngineError> {
+    let values = [load.values("weight", &[width])?, load.values("bias", &[width])?];
+    let tensor = |values: &Vec<f32>| Tensor::from_slice(values, width, load.compute().device());
+    let tensors = [tensor(&values[0])?, tensor(&values[1])?];
+    Ok((values, tensors))
 }

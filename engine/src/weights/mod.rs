@@ -7,9 +7,26 @@ pub mod gguf;
 pub mod inspect;
 mod llama2c;
 pub mod open;
+mod random;
 mod safe_header;
 mod safetensors;
 pub mod source;
 pub mod torch;
 
+pub use self::random::RandomTensors;
 pub use self::safetensors::{Weights, read_tensor};
+
+use crate::error::EngineError;
+
+/// Gives tensors by name, widened to f32, one at a time.
+pub trait Tensors {
+    /// Tells whether there is a tensor of this name.
+    fn has(&self, name: &str) -> bool;
+
+    /// Reads a tensor of this shape.
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`] when it is not there or has another shape,
+    /// [`EngineError::Cancelled`] when the job was cancelled.
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError>;
+}

@@ -84,6 +84,16 @@ impl<'a> Weights<'a> {
     }
 }
 
+impl super::Tensors for Weights<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.tensors.tensor(name).is_ok()
+    }
+
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
+        Self::read(self, name, shape)
+    }
+}
+
 /// Reads one tensor of a safetensors file as f32, with its shape.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! `atelier bench`: how fast it is on this machine.
 
 mod llm;
+mod network;
 mod picture;
 mod player;
 mod sound;
@@ -8,6 +9,7 @@ mod timeline;
 mod window;
 
 use atelier_engine::EngineError;
+use atelier_engine::pipelines::measure::Work;
 use clap::{Args, Subcommand};
 
 use super::{Console, Interrupt, Voice};
@@ -23,6 +25,12 @@ pub struct BenchArgs {
 enum What {
     /// Measures loading, sampling and decoding a picture, cold and warm
     Picture(picture::PictureArgs),
+    /// Measures a step of a Stable Diffusion 1.5 denoiser with random weights
+    Unet(network::NetworkArgs),
+    /// Measures decoding to 512×512 by a Stable Diffusion autoencoder with random weights
+    Vae(network::NetworkArgs),
+    /// Measures encoding two texts by Stable Diffusion 1.5's text encoder with random weights
+    Clip(network::NetworkArgs),
     /// Measures how fast a language model reads and writes
     Llm(llm::LlmArgs),
     /// Measures how fast music is composed and rendered
@@ -38,6 +46,7 @@ impl BenchArgs {
     pub fn voice(&self) -> Voice {
         let json = match &self.what {
             What::Picture(arguments) => arguments.json,
+            What::Unet(arguments) | What::Vae(arguments) | What::Clip(arguments) => arguments.json,
             What::Llm(arguments) => arguments.json,
             What::Sound(arguments) => arguments.json,
             What::Player(arguments) => arguments.json,
@@ -58,6 +67,9 @@ pub fn bench(
 ) -> Result<(), EngineError> {
     match &arguments.what {
         What::Picture(arguments) => picture::bench(arguments, console, interrupt),
+        What::Unet(arguments) => network::bench(Work::Unet, arguments, console, interrupt),
+        What::Vae(arguments) => network::bench(Work::Vae, arguments, console, interrupt),
+        What::Clip(arguments) => network::bench(Work::Clip, arguments, console, interrupt),
         What::Llm(arguments) => llm::bench(arguments, console, interrupt),
         What::Sound(arguments) => sound::bench(arguments, console, interrupt),
         What::Player(arguments) => player::bench(arguments, console, interrupt),

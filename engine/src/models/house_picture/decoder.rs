@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::config::Config;
 use crate::error::EngineError;
-use crate::nn::{Before, Compute, Conv3x3, Load, enlarge4};
+use crate::nn::{Adding, Compute, Conv, Leading, Load, enlarge4};
 
 /// Asked between layers whether to go on; its error ends the pass.
 pub type Check<'a> = dyn Fn() -> Result<(), EngineError> + 'a;
@@ -12,18 +12,18 @@ pub type Check<'a> = dyn Fn() -> Result<(), EngineError> + 'a;
 /// `x + conv2(silu(conv1(silu(x))))`.
 #[derive(Debug, Clone)]
 struct ConvBlock {
-    conv1: Conv3x3,
-    conv2: Conv3x3,
+    conv1: Conv,
+    conv2: Conv,
 }
 
 /// Enlarges and sharpens: what the network makes is added to the bilinear enlargement.
 #[derive(Debug, Clone)]
 pub struct Decoder {
     compute: Compute,
-    conv_in: Conv3x3,
+    conv_in: Conv,
     blocks: Vec<ConvBlock>,
-    up3: Conv3x3,
-    up4: Conv3x3,
+    up3: Conv,
+    up4: Conv,
 }
 
 impl Decoder {
@@ -36,16 +36,16 @@ impl Decoder {
         let blocks = (0..config.dec_blocks).map(|index| {
             let load = load.pp("blocks").pp(index);
             Ok(ConvBlock {
-                conv1: Conv3x3::new(width, width, &load.pp("conv1"))?,
-                conv2: Conv3x3::new(width, width, &load.pp("conv2"))?,
+                conv1: Conv::same(width, width, &load.pp("conv1"))?,
+                conv2: Conv::same(width, width, &load.pp("conv2"))?,
             })
         });
         Ok(Self {
             compute: load.compute().clone(),
-            conv_in: Conv3x3::new(3, width, &load.pp("conv_in"))?,
+            conv_in: Conv::same(3, width, &load.pp("conv_in"))?,
             blocks: blocks.collect::<Result<_, EngineError>>()?,
-            up3: Conv3x3::shuffled(width, config.dec_out_width, &load.pp("up3"))?,
-            up4: Conv3x3::shuffled(config.dec_out_width, 3, &load.pp("up4"))?,
+            up3: Conv::shuffled(width, config.dec_out_width, &load.pp("up3"))?,
+            up4: Conv::shuffled(config.dec_out_width, 3, &load.pp("up4"))?,
         })
     }
 
@@ -56,16 +56,16 @@ impl Decoder {
     /// That of `check`, and errors of the tensor library.
     pub fn forward(&self, small: &Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
         let small = self.compute.lay_out(small)?;
-        let mut x = self.conv_in.forward(&small, Before::Nothing, None)?;
+        let mut x = self.conv_in.forward(&small, Leading::default(), Adding::default())?;
         for block in &self.blocks {
             check()?;
-            let h = block.conv1.forward(&x, Before::Silu, None)?;
-            x = block.conv2.forward(&h, Before::Silu, Some(&x))?;
+            let h = block.conv1.forward(&x, Leading::SILU, Adding::default())?;
+            x = block.conv2.forward(&h, Leading::SILU, Adding::residual(&x))?;
         }
         check()?;
-        let x = self.up3.forward(&x, Before::Nothing, None)?;
+        let x = self.up3.forward(&x, Leading::default(), Adding::default())?;
         check()?;
-        let x = self.up4.forward(&x, Before::Silu, None)?;
+        let x = self.up4.forward(&x, Leading::SILU, Adding::default())?;
         let large = (x + enlarge4(&self.compute, &small)?)?;
         Ok(self.compute.lay_back(&large)?)
     }

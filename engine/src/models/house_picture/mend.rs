@@ -4,18 +4,17 @@ use candle_core::{DType, Tensor};
 
 use super::config::Config;
 use crate::error::EngineError;
-use crate::nn::{Before, Compute, Conv3x3, Linear, Load};
+use crate::nn::{Adding, Compute, Conv, Leading, Linear, Load};
 
 /// Adds to a guess what joins its tokens: the transformer writes them side by side, each blind to
 /// the exact edge of the next.
 #[derive(Debug, Clone)]
 pub(super) struct Mend {
     compute: Compute,
-    width: usize,
-    conv1: Conv3x3,
+    conv1: Conv,
     time: Linear,
-    conv2: Conv3x3,
-    conv3: Conv3x3,
+    conv2: Conv,
+    conv3: Conv,
 }
 
 impl Mend {
@@ -27,11 +26,10 @@ impl Mend {
         }
         Ok(Some(Self {
             compute: load.compute().clone(),
-            width,
-            conv1: Conv3x3::new(2 * channels, width, &load.pp("conv1"))?,
+            conv1: Conv::same(2 * channels, width, &load.pp("conv1"))?,
             time: Linear::without_bias(config.width, width, &load.pp("time"))?,
-            conv2: Conv3x3::new(width, width, &load.pp("conv2"))?,
-            conv3: Conv3x3::new(width, channels, &load.pp("conv3"))?,
+            conv2: Conv::same(width, width, &load.pp("conv2"))?,
+            conv3: Conv::same(width, channels, &load.pp("conv3"))?,
         }))
     }
 
@@ -43,14 +41,13 @@ impl Mend {
         latents: &Tensor,
         c: &Tensor,
     ) -> Result<Tensor, EngineError> {
-        let (batch, width) = (guess.dim(0)?, self.width);
         let both = Tensor::cat(&[guess, &latents.to_dtype(DType::F32)?], 1)?;
-        let x = self.conv1.forward(&self.compute.lay_out(&both)?, Before::Nothing, None)?;
-        let time = self.time.forward(c)?.reshape((batch, width, 1, 1))?;
-        let x = x.broadcast_add(&self.compute.lay_out(&time)?)?;
-        let x = self.conv2.forward(&x, Before::Silu, None)?;
+        let time = self.time.forward(c)?; // [batch, width]
+        let adding = Adding { per_image: Some(&time), residual: None };
+        let x = self.conv1.forward(&self.compute.lay_out(&both)?, Leading::default(), adding)?;
+        let x = self.conv2.forward(&x, Leading::SILU, Adding::default())?;
         let guess = self.compute.lay_out(guess)?;
-        let x = self.conv3.forward(&x, Before::Silu, Some(&guess))?;
+        let x = self.conv3.forward(&x, Leading::SILU, Adding::residual(&guess))?;
         Ok(self.compute.lay_back(&x)?)
     }
 }

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::config::{Config, HEAD_WIDTH};
 use crate::error::EngineError;
 use crate::kernels::AttentionShape;
-use crate::nn::{Compute, Gate, HeadScales, Linear, Load, Rotary, Scale, Spans, SwiGlu, attention};
+use crate::nn::{Compute, Gate, Gated, HeadScales, Linear, Load, Rotary, Scale, Spans, attention};
 
 /// Holds a block's matrices.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub(super) struct Mixer {
     qkv: Linear,
     scales: HeadScales,
     out: Linear,
-    w12: SwiGlu,
+    w12: Gated,
     w3: Linear,
 }
 
@@ -32,7 +32,7 @@ impl Mixer {
                 key: Scale::new("k_norm", HEAD_WIDTH, load)?,
             },
             out: Linear::without_bias(width, width, &load.pp("out"))?,
-            w12: SwiGlu::new(width, mlp, &load.pp("w12"))?,
+            w12: Gated::swiglu(width, mlp, &load.pp("w12"))?,
             w3: Linear::without_bias(mlp, width, &load.pp("w3"))?,
         })
     }

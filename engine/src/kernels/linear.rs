@@ -1,0 +1,195 @@
+//! Linear layers: rows of activations times packed weights, with what follows.
+
+use std::borrow::Cow;
+
+use half::bf16;
+use rayon::prelude::*;
+
+use super::element::Element;
+use super::elementwise::{Activation, narrow_bf16};
+use super::norm::Modulation;
+use super::panels::{Held, Kind, Panels};
+use super::product::{Dispatch, Source, Sums, product};
+use super::scratch::Scratch;
+use super::shared::Shared;
+
+/// Activations that a product reads.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// In f32; rounded where the weights are bf16.
+    F32(&'a [f32]),
+    /// In bf16, for weights that are bf16 too.
+    Bf16(&'a [bf16]),
+}
+
+impl Input<'_> {
+    /// Returns how many numbers there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(x) => x.len(),
+            Self::Bf16(x) => x.len(),
+        }
+    }
+
+    /// Tells whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Says what a layer does with its sums: `residual + gate · activation(sum + bias)`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Epilogue<'a> {
+    /// Added to every row.
+    pub bias: Option<&'a [f32]>,
+    /// Applied to what is then there.
+    pub activation: Activation,
+    /// Added at the end, `[rows, outputs]`.
+    pub residual: Option<&'a [f32]>,
+    /// Multiplied before the residual is added: a part of a modulation; none is 1.
+    pub gate: Option<(Modulation<'a>, usize)>,
+    /// Whether the first half of every panel's columns are gates and the second half the values that
+    /// belong to them (see [`paired_row`]): `activation(gate) · value`, half as many outputs.
+    pub is_paired: bool,
+}
+
+/// The most columns of a panel at any level.
+pub(crate) const MOST_COLUMNS: usize = 48;
+
+impl Epilogue<'_> {
+    /// Finishes the sums of a row and writes them; `width` is the output's.
+    #[inline(always)]
+    fn finish<O: Element>(&self, sums: &Sums<'_>, width: usize, out: &Shared<'_, O>) {
+        let mut line = [0f32; MOST_COLUMNS];
+        let line = &mut line[..sums.values.len()];
+        if let Some(bias) = self.bias {
+            let bias = &bias[sums.column..][..line.len()];
+            for ((line, sum), bias) in line.iter_mut().zip(sums.values).zip(bias) {
+                *line = sum + bias;
+            }
+        } else {
+            line.copy_from_slice(sums.values);
+        }
+        if self.is_paired {
+            let half = line.len() / 2;
+            let (gates, values) = line.split_at_mut(half);
+            self.activation.apply(gates);
+            // SAFETY: every pair of row and panel is finished once, and writes its own part.
+            let out = unsafe { out.part(sums.row * width + sums.column / 2, half) };
+            for ((out, gate), value) in out.iter_mut().zip(gates).zip(values) {
+                *out = O::from_f32(*gate * *value);
+            }
+            return;
+        }
+        self.activation.apply(line);
+        if let Some((modulation, part)) = self.gate {
+            let gate = &modulation.part(sums.row, part, width)[sums.column..];
+            for (line, gate) in line.iter_mut().zip(gate) {
+                *line *= gate;
+            }
+        }
+        let start = sums.row * width + sums.column;
+        if let Some(residual) = self.residual {
+            for (line, residual) in line.iter_mut().zip(&residual[start..]) {
+                *line += residual;
+            }
+        }
+        // SAFETY: as above.
+        let out = unsafe { out.part(start, line.len()) };
+        for (out, line) in out.iter_mut().zip(line) {
+            *out = O::from_f32(*line);
+        }
+    }
+}
+
+/// Computes a linear layer over rows: `out = epilogue(x · weightᵀ)`.
+///
+/// `x` is `[rows, depth]`; `out` is `[rows, outputs]`, half as wide when the epilogue is paired.
+///
+/// # Panics
+/// When a slice is not as long as the shapes say, or `x` is bf16 and the weights are not.
+pub fn linear<O: Element>(
+    x: Input<'_>,
+    rows: usize,
+    panels: &Panels,
+    epilogue: Epilogue<'_>,
+    out: &mut [O],
+) {
+    let depth = panels.depth();
+    assert_eq!(x.len(), rows * depth, "the activations are as long as their shape says");
+    match (panels.kind(), x) {
+        (Kind::F32, Input::F32(x)) => run(x, rows, panels, epilogue, out),
+        (Kind::Bf16, Input::F32(x)) => {
+            run(&narrow_rows(x, rows, depth, panels.depth_full()), rows, panels, epilogue, out);
+        }
+        (Kind::Bf16, Input::Bf16(x)) => {
+            let x = match panels.depth_full() {
+                full if full == depth => Cow::Borrowed(x),
+                full => {
+                    let mut wide = vec![bf16::ZERO; rows * full];
+                    for (wide, x) in wide.chunks_exact_mut(full).zip(x.chunks_exact(depth.max(1))) {
+                        wide[..depth].copy_from_slice(x);
+                    }
+                    Cow::Owned(wide)
+                }
+            };
+            run(&x, rows, panels, epilogue, out);
+        }
+        (Kind::F32, Input::Bf16(_)) => panic!("activations of bf16 need weights of bf16"),
+    }
+}
+
+/// Rounds rows to bf16 and fills them up to `full` numbers with zeros.
+pub(crate) fn narrow_rows(x: &[f32], rows: usize, depth: usize, full: usize) -> Scratch<bf16> {
+    let mut out = Scratch::take(rows * full);
+    if depth > 0 && depth == full {
+        let size = 64 * 1024;
+        out.par_chunks_mut(size).zip(x.par_chunks(size)).for_each(|(out, x)| narrow_bf16(x, out));
+    } else if depth > 0 {
+        out.chunks_exact_mut(full)
+            .zip(x.chunks_exact(depth))
+            .for_each(|(out, x)| narrow_bf16(x, out));
+    }
+    out
+}
+
+fn run<T: Held + Dispatch, O: Element>(
+    x: &[T],
+    rows: usize,
+    panels: &Panels,
+    epilogue: Epilogue<'_>,
+    out: &mut [O],
+) {
+    let width = panels.outputs();
+    if epilogue.is_paired {
+        assert_eq!(width % panels.width(), 0, "gates and values fill whole panels");
+    }
+    let out_width = if epilogue.is_paired { width / 2 } else { width };
+    assert_eq!(out.len(), rows * out_width, "the output holds every row");
+    for slice in [epilogue.residual] {
+        let len = slice.map_or(rows * width, <[f32]>::len);
+        assert_eq!(len, rows * width, "the residual has the output's shape");
+    }
+    assert!(epilogue.bias.is_none_or(|bias| bias.len() == width), "there is one bias per output");
+    // Whole tiles in every group but the last.
+    let group_rows = 96;
+    let depth = panels.depth_full();
+    let source = Source {
+        values: x,
+        rows,
+        group_rows,
+        group_start: |group: usize| group * group_rows * depth,
+        row_stride: depth,
+        taps: &[0],
+    };
+    let out = Shared::new(out);
+    product(panels, &source, |sums| epilogue.finish(&sums, out_width, &out));
+}
+
+/// Returns the row of a matrix of gates and then values that stands at `output` in panels for a
+/// paired [`Epilogue`]; `width` is that of a panel.
+pub fn paired_row(width: usize, outputs: usize, output: usize) -> usize {
+    let half = width / 2;
+    let (panel, column) = (output / width, output % width);
+    if column < half { panel * half + column } else { outputs / 2 + panel * half + column - half }
+}

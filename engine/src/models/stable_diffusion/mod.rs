@@ -1,0 +1,14 @@
+//! The Stable Diffusion family: text encoder, denoiser (U-Net) and autoencoder, with the names of
+//! diffusers' checkpoints.
+
+mod blocks;
+mod config;
+mod text_encoder;
+mod unet;
+mod vae;
+
+pub use blocks::Check;
+pub use config::{TextConfig, UnetConfig, VaeConfig};
+pub use text_encoder::{Encoded, TextEncoder};
+pub use unet::{Added, Unet};
+pub use vae::Vae;
