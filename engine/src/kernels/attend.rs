@@ -27,9 +27,9 @@ pub struct Vectors<'a, T> {
     pub heads: usize,
 }
 
-impl<T: Copy> Vectors<'_, T> {
+impl<'a, T: Copy> Vectors<'a, T> {
     #[inline(always)]
-    fn at(&self, sequence: usize, row: usize, head: usize, width: usize) -> &[T] {
+    fn at(&self, sequence: usize, row: usize, head: usize, width: usize) -> &'a [T] {
         let start = (sequence * self.rows + row) * self.stride + self.first + head * width;
         &self.values[start..][..width]
     }
@@ -56,10 +56,10 @@ pub struct Attend {
 }
 
 /// Rows of queries that are worked on together.
-const QUERIES: usize = 96;
+const QUERIES: usize = 48;
 
 /// Keys of a block.
-const KEYS: usize = 512;
+const KEYS: usize = 256;
 
 /// Computes softmax(scale · q kᵀ) v for each sequence and head: `out[sequence · queries, heads,
 /// head_width]`.
@@ -99,13 +99,10 @@ pub fn attend<T: Held, O: Element>(
         .map(|index| {
             let (sequence, head) = (index / k.heads, index % k.heads);
             let keys = PanelShape { outputs: k.rows, taps: 1, depth: head_width, registers: 2 };
-            let keys = Panels::fill::<T>(level, keys, |row, _, at| {
-                k.at(sequence, row, head, head_width)[at].to_f32()
-            });
+            let keys = Panels::of_outputs(level, keys, |row| k.at(sequence, row, head, head_width));
             let values = PanelShape { outputs: head_width, taps: 1, depth: v.rows, registers };
-            let values = Panels::fill::<T>(level, values, |at, _, row| {
-                v.at(sequence, row, head, head_width)[at].to_f32()
-            });
+            let values =
+                Panels::of_places(level, values, |row| v.at(sequence, row, head, head_width));
             [keys, values]
         })
         .collect();
@@ -240,15 +237,16 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
         for (row, at) in head.rows.clone().enumerate() {
             let visible = seen(at).saturating_sub(start).min(count);
             let before = largest[row];
-            let mut most = before;
+            let mut each = [f32::NEG_INFINITY; 16];
             for panel in 0..panels {
                 let line = &mut scores[(panel * rows + row) * key_width..][..key_width];
                 let inside = visible.saturating_sub(panel * key_width).min(key_width);
                 if inside < key_width {
                     line[inside..].fill(f32::NEG_INFINITY);
                 }
-                most = most.max(largest_of(line, scale));
+                raise(&mut each, line);
             }
+            let most = before.max(largest_of(each) * scale);
             largest[row] = most;
             // A row that has seen no key yet keeps sums of zero.
             let base = if most == f32::NEG_INFINITY { 0.0 } else { most };
@@ -259,11 +257,13 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
                 let line = &scores[(panel * rows + row) * key_width..][..key_width];
                 for (out, x) in out.as_chunks_mut::<16>().0.iter_mut().zip(line.as_chunks::<16>().0)
                 {
-                    for ((out, x), part) in out.iter_mut().zip(x).zip(&mut parts) {
-                        let y = exp2(mul_add(*x, scale, -base), E::GROUP == 2, mul_add);
-                        *part += y;
-                        *out = E::from_f32(y);
+                    let mut powers = [0f32; 16];
+                    for ((power, x), part) in powers.iter_mut().zip(x).zip(&mut parts) {
+                        *power = exp2(mul_add(*x, scale, -base), E::GROUP == 2, mul_add);
+                        *part += *power;
                     }
+                    // SAFETY: the caller promises the instruction set.
+                    unsafe { I::narrow(&powers, out) };
                 }
             }
             totals[row] = totals[row] * factor + parts.iter().sum::<f32>();
@@ -308,16 +308,26 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
     }
 }
 
-/// Returns the largest number, times a positive `scale`.
+/// Raises sixteen numbers to those of a line, sixteen at a time.
 #[inline(always)]
-fn largest_of(line: &[f32], scale: f32) -> f32 {
-    let mut most = [f32::NEG_INFINITY; 16];
+fn raise(most: &mut [f32; 16], line: &[f32]) {
     for chunk in line.as_chunks::<16>().0 {
         for (most, x) in most.iter_mut().zip(chunk) {
             *most = if *x > *most { *x } else { *most };
         }
     }
-    most.iter().fold(f32::NEG_INFINITY, |most, x| most.max(*x)) * scale
+}
+
+/// Returns the largest of sixteen numbers.
+#[inline(always)]
+fn largest_of(mut each: [f32; 16]) -> f32 {
+    for half in [8, 4, 2, 1] {
+        let (low, high) = each.split_at_mut(half);
+        for (low, high) in low.iter_mut().zip(high) {
+            *low = if *high > *low { *high } else { *low };
+        }
+    }
+    each[0]
 }
 
 /// Returns 2^x for x up to 0: to 2e-7, or to 1e-4 where the result is rounded to bf16 anyway.
@@ -341,7 +351,6 @@ fn exp2(x: f32, is_coarse: bool, mul_add: impl Fn(f32, f32, f32) -> f32) -> f32 
         let p = mul_add(p, r, 0.693_147_2);
         mul_add(p, r, 1.0)
     };
-    // What is far below the largest is nothing at all: masked scores must not add up.
-    let bits = p.to_bits().wrapping_add(shifted.to_bits() << 23);
-    if x <= -126.0 { 0.0 } else { f32::from_bits(bits) }
+    // A masked score ends as 2^-126, which is nothing beside the largest weight of 1.
+    f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23))
 }

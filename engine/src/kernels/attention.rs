@@ -8,7 +8,7 @@ use super::elementwise::exp;
 use super::level::{Level, per_level};
 use super::norm::rms_factor;
 use super::panels::Panels;
-use super::product::{Source, product_here};
+use super::product::{Finish, Source, Sums, product_here};
 use super::shared::Shared;
 
 /// Holds the sizes of an attention layer.
@@ -158,12 +158,23 @@ fn times(x: &[f32], rows: usize, depth: usize, panels: &Panels, out: &mut [f32])
         taps: &[0],
     };
     let width = panels.outputs();
-    let out = Shared::new(out);
-    product_here(panels, &source, |sums| {
+    product_here(panels, &source, Copier { width, out: Shared::new(out) });
+}
+
+/// Writes sums as they are.
+struct Copier<'a> {
+    width: usize,
+    out: Shared<'a, f32>,
+}
+
+impl Finish for Copier<'_> {
+    #[inline(always)]
+    fn finish(&self, sums: &Sums<'_>) {
+        let start = sums.row * self.width + sums.column;
         // SAFETY: every pair of row and panel is finished once.
-        let out = unsafe { out.part(sums.row * width + sums.column, sums.values.len()) };
+        let out = unsafe { self.out.part(start, sums.values.len()) };
         out.copy_from_slice(sums.values);
-    });
+    }
 }
 
 per_level! {

@@ -15,7 +15,7 @@ use super::linear::{Input, MOST_COLUMNS};
 use super::norm::{ChannelScales, scaled_rows};
 use super::panels::{Held, Kind, Panels};
 use super::precision::Precision;
-use super::product::{Dispatch, Source, Sums, product};
+use super::product::{Dispatch, Finish, Source, Sums, product};
 use super::scratch::Scratch;
 use super::shared::Shared;
 
@@ -156,35 +156,70 @@ pub struct After<'a> {
     pub residual: Option<&'a [f32]>,
 }
 
+/// Writes the sums of a phase.
+struct Writer<'a, O> {
+    after: After<'a>,
+    /// Height and width of what the phase writes.
+    size: [usize; 2],
+    result: ConvShape,
+    place: [usize; 2],
+    spread: [usize; 2],
+    /// The first channel of the group.
+    first: usize,
+    out: &'a Shared<'a, O>,
+}
+
+impl<O: Element> Finish for Writer<'_, O> {
+    #[inline(always)]
+    fn finish(&self, sums: &Sums<'_>) {
+        let ([height, width], result) = (self.size, self.result);
+        let (row, x) = (sums.row / width, sums.row % width);
+        let (image, y) = (row / height, row % height);
+        let y = y * self.spread[0] + self.place[0];
+        let x = x * self.spread[1] + self.place[1];
+        let at = (image * result.height + y) * result.width + x;
+        let place = [image, at, self.first + sums.column, result.channels];
+        self.after.finish(sums.values, place, self.out);
+    }
+}
+
 impl After<'_> {
     /// Finishes and writes the sums of some outputs, from `channel` on, of the place `at`.
     #[inline(always)]
-    pub(crate) fn finish<O: Element>(
+    pub(super) fn finish<O: Element>(&self, sums: &[f32], place: [usize; 4], out: &Shared<'_, O>) {
+        // Whole panels have a length that the compiler knows.
+        if let Ok(values) = <&[f32; 32]>::try_from(sums) {
+            self.write(&mut { *values }, place, out);
+        } else if let Ok(values) = <&[f32; 16]>::try_from(sums) {
+            self.write(&mut { *values }, place, out);
+        } else {
+            let mut line = [0f32; MOST_COLUMNS];
+            let line = &mut line[..sums.len()];
+            line.copy_from_slice(sums);
+            self.write(line, place, out);
+        }
+    }
+
+    #[inline(always)]
+    fn write<O: Element>(
         &self,
-        sums: &[f32],
+        line: &mut [f32],
         [image, at, channel, outputs]: [usize; 4],
         out: &Shared<'_, O>,
     ) {
-        let mut line = [0f32; MOST_COLUMNS];
-        let line = &mut line[..sums.len()];
-        line.copy_from_slice(sums);
-        if let Some(bias) = self.bias {
-            for (line, bias) in line.iter_mut().zip(&bias[channel..]) {
-                *line += bias;
+        let add = |line: &mut [f32], numbers: Option<&[f32]>, start: usize| {
+            if let Some(numbers) = numbers {
+                let numbers = &numbers[start..][..line.len()];
+                for (line, number) in line.iter_mut().zip(numbers) {
+                    *line += number;
+                }
             }
-        }
-        if let Some(bias) = self.image_bias {
-            for (line, bias) in line.iter_mut().zip(&bias[image * outputs + channel..]) {
-                *line += bias;
-            }
-        }
+        };
+        add(line, self.bias, channel);
+        add(line, self.image_bias, image * outputs + channel);
         self.activation.apply(line);
         let start = at * outputs + channel;
-        if let Some(residual) = self.residual {
-            for (line, residual) in line.iter_mut().zip(&residual[start..]) {
-                *line += residual;
-            }
-        }
+        add(line, self.residual, start);
         // SAFETY: every place and channel is finished once, by one task.
         let out = unsafe { out.part(start, line.len()) };
         for (out, line) in out.iter_mut().zip(line) {
@@ -301,7 +336,7 @@ impl Conv {
         let [top, bottom, left, right] = self.border;
         let line = (shape.width + left + right) * shape.channels;
         let image_len = (shape.height + top + bottom) * line;
-        let (step, outputs) = (self.plan_stride(), self.outputs);
+        let step = self.plan_stride();
         let out = Shared::new(out);
         for phase in &self.phases {
             let [place_y, place_x] = phase.place;
@@ -333,15 +368,16 @@ impl Conv {
                     row_stride: step[1] * shape.channels,
                     taps: &taps,
                 };
-                product(panels, &source, |sums: Sums<'_>| {
-                    let (row, x) = (sums.row / width, sums.row % width);
-                    let (image, y) = (row / height, row % height);
-                    let y = y * self.spread[0] + place_y;
-                    let at =
-                        (image * result.height + y) * result.width + x * self.spread[1] + place_x;
-                    let channel = group * per_group + sums.column;
-                    after.finish(sums.values, [image, at, channel, outputs], &out);
-                });
+                let writer = Writer {
+                    after,
+                    size: [height, width],
+                    result,
+                    place: phase.place,
+                    spread: self.spread,
+                    first: group * per_group,
+                    out: &out,
+                };
+                product(panels, &source, writer);
             }
         }
     }

@@ -9,7 +9,7 @@ use super::element::Element;
 use super::elementwise::{Activation, narrow_bf16};
 use super::norm::Modulation;
 use super::panels::{Held, Kind, Panels};
-use super::product::{Dispatch, Source, Sums, product};
+use super::product::{Dispatch, Finish, Source, Sums, product};
 use super::scratch::Scratch;
 use super::shared::Shared;
 
@@ -56,46 +56,71 @@ pub struct Epilogue<'a> {
 /// The most columns of a panel at any level.
 pub(crate) const MOST_COLUMNS: usize = 48;
 
-impl Epilogue<'_> {
-    /// Finishes the sums of a row and writes them; `width` is the output's.
+/// Writes the sums of a linear layer.
+struct Writer<'a, O> {
+    epilogue: Epilogue<'a>,
+    /// Numbers of a row of the output.
+    width: usize,
+    out: Shared<'a, O>,
+}
+
+impl<O: Element> Finish for Writer<'_, O> {
     #[inline(always)]
-    fn finish<O: Element>(&self, sums: &Sums<'_>, width: usize, out: &Shared<'_, O>) {
-        let mut line = [0f32; MOST_COLUMNS];
-        let line = &mut line[..sums.values.len()];
-        if let Some(bias) = self.bias {
-            let bias = &bias[sums.column..][..line.len()];
-            for ((line, sum), bias) in line.iter_mut().zip(sums.values).zip(bias) {
-                *line = sum + bias;
-            }
+    fn finish(&self, sums: &Sums<'_>) {
+        // Whole panels have a length that the compiler knows.
+        if let Ok(values) = <&[f32; 32]>::try_from(sums.values) {
+            let mut line = *values;
+            self.write(sums, &mut line);
+        } else if let Ok(values) = <&[f32; 16]>::try_from(sums.values) {
+            let mut line = *values;
+            self.write(sums, &mut line);
         } else {
+            let mut line = [0f32; MOST_COLUMNS];
+            let line = &mut line[..sums.values.len()];
             line.copy_from_slice(sums.values);
+            self.write(sums, line);
         }
-        if self.is_paired {
+    }
+}
+
+impl<O: Element> Writer<'_, O> {
+    /// Finishes a line of sums and writes it.
+    #[inline(always)]
+    fn write(&self, sums: &Sums<'_>, line: &mut [f32]) {
+        let Epilogue { bias, activation, residual, gate, is_paired } = self.epilogue;
+        if let Some(bias) = bias {
+            let bias = &bias[sums.column..][..line.len()];
+            for (line, bias) in line.iter_mut().zip(bias) {
+                *line += bias;
+            }
+        }
+        if is_paired {
             let half = line.len() / 2;
             let (gates, values) = line.split_at_mut(half);
-            self.activation.apply(gates);
+            activation.apply(gates);
             // SAFETY: every pair of row and panel is finished once, and writes its own part.
-            let out = unsafe { out.part(sums.row * width + sums.column / 2, half) };
+            let out = unsafe { self.out.part(sums.row * self.width + sums.column / 2, half) };
             for ((out, gate), value) in out.iter_mut().zip(gates).zip(values) {
                 *out = O::from_f32(*gate * *value);
             }
             return;
         }
-        self.activation.apply(line);
-        if let Some((modulation, part)) = self.gate {
-            let gate = &modulation.part(sums.row, part, width)[sums.column..];
+        activation.apply(line);
+        if let Some((modulation, part)) = gate {
+            let gate = &modulation.part(sums.row, part, self.width)[sums.column..][..line.len()];
             for (line, gate) in line.iter_mut().zip(gate) {
                 *line *= gate;
             }
         }
-        let start = sums.row * width + sums.column;
-        if let Some(residual) = self.residual {
-            for (line, residual) in line.iter_mut().zip(&residual[start..]) {
+        let start = sums.row * self.width + sums.column;
+        if let Some(residual) = residual {
+            let residual = &residual[start..][..line.len()];
+            for (line, residual) in line.iter_mut().zip(residual) {
                 *line += residual;
             }
         }
         // SAFETY: as above.
-        let out = unsafe { out.part(start, line.len()) };
+        let out = unsafe { self.out.part(start, line.len()) };
         for (out, line) in out.iter_mut().zip(line) {
             *out = O::from_f32(*line);
         }
@@ -182,8 +207,7 @@ fn run<T: Held + Dispatch, O: Element>(
         row_stride: depth,
         taps: &[0],
     };
-    let out = Shared::new(out);
-    product(panels, &source, |sums| epilogue.finish(&sums, out_width, &out));
+    product(panels, &source, Writer { epilogue, width: out_width, out: Shared::new(out) });
 }
 
 /// Returns the row of a matrix of gates and then values that stands at `output` in panels for a

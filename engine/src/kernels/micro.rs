@@ -44,6 +44,17 @@ pub(crate) trait Isa<T: Element> {
         panel: &[T],
         sums: &mut [f32],
     );
+
+    /// Rounds sixteen numbers.
+    ///
+    /// # Safety
+    /// The processor must have the instruction set.
+    #[inline(always)]
+    unsafe fn narrow(values: &[f32; 16], out: &mut [T; 16]) {
+        for (out, value) in out.iter_mut().zip(values) {
+            *out = T::from_f32(*value);
+        }
+    }
 }
 
 /// Calls `$function::<rows, registers>` for the pair at hand.
@@ -127,9 +138,10 @@ pub(crate) use x86::{Avx2, Avx512, Avx512Bf16};
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m512, __m512bh, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
-        _mm256_storeu_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_epi32, _mm512_loadu_ps,
-        _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+        __m256bh, __m512, __m512bh, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps,
+        _mm256_setzero_ps, _mm256_storeu_ps, _mm512_cvtneps_pbh, _mm512_dpbf16_ps, _mm512_fmadd_ps,
+        _mm512_loadu_epi32, _mm512_loadu_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+        _mm512_storeu_ps,
     };
 
     use half::bf16;
@@ -141,7 +153,7 @@ mod x86 {
     macro_rules! isa {
         ($name:ident, $element:ty, $group:ty, $doc:literal, $features:literal, $lanes:literal,
          2: $($two:literal)*, 3: $($three:literal)*; $most_two:literal, $most_three:literal;
-         $load:ident, $splat:ident, $zero:ident, $fma:ident, $store:ident) => {
+         $load:ident, $splat:ident, $zero:ident, $fma:ident, $store:ident; $($more:item)*) => {
             #[doc = $doc]
             pub(crate) struct $name;
 
@@ -224,6 +236,8 @@ mod x86 {
                     by_shape!(rows, registers, run(source, panel, sums),
                               2: $($two)*, 3: $($three)*)
                 }
+
+                $($more)*
             }
         };
     }
@@ -254,18 +268,33 @@ mod x86 {
     isa!(
         Avx2, f32, f32, "Registers of eight f32.", "avx2,fma", 8,
         2: 1 2 3 4 5 6, 3: 1 2 3 4; 6, 4;
-        _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_fmadd_ps, _mm256_storeu_ps
+        _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_fmadd_ps, _mm256_storeu_ps;
     );
     isa!(
         Avx512, f32, f32, "Registers of sixteen f32.",
         "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16,
         2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8; 12, 8;
-        _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_fmadd_ps, _mm512_storeu_ps
+        _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_fmadd_ps, _mm512_storeu_ps;
     );
     isa!(
         Avx512Bf16, bf16, i32, "Registers of sixteen pairs of bf16, summed in f32.",
         "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16,
         2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8; 12, 8;
-        load_pairs, splat_pair, _mm512_setzero_ps, add_pairs, _mm512_storeu_ps
+        load_pairs, splat_pair, _mm512_setzero_ps, add_pairs, _mm512_storeu_ps;
+
+        #[inline(always)]
+        unsafe fn narrow(values: &[f32; 16], out: &mut [bf16; 16]) {
+            #[target_feature(enable = "avx512bf16,avx512f")]
+            #[inline]
+            fn run(values: &[f32; 16], out: &mut [bf16; 16]) {
+                // SAFETY: both arrays are as long as the registers, and bf16 may be any bits.
+                unsafe {
+                    let narrow = _mm512_cvtneps_pbh(_mm512_loadu_ps(values.as_ptr()));
+                    *out = std::mem::transmute::<__m256bh, [bf16; 16]>(narrow);
+                }
+            }
+            // SAFETY: the caller promises the instructions.
+            unsafe { run(values, out) }
+        }
     );
 }

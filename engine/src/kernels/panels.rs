@@ -98,21 +98,69 @@ impl Panels {
         }
     }
 
+    /// Makes panels of zeros.
+    fn zeros<T: Held>(level: Level, shape: PanelShape) -> Self {
+        let PanelShape { outputs, taps, depth, registers } = shape;
+        let mut panels =
+            Self { level, kind: T::KIND, registers, outputs, taps, depth, lines: Vec::new() };
+        let bytes = panels.panel_len() * panels.count() * size_of::<T>();
+        panels.lines = vec![Line([0; 16]); bytes.div_ceil(64)];
+        panels
+    }
+
+    /// Packs rows whose numbers lie side by side, an output each: keys, which queries are multiplied
+    /// with.
+    pub(crate) fn of_outputs<'a, T: Held>(
+        level: Level,
+        shape: PanelShape,
+        row: impl Fn(usize) -> &'a [T],
+    ) -> Self {
+        let mut panels = Self::zeros::<T>(level, shape);
+        let (width, len) = (panels.width(), panels.panel_len());
+        let values = panels.values_mut::<T>();
+        for output in 0..shape.outputs {
+            let start = output / width * len + output % width * T::GROUP;
+            for (group, numbers) in row(output).chunks(T::GROUP).enumerate() {
+                values[start + group * width * T::GROUP..][..numbers.len()]
+                    .copy_from_slice(numbers);
+            }
+        }
+        panels
+    }
+
+    /// Packs rows whose numbers lie side by side, a place in depth each: values, which weights are
+    /// multiplied with.
+    pub(crate) fn of_places<'a, T: Held>(
+        level: Level,
+        shape: PanelShape,
+        row: impl Fn(usize) -> &'a [T],
+    ) -> Self {
+        let mut panels = Self::zeros::<T>(level, shape);
+        let (width, len) = (panels.width(), panels.panel_len());
+        let values = panels.values_mut::<T>();
+        for place in 0..shape.depth {
+            let start = place / T::GROUP * width * T::GROUP + place % T::GROUP;
+            for (panel, numbers) in row(place).chunks(width).enumerate() {
+                let slots = values[panel * len + start..].iter_mut().step_by(T::GROUP);
+                for (slot, number) in slots.zip(numbers) {
+                    *slot = *number;
+                }
+            }
+        }
+        panels
+    }
+
     /// Packs weights as elements `T`.
     pub(crate) fn fill<T: Held>(
         level: Level,
         shape: PanelShape,
         weight: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Self {
-        let PanelShape { outputs, taps, depth, registers } = shape;
-        let mut panels =
-            Self { level, kind: T::KIND, registers, outputs, taps, depth, lines: Vec::new() };
-        let width = panels.width();
-        let depth_full = panels.depth_full();
+        let PanelShape { outputs, depth, .. } = shape;
+        let mut panels = Self::zeros::<T>(level, shape);
+        let (width, depth_full) = (panels.width(), panels.depth_full());
         let panel_len = panels.panel_len();
-        let bytes = panel_len * panels.count() * size_of::<T>();
-        panels.lines = vec![Line([0; 16]); bytes.div_ceil(64)];
-        if bytes > 0 {
+        if !panels.lines.is_empty() {
             let fill = |(panel, values): (usize, &mut [T])| {
                 let columns = width.min(outputs - panel * width);
                 for (row, values) in values.chunks_exact_mut(width * T::GROUP).enumerate() {

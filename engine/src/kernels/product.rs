@@ -33,6 +33,13 @@ pub(crate) struct Sums<'a> {
     pub(crate) values: &'a [f32],
 }
 
+/// What is done with sums. A trait and no closure, so that it is compiled into the task with the
+/// instructions that the task may use.
+pub(crate) trait Finish: Sync {
+    /// Takes the sums of one row and panel.
+    fn finish(&self, sums: &Sums<'_>);
+}
+
 /// Rows of a task: its activations pass through the cache once per panel, so many are good, but every
 /// thread should get several tasks.
 const TASK_ROWS: usize = 1024;
@@ -46,7 +53,7 @@ pub(crate) fn product<T, B, F>(panels: &Panels, source: &Source<'_, T, B>, finis
 where
     T: Held + Dispatch,
     B: Fn(usize) -> usize + Sync,
-    F: Fn(Sums<'_>) + Sync,
+    F: Finish,
 {
     assert_eq!(source.taps.len(), panels.taps(), "the taps are those of the weights");
     if source.rows == 0 || panels.outputs() == 0 {
@@ -86,7 +93,7 @@ pub(crate) fn product_here<T, B, F>(panels: &Panels, source: &Source<'_, T, B>, 
 where
     T: Held + Dispatch,
     B: Fn(usize) -> usize + Sync,
-    F: Fn(Sums<'_>) + Sync,
+    F: Finish,
 {
     assert_eq!(source.taps.len(), panels.taps(), "the taps are those of the weights");
     if source.rows > 0 {
@@ -107,14 +114,14 @@ pub(crate) trait Dispatch: Element {
     fn run<B, F>(panels: &Panels, source: &Source<'_, Self, B>, part: Part, finish: &F)
     where
         B: Fn(usize) -> usize,
-        F: Fn(Sums<'_>);
+        F: Finish;
 }
 
 impl Dispatch for f32 {
     fn run<B, F>(panels: &Panels, source: &Source<'_, Self, B>, part: Part, finish: &F)
     where
         B: Fn(usize) -> usize,
-        F: Fn(Sums<'_>),
+        F: Finish,
     {
         match panels.level() {
             #[cfg(target_arch = "x86_64")]
@@ -133,7 +140,7 @@ impl Dispatch for bf16 {
     fn run<B, F>(panels: &Panels, source: &Source<'_, Self, B>, part: Part, finish: &F)
     where
         B: Fn(usize) -> usize,
-        F: Fn(Sums<'_>),
+        F: Finish,
     {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: panels of bf16 are only packed at the level whose processors multiply it.
@@ -153,7 +160,7 @@ macro_rules! task_for {
         fn $name<B, F>(panels: &Panels, source: &Source<'_, $element, B>, part: Part, finish: &F)
         where
             B: Fn(usize) -> usize,
-            F: Fn(Sums<'_>),
+            F: Finish,
         {
             // SAFETY: this function may only be called where its features are.
             unsafe { task_of::<$element, $isa, B, F>(panels, source, part, finish) }
@@ -182,7 +189,7 @@ where
     T: Held,
     I: Isa<T>,
     B: Fn(usize) -> usize,
-    F: Fn(Sums<'_>),
+    F: Finish,
 {
     // The largest tile of any level: 12 rows of 32 columns, or 8 of 48.
     let mut buffer = [0f32; 12 * 32];
@@ -214,7 +221,8 @@ where
                 // a panel holds taps · depth · width numbers by construction, the buffer any tile.
                 unsafe { I::tile(&rows, height, registers, panel, &mut buffer) };
                 for (r, sums) in buffer.chunks_exact(width).take(height).enumerate() {
-                    finish(Sums { row: group_row + row + r, column, values: &sums[..columns] });
+                    let row = group_row + row + r;
+                    finish.finish(&Sums { row, column, values: &sums[..columns] });
                 }
                 row += height;
                 rows.first += height * source.row_stride;
