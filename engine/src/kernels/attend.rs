@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::element::Element;
 use super::level::Level;
 use super::micro::{Isa, Portable, Rows};
-use super::panels::{Held, Kind, PanelShape, Panels};
+use super::panels::{Held, Kind};
 use super::precision::Precision;
 use super::scratch::Scratch;
 use super::shared::Shared;
@@ -55,11 +55,17 @@ pub struct Attend {
     pub is_causal: bool,
 }
 
-/// Rows of queries that are worked on together.
-const QUERIES: usize = 48;
+/// Keys of a block: their scores stay in the nearest cache.
+const KEYS: usize = 128;
 
-/// Keys of a block.
-const KEYS: usize = 256;
+/// Registers of queries that are worked on together.
+const REGISTERS: usize = 3;
+
+/// The most queries of a block, at any level.
+const MOST_QUERIES: usize = REGISTERS * 16;
+
+/// The most rows of a tile that is three registers wide.
+const MOST_ROWS: usize = 8;
 
 /// Computes softmax(scale · q kᵀ) v for each sequence and head: `out[sequence · queries, heads,
 /// head_width]`.
@@ -90,33 +96,22 @@ pub fn attend<T: Held, O: Element>(
         return;
     }
     let shared = q.heads / k.heads;
-    // Panels of three registers where they waste less.
-    let lanes = level.panel_width() / 2;
-    let waste = |registers: usize| head_width.next_multiple_of(registers * lanes);
-    let registers = if waste(3) < waste(2) { 3 } else { 2 };
-    let packed: Vec<[Panels; 2]> = (0..sequences * k.heads)
+    let packed: Vec<Keys<T>> = (0..sequences * k.heads)
         .into_par_iter()
-        .map(|index| {
-            let (sequence, head) = (index / k.heads, index % k.heads);
-            let keys = PanelShape { outputs: k.rows, taps: 1, depth: head_width, registers: 2 };
-            let keys = Panels::of_outputs(level, keys, |row| k.at(sequence, row, head, head_width));
-            let values = PanelShape { outputs: head_width, taps: 1, depth: v.rows, registers };
-            let values =
-                Panels::of_places(level, values, |row| v.at(sequence, row, head, head_width));
-            [keys, values]
-        })
+        .map(|index| Keys::pack(&k, &v, [index / k.heads, index % k.heads], head_width))
         .collect();
-    let blocks = q.rows.div_ceil(QUERIES);
+    let block_rows = REGISTERS * level.panel_width() / 2;
+    let blocks = q.rows.div_ceil(block_rows);
     let out = Shared::new(out);
     (0..sequences * q.heads * blocks).into_par_iter().with_max_len(1).for_each(|task| {
         let (index, block) = (task / blocks, task % blocks);
         let (sequence, head) = (index / q.heads, index % q.heads);
-        let rows = block * QUERIES..q.rows.min((block + 1) * QUERIES);
-        let [keys, values] = &packed[sequence * k.heads + head / shared];
-        let head = Head { q, sequence, head, rows, keys, values, settings };
+        let rows = block * block_rows..q.rows.min((block + 1) * block_rows);
+        let keys = &packed[sequence * k.heads + head / shared];
+        let head = Head { q, sequence, head, rows, keys, settings };
         match (T::KIND, level) {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the level's instructions are there, since panels were packed for it.
+            // SAFETY: the level's instructions are there, as was found (see above).
             (Kind::Bf16, _) => unsafe { avx512_bf16(&head, &out) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
@@ -130,14 +125,53 @@ pub fn attend<T: Held, O: Element>(
     });
 }
 
+/// The keys and values of one head.
+struct Keys<T> {
+    /// `[keys, stride]`.
+    keys: Vec<T>,
+    stride: usize,
+    /// Turned, block by block: `[blocks, head width, KEYS]`. Rows as long as all keys would often lie
+    /// a power of two apart and push each other out of the cache.
+    values: Vec<T>,
+    count: usize,
+}
+
+impl<T: Held> Keys<T> {
+    fn pack(
+        k: &Vectors<'_, T>,
+        v: &Vectors<'_, T>,
+        [sequence, head]: [usize; 2],
+        width: usize,
+    ) -> Self {
+        let count = k.rows;
+        // Rows that lie a power of two apart push each other out of the cache.
+        let odd =
+            if (width * size_of::<T>()).is_multiple_of(512) { 64 / size_of::<T>() } else { 0 };
+        let stride = width.next_multiple_of(T::GROUP) + odd;
+        let mut keys = vec![T::default(); count * stride];
+        let mut values = vec![T::default(); count.div_ceil(KEYS) * width * KEYS];
+        for (row, line) in keys.chunks_exact_mut(stride).enumerate() {
+            line[..width].copy_from_slice(k.at(sequence, row, head, width));
+        }
+        for (block, values) in values.chunks_exact_mut(width * KEYS).enumerate() {
+            for (place, row) in (block * KEYS..count.min((block + 1) * KEYS)).enumerate() {
+                let numbers = v.at(sequence, row, head, width);
+                for (line, number) in values.chunks_exact_mut(KEYS).zip(numbers) {
+                    line[place] = *number;
+                }
+            }
+        }
+        Self { keys, stride, values, count }
+    }
+}
+
 /// A block of queries of one head.
 struct Head<'a, T> {
     q: Vectors<'a, T>,
     sequence: usize,
     head: usize,
     rows: std::ops::Range<usize>,
-    keys: &'a Panels,
-    values: &'a Panels,
+    keys: &'a Keys<T>,
     settings: Attend,
 }
 
@@ -166,6 +200,9 @@ block_for!(
 
 /// Computes one block with tiles of `E`, which `T` is.
 ///
+/// All is turned: rows are keys, then numbers of the values; columns are queries. So what a query's
+/// softmax adds up lies in one lane, and heads of any width fill whole tiles.
+///
 /// # Safety
 /// The processor must have the instruction set `I`.
 #[inline(always)]
@@ -175,159 +212,212 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
     mul_add: impl Fn(f32, f32, f32) -> f32 + Copy,
 ) {
     let Attend { head_width, scale, is_causal, .. } = head.settings;
-    let rows = head.rows.len();
-    let depth = head.keys.depth_full();
-    let all_keys = head.values.depth();
-    let (key_width, value_width) = (head.keys.width(), head.values.width());
+    let Keys { stride, count: all_keys, .. } = *head.keys;
+    let (keys, values) = (same::<T, E>(&head.keys.keys), same::<T, E>(&head.keys.values));
+    let width = REGISTERS * I::LANES;
     // Scores are taken to base two, so that e^x becomes a shift of the exponent.
     let scale = scale * std::f32::consts::LOG2_E;
-    let mut queries = Scratch::<E>::take(rows * depth);
-    for (row, line) in head.rows.clone().zip(queries.chunks_exact_mut(depth)) {
+    // The queries one after the other, then as a panel: [group of places, query, place of the group].
+    let full = head_width.next_multiple_of(E::GROUP);
+    let mut lines = Scratch::<E>::take(width * full);
+    lines.fill(E::default());
+    for (line, row) in lines.chunks_exact_mut(full).zip(head.rows.clone()) {
         let x = head.q.at(head.sequence, row, head.head, head_width);
-        for (line, x) in line.iter_mut().zip(x) {
-            *line = E::from_f32(x.to_f32());
-        }
-        line[head_width..].fill(E::default());
+        line[..head_width].copy_from_slice(same::<T, E>(x));
     }
-    let sums_width = head.values.count() * value_width;
-    let mut sums = Scratch::<f32>::take(rows * sums_width);
+    let mut queries = Scratch::<E>::take(full * width);
+    let panel = queries.chunks_exact_mut(width * E::GROUP);
+    for (group, places) in panel.enumerate() {
+        for (query, places) in places.chunks_exact_mut(E::GROUP).enumerate() {
+            for (place, number) in places.iter_mut().enumerate() {
+                *number = lines[query * full + group * E::GROUP + place];
+            }
+        }
+    }
+    let mut sums = Scratch::<f32>::take(head_width * width);
     sums.fill(0.0);
-    let mut scores = Scratch::<f32>::take(rows * KEYS.next_multiple_of(key_width));
-    let stride = KEYS.next_multiple_of(key_width);
-    let mut weights = Scratch::<E>::take(rows * stride);
-    let mut tile = [0f32; 12 * 32];
-    let mut largest = [f32::NEG_INFINITY; QUERIES];
-    let mut totals = [0f32; QUERIES];
+    let mut scores = Scratch::<f32>::take(KEYS * width);
+    let mut weights = Scratch::<E>::take(KEYS * width);
+    let mut tile = [0f32; MOST_ROWS * MOST_QUERIES];
+    let mut largest = [f32::NEG_INFINITY; MOST_QUERIES];
+    let mut totals = [0f32; MOST_QUERIES];
+    let most_rows = I::rows(REGISTERS);
     let hidden = if is_causal { all_keys - head.q.rows } else { 0 };
-    let seen = |row: usize| if is_causal { hidden + row + 1 } else { all_keys };
-    let end = seen(head.rows.end - 1);
+    let end = if is_causal { hidden + head.rows.end } else { all_keys };
     for start in (0..end).step_by(KEYS) {
         let count = KEYS.min(end - start);
-        let panels = count.div_ceil(key_width);
-        // Scores lie panel by panel, in each the rows one after the other.
-        for panel in 0..panels {
-            let weights = head.keys.panel::<E>(start / key_width + panel);
-            let scores = &mut scores[panel * rows * key_width..][..rows * key_width];
-            let most = I::rows(head.keys.registers());
-            let mut row = 0;
-            while row < rows {
-                let height = most.min(rows - row);
-                let source = Rows {
-                    values: &queries[..],
-                    first: row * depth,
-                    row_stride: depth,
-                    taps: &[0],
-                    depth,
-                };
-                // SAFETY: the queries hold all rows, the panel `depth · width` numbers and the scores
-                // all rows of it (the slices would have panicked).
-                unsafe {
-                    I::tile(
-                        &source,
-                        height,
-                        head.keys.registers(),
-                        weights,
-                        &mut scores[row * key_width..],
-                    );
-                }
-                row += height;
-            }
-        }
         let padded = count.next_multiple_of(E::GROUP);
-        for (row, at) in head.rows.clone().enumerate() {
-            let visible = seen(at).saturating_sub(start).min(count);
-            let before = largest[row];
-            let mut each = [f32::NEG_INFINITY; 16];
-            for panel in 0..panels {
-                let line = &mut scores[(panel * rows + row) * key_width..][..key_width];
-                let inside = visible.saturating_sub(panel * key_width).min(key_width);
-                if inside < key_width {
-                    line[inside..].fill(f32::NEG_INFINITY);
-                }
-                raise(&mut each, line);
-            }
-            let most = before.max(largest_of(each) * scale);
-            largest[row] = most;
-            // A row that has seen no key yet keeps sums of zero.
-            let base = if most == f32::NEG_INFINITY { 0.0 } else { most };
-            let factor = if before == f32::NEG_INFINITY { 0.0 } else { (before - base).exp2() };
-            let mut parts = [0f32; 16];
-            let out = &mut weights[row * stride..][..panels * key_width];
-            for (panel, out) in out.chunks_exact_mut(key_width).enumerate() {
-                let line = &scores[(panel * rows + row) * key_width..][..key_width];
-                for (out, x) in out.as_chunks_mut::<16>().0.iter_mut().zip(line.as_chunks::<16>().0)
-                {
-                    let mut powers = [0f32; 16];
-                    for ((power, x), part) in powers.iter_mut().zip(x).zip(&mut parts) {
-                        *power = exp2(mul_add(*x, scale, -base), E::GROUP == 2, mul_add);
-                        *part += *power;
-                    }
-                    // SAFETY: the caller promises the instruction set.
-                    unsafe { I::narrow(&powers, out) };
-                }
-            }
-            totals[row] = totals[row] * factor + parts.iter().sum::<f32>();
-            if factor != 1.0 {
-                sums[row * sums_width..][..sums_width].iter_mut().for_each(|sum| *sum *= factor);
+        let mut row = 0;
+        while row < count {
+            let height = most_rows.min(count - row);
+            let source = Rows {
+                values: keys,
+                first: (start + row) * stride,
+                row_stride: stride,
+                taps: &[0],
+                depth: full,
+            };
+            let scores = &mut scores[row * width..][..height * width];
+            // SAFETY: the keys hold all rows of this tile, the queries `depth · width` numbers, the
+            // scores the tile.
+            unsafe { I::tile(&source, height, REGISTERS, &queries, scores) };
+            row += height;
+        }
+        if is_causal {
+            for (row, line) in scores.chunks_exact_mut(width).take(count).enumerate() {
+                // The first query that sees this key.
+                let first = (start + row).saturating_sub(hidden + head.rows.start).min(width);
+                line[..first].fill(f32::NEG_INFINITY);
             }
         }
-        for index in 0..head.values.count() {
-            let panel = &head.values.panel::<E>(index)[start * value_width..];
-            let most = I::rows(head.values.registers());
-            let mut row = 0;
-            while row < rows {
-                let height = most.min(rows - row);
-                let source = Rows {
-                    values: &weights[..],
-                    first: row * stride,
-                    row_stride: stride,
-                    taps: &[0],
-                    depth: padded,
-                };
-                // SAFETY: the weights hold all rows, the panel all keys from `start` on, filled up
-                // to whole groups.
-                unsafe { I::tile(&source, height, head.values.registers(), panel, &mut tile) };
-                for (r, tile) in tile.chunks_exact(value_width).take(height).enumerate() {
-                    let sums = &mut sums[(row + r) * sums_width + index * value_width..];
-                    for (sum, x) in sums[..value_width].iter_mut().zip(tile) {
-                        *sum += x;
-                    }
+        scores[count * width..padded * width].fill(f32::NEG_INFINITY);
+        let mut lanes = Lanes {
+            scores: &scores,
+            rows: padded,
+            width,
+            scale,
+            weights: &mut weights,
+            largest: &mut largest,
+            totals: &mut totals,
+            sums: &mut sums,
+        };
+        for lane in (0..width).step_by(I::LANES) {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                if I::LANES == 16 {
+                    lanes.soften::<I, 16>(lane, mul_add);
+                } else {
+                    lanes.soften::<I, 8>(lane, mul_add);
                 }
-                row += height;
             }
+        }
+        let mut row = 0;
+        while row < head_width {
+            let height = most_rows.min(head_width - row);
+            let source = Rows {
+                values,
+                first: start * head_width + row * KEYS,
+                row_stride: KEYS,
+                taps: &[0],
+                depth: padded,
+            };
+            // SAFETY: the values hold these keys of all rows, filled up to whole groups; the weights
+            // `padded · width` numbers; the buffer any tile.
+            unsafe { I::tile(&source, height, REGISTERS, &weights, &mut tile) };
+            let sums = &mut sums[row * width..][..height * width];
+            for (sum, x) in sums.iter_mut().zip(&tile) {
+                *sum += x;
+            }
+            row += height;
         }
     }
-    for (row, at) in head.rows.clone().enumerate() {
-        let start = ((head.sequence * head.q.rows + at) * head.q.heads + head.head) * head_width;
+    // Back to one query after the other.
+    let mut turned = Scratch::<f32>::take(width * head_width);
+    for (row, line) in sums.chunks_exact(width).enumerate() {
+        for (column, sum) in line.iter().enumerate() {
+            turned[column * head_width + row] = *sum;
+        }
+    }
+    for (column, row) in head.rows.clone().enumerate() {
+        let start = ((head.sequence * head.q.rows + row) * head.q.heads + head.head) * head_width;
         // SAFETY: every row of every head is written once, by one task.
         let out = unsafe { out.part(start, head_width) };
-        let factor = 1.0 / totals[row];
-        for (out, sum) in out.iter_mut().zip(&sums[row * sums_width..]) {
+        let factor = 1.0 / totals[column];
+        for (out, sum) in out.iter_mut().zip(&turned[column * head_width..]) {
             *out = O::from_f32(sum * factor);
         }
     }
 }
 
-/// Raises sixteen numbers to those of a line, sixteen at a time.
-#[inline(always)]
-fn raise(most: &mut [f32; 16], line: &[f32]) {
-    for chunk in line.as_chunks::<16>().0 {
-        for (most, x) in most.iter_mut().zip(chunk) {
-            *most = if *x > *most { *x } else { *most };
+/// What the softmax of a block reads and writes: scores and sums lie `width` numbers apart, weights
+/// in groups of keys.
+struct Lanes<'a, E> {
+    scores: &'a [f32],
+    rows: usize,
+    width: usize,
+    scale: f32,
+    weights: &'a mut [E],
+    largest: &'a mut [f32; MOST_QUERIES],
+    totals: &'a mut [f32; MOST_QUERIES],
+    sums: &'a mut [f32],
+}
+
+impl<E: Held> Lanes<'_, E> {
+    /// Turns the scores of `L` queries from `lane` on into weights, lowers what was added up before to
+    /// the new largest scores, and adds the weights up.
+    ///
+    /// # Safety
+    /// The processor must have the instruction set `I`.
+    #[inline(always)]
+    unsafe fn soften<I: Isa<E>, const L: usize>(
+        &mut self,
+        lane: usize,
+        mul_add: impl Fn(f32, f32, f32) -> f32 + Copy,
+    ) {
+        let (width, scale) = (self.width, self.scale);
+        let line = |row: usize| -> &[f32; L] {
+            let line = self.scores[row * width + lane..].first_chunk::<L>();
+            // A row has `width` numbers, whole registers.
+            line.unwrap_or(&[0.0; L])
+        };
+        let mut most = [f32::NEG_INFINITY; L];
+        for row in 0..self.rows {
+            for (most, x) in most.iter_mut().zip(line(row)) {
+                *most = if *x > *most { *x } else { *most };
+            }
         }
+        let mut now = [0f32; L];
+        let mut factors = [0f32; L];
+        let mut totals = [0f32; L];
+        for i in 0..L {
+            let before = self.largest[lane + i];
+            now[i] = before.max(most[i] * scale);
+            // Nothing was added up before the first block, so its factor does not matter.
+            factors[i] = exp2(before - now[i], false, mul_add);
+            totals[i] = self.totals[lane + i] * factors[i];
+            self.largest[lane + i] = now[i];
+        }
+        if factors != [1.0; L] {
+            for line in self.sums.chunks_exact_mut(width) {
+                for (sum, factor) in line[lane..][..L].iter_mut().zip(factors) {
+                    *sum *= factor;
+                }
+            }
+        }
+        let powers = |row: usize| -> [f32; L] {
+            let mut powers = *line(row);
+            for (power, now) in powers.iter_mut().zip(now) {
+                *power = exp2(mul_add(*power, scale, -now), E::GROUP == 2, mul_add);
+            }
+            powers
+        };
+        for row in (0..self.rows).step_by(E::GROUP) {
+            let out = &mut self.weights[row * width + lane * E::GROUP..][..L * E::GROUP];
+            let first = powers(row);
+            if E::GROUP == 2 {
+                let second = powers(row + 1);
+                for i in 0..L {
+                    totals[i] += first[i] + second[i];
+                }
+                // SAFETY: passed on from the caller.
+                unsafe { I::weave(&first, &second, out) };
+            } else {
+                for i in 0..L {
+                    totals[i] += first[i];
+                    out[i] = E::from_f32(first[i]);
+                }
+            }
+        }
+        self.totals[lane..][..L].copy_from_slice(&totals);
     }
 }
 
-/// Returns the largest of sixteen numbers.
+/// Reads numbers as the element that they are.
 #[inline(always)]
-fn largest_of(mut each: [f32; 16]) -> f32 {
-    for half in [8, 4, 2, 1] {
-        let (low, high) = each.split_at_mut(half);
-        for (low, high) in low.iter_mut().zip(high) {
-            *low = if *high > *low { *high } else { *low };
-        }
-    }
-    each[0]
+fn same<T: Held, E: Held>(values: &[T]) -> &[E] {
+    assert!(T::KIND == E::KIND, "tiles multiply the numbers that are there");
+    // SAFETY: a kind has one element, so both are the same type.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len()) }
 }
 
 /// Returns 2^x for x up to 0: to 2e-7, or to 1e-4 where the result is rounded to bf16 anyway.

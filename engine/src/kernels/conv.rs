@@ -18,6 +18,7 @@ use super::precision::Precision;
 use super::product::{Dispatch, Finish, Source, Sums, product};
 use super::scratch::Scratch;
 use super::shared::Shared;
+use super::winograd::Winograd;
 
 /// Holds the sizes of a picture, `[images, height, width, channels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,9 @@ pub struct ConvPlan {
     pub groups: usize,
     /// The kind.
     pub mode: ConvMode,
+    /// Whether pictures are so large that weights of 16/9 of the size are worth fewer products; only
+    /// plain 3×3 convolutions have that choice.
+    pub is_for_large: bool,
 }
 
 impl ConvPlan {
@@ -81,7 +85,13 @@ impl ConvPlan {
             padding: [kernel / 2; 4],
             groups: 1,
             mode: ConvMode::Plain,
+            is_for_large: false,
         }
+    }
+
+    /// Tells whether it is the plain 3×3 convolution that keeps the size of large pictures.
+    fn suits_winograd(&self) -> bool {
+        self.is_for_large && Self { is_for_large: false, ..*self } == Self::same(3)
     }
 
     /// Returns the height and width of the output, or none where the window does not fit.
@@ -129,6 +139,8 @@ pub struct Conv {
     /// Channels of the output.
     outputs: usize,
     phases: Vec<Phase>,
+    /// Takes the place of the phases where the plan suits it.
+    winograd: Option<Winograd>,
     /// Zeros around the copy: above, below, left, right.
     border: [usize; 4],
     spread: [usize; 2],
@@ -249,7 +261,7 @@ impl Conv {
         [inputs, outputs]: [usize; 2],
         weight: &[f32],
     ) -> Option<Self> {
-        let ConvPlan { kernel, stride, dilation, padding, groups, mode } = plan;
+        let ConvPlan { kernel, stride, dilation, padding, groups, mode, .. } = plan;
         let area = kernel[0] * kernel[1];
         let is_sound = groups > 0
             && inputs > 0
@@ -269,6 +281,20 @@ impl Conv {
         if !is_sound || !suits {
             return None;
         }
+        if plan.suits_winograd() {
+            let winograd = Winograd::new(level, precision, [inputs, outputs], weight);
+            let winograd = Some(winograd);
+            let (border, spread) = (padding, [1; 2]);
+            return Some(Self {
+                plan,
+                inputs,
+                outputs,
+                phases: Vec::new(),
+                winograd,
+                border,
+                spread,
+            });
+        }
         let build = Build { level, precision, plan, inputs, outputs, weight };
         let (phases, border, spread) = match mode {
             ConvMode::Plain => (vec![build.plain()], padding, [1; 2]),
@@ -277,7 +303,7 @@ impl Conv {
             ConvMode::Transposed(_) => build.transposed(),
         };
         let outputs = if mode == ConvMode::Shuffled { outputs / 4 } else { outputs };
-        Some(Self { plan, inputs, outputs, phases, border, spread })
+        Some(Self { plan, inputs, outputs, phases, winograd: None, border, spread })
     }
 
     /// Returns the channels of the output.
@@ -292,7 +318,9 @@ impl Conv {
 
     /// Returns the bytes of the packed weights.
     pub fn memory_bytes(&self) -> usize {
-        self.phases.iter().flat_map(|phase| &phase.panels).map(Panels::memory_bytes).sum()
+        let phases = self.phases.iter().flat_map(|phase| &phase.panels);
+        let winograd = self.winograd.iter().flat_map(Winograd::panels);
+        phases.chain(winograd).map(Panels::memory_bytes).sum()
     }
 
     /// Returns the shape of the output, or none where the window does not fit into the picture.
@@ -318,6 +346,14 @@ impl Conv {
         let Some(result) = self.output(shape) else { panic!("the window fits into the picture") };
         assert_eq!(out.len(), result.numbers(), "the output is as long as its shape says");
         after.check(shape.images, self.outputs * self.cells(), self.outputs, out.len());
+        if let Some(winograd) = &self.winograd {
+            let copy = bordered::<f32>(x, shape, before, Winograd::border(shape));
+            match winograd.panels()[0].kind() {
+                Kind::F32 => winograd.run::<f32, O>(&copy, shape, after, out),
+                Kind::Bf16 => winograd.run::<bf16, O>(&copy, shape, after, out),
+            }
+            return;
+        }
         match self.phases[0].panels[0].kind() {
             Kind::F32 => self.run::<f32, O>(x, [shape, result], before, after, out),
             Kind::Bf16 => self.run::<bf16, O>(x, [shape, result], before, after, out),

@@ -45,6 +45,18 @@ pub(crate) trait Isa<T: Element> {
         sums: &mut [f32],
     );
 
+    /// Rounds the numbers of two rows and lays them side by side, pair by pair.
+    ///
+    /// # Safety
+    /// The processor must have the instruction set.
+    #[inline(always)]
+    unsafe fn weave(first: &[f32], second: &[f32], out: &mut [T]) {
+        for (out, (first, second)) in out.chunks_exact_mut(2).zip(first.iter().zip(second)) {
+            out[0] = T::from_f32(*first);
+            out[1] = T::from_f32(*second);
+        }
+    }
+
     /// Rounds sixteen numbers.
     ///
     /// # Safety
@@ -138,9 +150,10 @@ pub(crate) use x86::{Avx2, Avx512, Avx512Bf16};
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256bh, __m512, __m512bh, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps,
-        _mm256_setzero_ps, _mm256_storeu_ps, _mm512_cvtneps_pbh, _mm512_dpbf16_ps, _mm512_fmadd_ps,
-        _mm512_loadu_epi32, _mm512_loadu_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+        __m256bh, __m512, __m512bh, __m512i, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps,
+        _mm256_setzero_ps, _mm256_storeu_ps, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh,
+        _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_epi16, _mm512_loadu_epi32, _mm512_loadu_ps,
+        _mm512_permutexvar_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
         _mm512_storeu_ps,
     };
 
@@ -281,6 +294,40 @@ mod x86 {
         "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16,
         2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8; 12, 8;
         load_pairs, splat_pair, _mm512_setzero_ps, add_pairs, _mm512_storeu_ps;
+
+        #[inline(always)]
+        unsafe fn weave(first: &[f32], second: &[f32], out: &mut [bf16]) {
+            /// Numbers of the first row and of the second in turn.
+            static TURNS: [u16; 32] = {
+                let mut turns = [0; 32];
+                let mut i = 0;
+                while i < 32 {
+                    turns[i] = (i / 2 + i % 2 * 16) as u16;
+                    i += 1;
+                }
+                turns
+            };
+            #[target_feature(enable = "avx512bf16,avx512bw,avx512f")]
+            #[inline]
+            fn run(first: &[f32; 16], second: &[f32; 16], out: &mut [bf16; 32]) {
+                // SAFETY: all arrays are as long as the registers, and bf16 may be any bits.
+                unsafe {
+                    let (first, second) =
+                        (_mm512_loadu_ps(first.as_ptr()), _mm512_loadu_ps(second.as_ptr()));
+                    let both: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(second, first));
+                    let turns = _mm512_loadu_epi16(TURNS.as_ptr().cast());
+                    let woven = _mm512_permutexvar_epi16(turns, both);
+                    *out = std::mem::transmute::<__m512i, [bf16; 32]>(woven);
+                }
+            }
+            let (Ok(first), Ok(second), Ok(out)) =
+                (first.try_into(), second.try_into(), out.try_into())
+            else {
+                unreachable!("registers of this level hold sixteen numbers");
+            };
+            // SAFETY: the caller promises the instructions.
+            unsafe { run(first, second, out) }
+        }
 
         #[inline(always)]
         unsafe fn narrow(values: &[f32; 16], out: &mut [bf16; 16]) {

@@ -23,6 +23,7 @@ mod precision;
 mod product;
 mod scratch;
 mod shared;
+mod winograd;
 
 pub use attend::{Attend, Vectors, attend};
 pub use attention::{AttentionShape, HeadNorms, Rotation, attention};

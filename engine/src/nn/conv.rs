@@ -94,6 +94,20 @@ impl Conv {
         Self::new(inputs, outputs, ConvPlan::same(3), load)
     }
 
+    /// Loads a 3×3 convolution that keeps the size of pictures so large that more memory for weights
+    /// is worth fewer products.
+    ///
+    /// # Errors
+    /// As [`Conv::new`].
+    pub fn same_large(
+        inputs: usize,
+        outputs: usize,
+        load: &Load<'_>,
+    ) -> std::result::Result<Self, EngineError> {
+        let plan = ConvPlan { is_for_large: true, ..ConvPlan::same(3) };
+        Self::new(inputs, outputs, plan, load)
+    }
+
     /// Loads a 3×3 convolution to `4 · outputs` channels whose output is shuffled to twice the size.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ struct Case {
 fn plain_conv(case: Case, x: &[f64], w: &[f32]) -> Vec<f64> {
     let Case { shape, outputs, plan } = case;
     let ConvShape { images, height, width, channels } = shape;
-    let ConvPlan { kernel, stride, dilation, padding, groups, mode } = plan;
+    let ConvPlan { kernel, stride, dilation, padding, groups, mode, .. } = plan;
     let [out_height, out_width] = plan.output([height, width]).expect("the case has an output");
     let (depth, per_group) = (channels / groups, outputs / groups);
     let at = |image: usize, y: isize, z: isize, c: usize| -> f64 {
@@ -146,8 +146,20 @@ fn convolutions_agree_with_a_plain_loop_over_odd_shapes() {
         for mode in [ConvMode::Plain, ConvMode::Doubled, ConvMode::Shuffled] {
             check(Case { shape, outputs, plan: ConvPlan { mode, ..ConvPlan::same(3) } });
         }
+        let plan = ConvPlan { is_for_large: true, ..ConvPlan::same(3) };
+        check(Case { shape, outputs, plan });
         check(Case { shape, outputs, plan: ConvPlan::same(1) });
         check(Case { shape, outputs, plan: ConvPlan::same(5) });
+    }
+}
+
+#[test]
+fn fewer_products_agree_with_a_plain_loop_over_odd_shapes() {
+    let plan = ConvPlan { is_for_large: true, ..ConvPlan::same(3) };
+    for (images, height, width, channels, outputs) in
+        [(1, 1, 1, 1, 1), (2, 9, 7, 5, 33), (1, 21, 22, 48, 40), (3, 2, 3, 17, 70)]
+    {
+        check(Case { shape: shape(images, height, width, channels), outputs, plan });
     }
 }
 
@@ -204,6 +216,7 @@ fn transposed_convolutions_agree_with_a_plain_loop() {
                 padding: border,
                 groups,
                 mode: ConvMode::Transposed(axis(more, 0)),
+                is_for_large: false,
             };
             let height = if is_flat { 1 } else { 3 };
             check(Case { shape: shape(2, height, 5, 4), outputs: 6, plan });

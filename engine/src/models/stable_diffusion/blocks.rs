@@ -42,7 +42,7 @@ impl Resnet {
     pub(super) fn new(
         [inputs, outputs]: [usize; 2],
         time: Option<usize>,
-        eps: f64,
+        (eps, is_large): (f64, bool),
         load: &Load<'_>,
     ) -> Result<Self, EngineError> {
         let time = match time {
@@ -54,13 +54,21 @@ impl Resnet {
         } else {
             Some(Linear::pointwise(inputs, outputs, false, &load.pp("conv_shortcut"))?)
         };
+        let conv = |inputs: usize, name: &str| {
+            let load = load.pp(name);
+            if is_large {
+                Conv::same_large(inputs, outputs, &load)
+            } else {
+                Conv::same(inputs, outputs, &load)
+            }
+        };
         Ok(Self {
             compute: load.compute().clone(),
             norm1: group_norm(inputs, eps, &load.pp("norm1"))?,
-            conv1: Conv::same(inputs, outputs, &load.pp("conv1"))?,
+            conv1: conv(inputs, "conv1")?,
             time,
             norm2: group_norm(outputs, eps, &load.pp("norm2"))?,
-            conv2: Conv::same(outputs, outputs, &load.pp("conv2"))?,
+            conv2: conv(outputs, "conv2")?,
             shortcut,
         })
     }

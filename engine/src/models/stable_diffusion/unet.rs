@@ -13,6 +13,10 @@ use crate::nn::{Adding, Compute, Conv, GroupNorm, Leading, Linear, Load};
 /// Added to variances by the denoiser's residual blocks.
 const EPS: f64 = 1e-5;
 
+/// Levels whose pictures are large beside their weights: those below have most of the weights and
+/// few pixels.
+const LARGE_LEVELS: usize = 3;
+
 /// Numbers per size of the added condition.
 const SIZE_WIDTH: usize = 256;
 
@@ -87,8 +91,9 @@ impl Unet {
                         &load.pp("attentions").pp(index),
                     )?)
                 };
-                let resnet =
-                    Resnet::new(sizes, Some(time_width), EPS, &load.pp("resnets").pp(index))?;
+                let load = load.pp("resnets").pp(index);
+                let manner = (EPS, level < LARGE_LEVELS);
+                let resnet = Resnet::new(sizes, Some(time_width), manner, &load)?;
                 Ok::<_, EngineError>(Layer { resnet, transformer })
             };
         let mut down = Vec::new();
@@ -116,7 +121,7 @@ impl Unet {
         let width = c.channels[levels - 1];
         let resnet = |index: usize| {
             let load = load_middle.pp("resnets").pp(index);
-            Resnet::new([width; 2], Some(time_width), EPS, &load)
+            Resnet::new([width; 2], Some(time_width), (EPS, false), &load)
         };
         let sizes = TransformerSizes {
             width,

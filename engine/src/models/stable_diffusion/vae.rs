@@ -116,7 +116,7 @@ impl Half {
             let mut resnets = Vec::new();
             for position in 0..=config.layers {
                 let load = load.pp("resnets").pp(position);
-                resnets.push(Resnet::new([width, *outputs], None, EPS, &load)?);
+                resnets.push(Resnet::new([width, *outputs], None, (EPS, true), &load)?);
                 width = *outputs;
             }
             let is_last = index + 1 == config.channels.len();
@@ -140,7 +140,7 @@ impl Half {
             let mut resnets = Vec::new();
             for position in 0..config.layers {
                 let load = load.pp("resnets").pp(position);
-                resnets.push(Resnet::new([width, *outputs], None, EPS, &load)?);
+                resnets.push(Resnet::new([width, *outputs], None, (EPS, true), &load)?);
                 width = *outputs;
             }
             // Zeros only below and to the right, as the reference pads.
@@ -162,8 +162,9 @@ impl Half {
         load: &Load<'_>,
     ) -> Result<(Resnet, PixelAttention, Resnet), EngineError> {
         let load = load.pp("mid_block");
-        let resnet =
-            |index: usize| Resnet::new([width; 2], None, EPS, &load.pp("resnets").pp(index));
+        let resnet = |index: usize| {
+            Resnet::new([width; 2], None, (EPS, true), &load.pp("resnets").pp(index))
+        };
         let attention = PixelAttention::new(width, &load.pp("attentions").pp(0))?;
         Ok((resnet(0)?, attention, resnet(1)?))
     }

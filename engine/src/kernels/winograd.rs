@@ -1,0 +1,304 @@
+//! 3×3 convolutions with fewer products: Winograd's F(2×2, 3×3).
+//!
+//! Four outputs that stand in a square take sixteen products per pair of channels where the plain way
+//! takes thirty-six, for some additions before and behind. The weights take 16/9 of the memory.
+//!
+//! # Source
+//! Lavin and Gray, “Fast Algorithms for Convolutional Neural Networks”, section 4.1.
+
+use half::bf16;
+use rayon::prelude::*;
+
+use super::conv::{After, ConvShape};
+use super::element::Element;
+use super::level::Level;
+use super::micro::{Isa, Portable, Rows};
+use super::panels::{Held, Kind, Panels};
+use super::precision::Precision;
+use super::scratch::Scratch;
+use super::shared::Shared;
+
+/// Squares of four outputs that are worked on together: a multiple of the rows of all tiles.
+const SQUARES: usize = 96;
+
+/// Holds the transformed weights, one matrix for each of sixteen places.
+#[derive(Debug, Clone)]
+pub(super) struct Winograd {
+    places: Vec<Panels>,
+}
+
+impl Winograd {
+    /// Transforms and packs weights `[outputs, inputs, 3, 3]`.
+    pub(super) fn new(
+        level: Level,
+        precision: Precision,
+        [inputs, outputs]: [usize; 2],
+        weight: &[f32],
+    ) -> Self {
+        // G of the paper.
+        const FACTORS: [[f32; 3]; 4] =
+            [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
+        let place = |place: usize| {
+            let (down, across) = (FACTORS[place / 4], FACTORS[place % 4]);
+            Panels::pack_as(level, precision, [outputs, 1, inputs], |o, _, c| {
+                let kernel = &weight[(o * inputs + c) * 9..][..9];
+                let rows = kernel.as_chunks::<3>().0.iter().zip(down);
+                rows.map(|(row, factor)| {
+                    let sum: f32 = row.iter().zip(across).map(|(w, factor)| w * factor).sum();
+                    factor * sum
+                })
+                .sum()
+            })
+        };
+        Self { places: (0..16).map(place).collect() }
+    }
+
+    /// Returns the packed matrices.
+    pub(super) fn panels(&self) -> &[Panels] {
+        &self.places
+    }
+
+    /// Returns the border that the copy of a picture must have: above, below, left, right.
+    pub(super) fn border(shape: ConvShape) -> [usize; 4] {
+        [1, 1 + shape.height % 2, 1, 1 + shape.width % 2]
+    }
+
+    /// Convolves a picture in its border of zeros.
+    pub(super) fn run<T: Held, O: Element>(
+        &self,
+        copy: &[f32],
+        shape: ConvShape,
+        after: After<'_>,
+        out: &mut [O],
+    ) {
+        let [top, bottom, left, right] = Self::border(shape);
+        let size = [shape.height + top + bottom, shape.width + left + right];
+        assert_eq!(
+            copy.len(),
+            shape.images * size[0] * size[1] * shape.channels,
+            "the copy has its border"
+        );
+        let squares = [shape.height.div_ceil(2), shape.width.div_ceil(2)];
+        let all = shape.images * squares[0] * squares[1];
+        let out = Shared::new(out);
+        (0..all.div_ceil(SQUARES)).into_par_iter().with_max_len(1).for_each(|task| {
+            let range = task * SQUARES..all.min((task + 1) * SQUARES);
+            let task = Task { places: &self.places, copy, shape, size, squares, range, after };
+            let level = self.places[0].level();
+            match (T::KIND, level) {
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: panels are only packed for a level that the processor was found to have.
+                (Kind::Bf16, _) => unsafe { avx512_bf16(&task, &out) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above.
+                (_, level) if level >= Level::Avx512 => unsafe { avx512(&task, &out) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above.
+                (_, Level::Avx2) => unsafe { avx2(&task, &out) },
+                // SAFETY: the portable tiles need nothing of the processor.
+                _ => unsafe { task_of::<f32, Portable, O>(&task, &out) },
+            }
+        });
+    }
+}
+
+/// Some squares of outputs.
+struct Task<'a> {
+    places: &'a [Panels],
+    copy: &'a [f32],
+    shape: ConvShape,
+    /// Height and width of the copy.
+    size: [usize; 2],
+    /// Squares of an image, down and across.
+    squares: [usize; 2],
+    range: std::ops::Range<usize>,
+    after: After<'a>,
+}
+
+/// Defines a task compiled for an instruction set.
+#[cfg(target_arch = "x86_64")]
+macro_rules! task_for {
+    ($name:ident, $element:ty, $isa:ty, $features:literal) => {
+        #[target_feature(enable = $features)]
+        fn $name<O: Element>(task: &Task<'_>, out: &Shared<'_, O>) {
+            // SAFETY: this function may only be called where its features are.
+            unsafe { task_of::<$element, $isa, O>(task, out) }
+        }
+    };
+}
+#[cfg(target_arch = "x86_64")]
+task_for!(avx2, f32, super::micro::Avx2, "avx2,fma,f16c");
+#[cfg(target_arch = "x86_64")]
+task_for!(avx512, f32, super::micro::Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c");
+#[cfg(target_arch = "x86_64")]
+task_for!(
+    avx512_bf16,
+    bf16,
+    super::micro::Avx512Bf16,
+    "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"
+);
+
+/// Runs a task.
+///
+/// # Safety
+/// The processor must have the instruction set `I`.
+#[inline(always)]
+unsafe fn task_of<T: Held, I: Isa<T>, O: Element>(task: &Task<'_>, out: &Shared<'_, O>) {
+    let Task { places, shape, squares, .. } = task;
+    let first = &places[0];
+    let (depth, outputs) = (first.depth_full(), first.outputs());
+    let (width, registers) = (first.width(), first.registers());
+    let count = task.range.len();
+    // [place, square, channel]
+    let mut inputs = Scratch::<T>::take(16 * count * depth);
+    for (index, square) in task.range.clone().enumerate() {
+        // SAFETY: passed on from the caller.
+        unsafe { transform::<T, I>(task, square, index, count, depth, &mut inputs) };
+    }
+    // [place, square, column of a panel]
+    let mut sums = Scratch::<f32>::take(16 * count * width);
+    for panel in 0..first.count() {
+        for (place, panels) in places.iter().enumerate() {
+            let weights = panels.panel::<T>(panel);
+            let most = I::rows(registers);
+            let tiles = count.div_ceil(most);
+            let mut row = 0;
+            for tile in 0..tiles {
+                let height = (count - row).div_ceil(tiles - tile);
+                let rows = Rows {
+                    values: &inputs[..],
+                    first: (place * count + row) * depth,
+                    row_stride: depth,
+                    taps: &[0],
+                    depth,
+                };
+                let sums = &mut sums[(place * count + row) * width..][..height * width];
+                // SAFETY: the inputs hold all squares, the panel `depth · width` numbers, the sums
+                // the tile's rows.
+                unsafe { I::tile(&rows, height, registers, weights, sums) };
+                row += height;
+            }
+        }
+        let column = panel * width;
+        let columns = width.min(outputs - column);
+        for (index, square) in task.range.clone().enumerate() {
+            let (image, at) =
+                (square / (squares[0] * squares[1]), square % (squares[0] * squares[1]));
+            let (y, x) = (2 * (at / squares[1]), 2 * (at % squares[1]));
+            let mut lines = [[0f32; super::linear::MOST_COLUMNS]; 4];
+            for start in (0..width).step_by(16) {
+                let place = |place: usize| -> [f32; 16] {
+                    let from = (place * count + index) * width + start;
+                    let mut line = [0f32; 16];
+                    let len = 16.min(width - start);
+                    line[..len].copy_from_slice(&sums[from..][..len]);
+                    line
+                };
+                let square = gather(place);
+                for (line, part) in lines.iter_mut().zip(square) {
+                    line[start..][..16].copy_from_slice(&part);
+                }
+            }
+            for (cell, line) in lines.iter().enumerate() {
+                let (y, x) = (y + cell / 2, x + cell % 2);
+                if y < shape.height && x < shape.width {
+                    let at = (image * shape.height + y) * shape.width + x;
+                    task.after.finish(&line[..columns], [image, at, column, outputs], out);
+                }
+            }
+        }
+    }
+}
+
+/// Computes `Bᵀ d B` of the paper for the window of a square, sixteen channels at a time.
+///
+/// # Safety
+/// The processor must have the instruction set `I`.
+#[inline(always)]
+unsafe fn transform<T: Held, I: Isa<T>>(
+    task: &Task<'_>,
+    square: usize,
+    index: usize,
+    count: usize,
+    depth: usize,
+    inputs: &mut [T],
+) {
+    let channels = task.shape.channels;
+    let per_image = task.squares[0] * task.squares[1];
+    let (image, at) = (square / per_image, square % per_image);
+    let (y, x) = (2 * (at / task.squares[1]), 2 * (at % task.squares[1]));
+    let line = task.size[1] * channels;
+    let corner = (image * task.size[0] + y) * line + x * channels;
+    for start in (0..depth).step_by(16) {
+        let len = 16.min(channels.saturating_sub(start));
+        let load = |place: usize| -> [f32; 16] {
+            let from = corner + place / 4 * line + place % 4 * channels + start;
+            match task.copy[from..].first_chunk::<16>() {
+                Some(numbers) if len == 16 => *numbers,
+                _ => {
+                    let mut numbers = [0f32; 16];
+                    numbers[..len].copy_from_slice(&task.copy[from..][..len]);
+                    numbers
+                }
+            }
+        };
+        let window: [[f32; 16]; 16] = std::array::from_fn(load);
+        // Columns first, then rows; each is (0-2, 1+2, 2-1, 1-3).
+        let mut half = [[0f32; 16]; 16];
+        for row in 0..4 {
+            let at = |column: usize| &window[4 * row + column];
+            for lane in 0..16 {
+                half[4 * row][lane] = at(0)[lane] - at(2)[lane];
+                half[4 * row + 1][lane] = at(1)[lane] + at(2)[lane];
+                half[4 * row + 2][lane] = at(2)[lane] - at(1)[lane];
+                half[4 * row + 3][lane] = at(1)[lane] - at(3)[lane];
+            }
+        }
+        for column in 0..4 {
+            let at = |row: usize| &half[4 * row + column];
+            let mut rows = [[0f32; 16]; 4];
+            for lane in 0..16 {
+                rows[0][lane] = at(0)[lane] - at(2)[lane];
+                rows[1][lane] = at(1)[lane] + at(2)[lane];
+                rows[2][lane] = at(2)[lane] - at(1)[lane];
+                rows[3][lane] = at(1)[lane] - at(3)[lane];
+            }
+            for (row, numbers) in rows.iter().enumerate() {
+                let place = 4 * row + column;
+                let out = &mut inputs[(place * count + index) * depth + start..];
+                match out.first_chunk_mut::<16>() {
+                    // SAFETY: passed on from the caller.
+                    Some(out) if depth - start >= 16 => unsafe { I::narrow(numbers, out) },
+                    _ => {
+                        for (out, number) in out[..depth - start].iter_mut().zip(numbers) {
+                            *out = T::from_f32(*number);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Computes `Aᵀ m A` of the paper: the four outputs of a square from its sixteen sums.
+#[inline(always)]
+fn gather(place: impl Fn(usize) -> [f32; 16]) -> [[f32; 16]; 4] {
+    let mut half = [[0f32; 16]; 8];
+    for column in 0..4 {
+        let (a, b, c, d) =
+            (place(column), place(4 + column), place(8 + column), place(12 + column));
+        for lane in 0..16 {
+            half[column][lane] = a[lane] + b[lane] + c[lane];
+            half[4 + column][lane] = b[lane] - c[lane] - d[lane];
+        }
+    }
+    let mut out = [[0f32; 16]; 4];
+    for row in 0..2 {
+        for lane in 0..16 {
+            let at = |column: usize| half[4 * row + column][lane];
+            out[2 * row][lane] = at(0) + at(1) + at(2);
+            out[2 * row + 1][lane] = at(1) - at(2) - at(3);
+        }
+    }
+    out
+}
