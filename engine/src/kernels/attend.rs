@@ -4,6 +4,7 @@ use half::bf16;
 use rayon::prelude::*;
 
 use super::element::Element;
+use super::elementwise::exp2;
 use super::level::Level;
 use super::micro::{Isa, Portable, Rows};
 use super::panels::{Held, Kind};
@@ -120,7 +121,7 @@ pub fn attend<T: Held, O: Element>(
             // SAFETY: as above.
             (_, Level::Avx2) => unsafe { avx2(&head, &out) },
             // SAFETY: the portable tiles need nothing of the processor.
-            _ => unsafe { block_of::<f32, Portable, T, O>(&head, &out, |a, b, c| a * b + c) },
+            _ => unsafe { block_of::<f32, Portable, T, O>(&head, &out) },
         }
     });
 }
@@ -182,7 +183,7 @@ macro_rules! block_for {
         #[target_feature(enable = $features)]
         fn $name<T: Held, O: Element>(head: &Head<'_, T>, out: &Shared<'_, O>) {
             // SAFETY: this function may only be called where its features are.
-            unsafe { block_of::<$element, $isa, T, O>(head, out, |a, b, c| a.mul_add(b, c)) }
+            unsafe { block_of::<$element, $isa, T, O>(head, out) }
         }
     };
 }
@@ -209,7 +210,6 @@ block_for!(
 unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
     head: &Head<'_, T>,
     out: &Shared<'_, O>,
-    mul_add: impl Fn(f32, f32, f32) -> f32 + Copy,
 ) {
     let Attend { head_width, scale, is_causal, .. } = head.settings;
     let Keys { stride, count: all_keys, .. } = *head.keys;
@@ -285,9 +285,9 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
             // SAFETY: passed on from the caller.
             unsafe {
                 if I::LANES == 16 {
-                    lanes.soften::<I, 16>(lane, mul_add);
+                    lanes.soften::<I, 16>(lane);
                 } else {
-                    lanes.soften::<I, 8>(lane, mul_add);
+                    lanes.soften::<I, 8>(lane);
                 }
             }
         }
@@ -349,11 +349,7 @@ impl<E: Held> Lanes<'_, E> {
     /// # Safety
     /// The processor must have the instruction set `I`.
     #[inline(always)]
-    unsafe fn soften<I: Isa<E>, const L: usize>(
-        &mut self,
-        lane: usize,
-        mul_add: impl Fn(f32, f32, f32) -> f32 + Copy,
-    ) {
+    unsafe fn soften<I: Isa<E>, const L: usize>(&mut self, lane: usize) {
         let (width, scale) = (self.width, self.scale);
         let line = |row: usize| -> &[f32; L] {
             let line = self.scores[row * width + lane..].first_chunk::<L>();
@@ -362,9 +358,8 @@ impl<E: Held> Lanes<'_, E> {
         };
         let mut most = [f32::NEG_INFINITY; L];
         for row in 0..self.rows {
-            for (most, x) in most.iter_mut().zip(line(row)) {
-                *most = if *x > *most { *x } else { *most };
-            }
+            // SAFETY: passed on from the caller.
+            unsafe { I::raise(line(row), &mut most) };
         }
         let mut now = [0f32; L];
         let mut factors = [0f32; L];
@@ -373,7 +368,7 @@ impl<E: Held> Lanes<'_, E> {
             let before = self.largest[lane + i];
             now[i] = before.max(most[i] * scale);
             // Nothing was added up before the first block, so its factor does not matter.
-            factors[i] = exp2(before - now[i], false, mul_add);
+            factors[i] = exp2(before - now[i], false);
             totals[i] = self.totals[lane + i] * factors[i];
             self.largest[lane + i] = now[i];
         }
@@ -384,27 +379,18 @@ impl<E: Held> Lanes<'_, E> {
                 }
             }
         }
-        let powers = |row: usize| -> [f32; L] {
-            let mut powers = *line(row);
-            for (power, now) in powers.iter_mut().zip(now) {
-                *power = exp2(mul_add(*power, scale, -now), E::GROUP == 2, mul_add);
-            }
-            powers
-        };
         for row in (0..self.rows).step_by(E::GROUP) {
             let out = &mut self.weights[row * width + lane * E::GROUP..][..L * E::GROUP];
-            let first = powers(row);
+            let mut first = [0f32; L];
+            // SAFETY: passed on from the caller, here and below.
+            unsafe { I::powers(line(row), scale, &now, &mut totals, &mut first) };
             if E::GROUP == 2 {
-                let second = powers(row + 1);
-                for i in 0..L {
-                    totals[i] += first[i] + second[i];
-                }
-                // SAFETY: passed on from the caller.
+                let mut second = [0f32; L];
+                unsafe { I::powers(line(row + 1), scale, &now, &mut totals, &mut second) };
                 unsafe { I::weave(&first, &second, out) };
             } else {
-                for i in 0..L {
-                    totals[i] += first[i];
-                    out[i] = E::from_f32(first[i]);
+                for (out, power) in out.iter_mut().zip(first) {
+                    *out = E::from_f32(power);
                 }
             }
         }
@@ -418,29 +404,4 @@ fn same<T: Held, E: Held>(values: &[T]) -> &[E] {
     assert!(T::KIND == E::KIND, "tiles multiply the numbers that are there");
     // SAFETY: a kind has one element, so both are the same type.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len()) }
-}
-
-/// Returns 2^x for x up to 0: to 2e-7, or to 1e-4 where the result is rounded to bf16 anyway.
-#[inline(always)]
-fn exp2(x: f32, is_coarse: bool, mul_add: impl Fn(f32, f32, f32) -> f32) -> f32 {
-    let x = if x < -126.0 { -126.0 } else { x };
-    // Adding 1.5·2^23 rounds to an integer and leaves it in the low bits.
-    const ROUND: f32 = 12_582_912.0;
-    let shifted = x + ROUND;
-    let r = x - (shifted - ROUND);
-    // Least-squares polynomials at Chebyshev nodes on ±1/2.
-    let p = if is_coarse {
-        let p = mul_add(5.508_868_4e-2, r, 0.242_604_05);
-        let p = mul_add(p, r, 0.693_276_24);
-        mul_add(p, r, 0.999_928_94)
-    } else {
-        let p = mul_add(1.533_757_7e-4, r, 1.339_986e-3);
-        let p = mul_add(p, r, 9.618_519_5e-3);
-        let p = mul_add(p, r, 5.550_329e-2);
-        let p = mul_add(p, r, 0.240_226_45);
-        let p = mul_add(p, r, 0.693_147_2);
-        mul_add(p, r, 1.0)
-    };
-    // A masked score ends as 2^-126, which is nothing beside the largest weight of 1.
-    f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23))
 }

@@ -1,6 +1,7 @@
 //! The innermost loops: a few rows of activations times one panel of weights.
 
 use super::element::Element;
+use super::elementwise::exp2;
 
 /// Says where a tile's activations lie: row `r`, tap `t`, place `k` is at
 /// `first + r · row_stride + taps[t] + k`.
@@ -44,6 +45,35 @@ pub(crate) trait Isa<T: Element> {
         panel: &[T],
         sums: &mut [f32],
     );
+
+    /// Raises numbers to those of a register.
+    ///
+    /// # Safety
+    /// The processor must have the instruction set.
+    #[inline(always)]
+    unsafe fn raise<const L: usize>(x: &[f32; L], most: &mut [f32; L]) {
+        for (most, x) in most.iter_mut().zip(x) {
+            *most = if *x > *most { *x } else { *most };
+        }
+    }
+
+    /// Computes `2^(x · scale - now)` of a register and adds it to the totals.
+    ///
+    /// # Safety
+    /// The processor must have the instruction set.
+    #[inline(always)]
+    unsafe fn powers<const L: usize>(
+        x: &[f32; L],
+        scale: f32,
+        now: &[f32; L],
+        totals: &mut [f32; L],
+        out: &mut [f32; L],
+    ) {
+        for (((out, x), now), total) in out.iter_mut().zip(x).zip(now).zip(totals) {
+            *out = exp2(x * scale - now, T::GROUP == 2);
+            *total += *out;
+        }
+    }
 
     /// Rounds the numbers of two rows and lays them side by side, pair by pair.
     ///
@@ -151,16 +181,18 @@ pub(crate) use x86::{Avx2, Avx512, Avx512Bf16};
 mod x86 {
     use std::arch::x86_64::{
         __m256bh, __m512, __m512bh, __m512i, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps,
-        _mm256_setzero_ps, _mm256_storeu_ps, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh,
-        _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_epi16, _mm512_loadu_epi32, _mm512_loadu_ps,
-        _mm512_permutexvar_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
-        _mm512_storeu_ps,
+        _mm256_setzero_ps, _mm256_storeu_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512,
+        _mm512_castsi512_ps, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh, _mm512_dpbf16_ps,
+        _mm512_fmadd_ps, _mm512_fmsub_ps, _mm512_loadu_epi16, _mm512_loadu_epi32, _mm512_loadu_ps,
+        _mm512_max_ps, _mm512_permutexvar_epi16, _mm512_set1_epi32, _mm512_set1_ps,
+        _mm512_setzero_ps, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
     };
 
     use half::bf16;
 
     use super::{Isa, Rows};
     use crate::kernels::element::Element;
+    use crate::kernels::elementwise::{EXP2_COARSE, EXP2_FINE, EXP2_ROUND};
 
     /// Defines an [`Isa`] by its registers' loads and fused products.
     macro_rules! isa {
@@ -278,6 +310,78 @@ mod x86 {
         _mm512_dpbf16_ps(sums, a, b)
     }
 
+    /// The two functions of a register of sixteen that the compiler does not always turn into vectors.
+    macro_rules! softmax_of_sixteen {
+        ($is_coarse:literal) => {
+            #[inline(always)]
+            unsafe fn raise<const L: usize>(x: &[f32; L], most: &mut [f32; L]) {
+                assert!(L == 16, "registers of this level hold sixteen numbers");
+                // SAFETY: both arrays hold sixteen; the caller promises the instructions.
+                unsafe { raise16(x.as_ptr(), most.as_mut_ptr()) }
+            }
+
+            #[inline(always)]
+            unsafe fn powers<const L: usize>(
+                x: &[f32; L],
+                scale: f32,
+                now: &[f32; L],
+                totals: &mut [f32; L],
+                out: &mut [f32; L],
+            ) {
+                assert!(L == 16, "registers of this level hold sixteen numbers");
+                // SAFETY: all arrays hold sixteen; the caller promises the instructions.
+                unsafe {
+                    powers16::<$is_coarse>(
+                        [x.as_ptr(), now.as_ptr()],
+                        scale,
+                        totals.as_mut_ptr(),
+                        out.as_mut_ptr(),
+                    );
+                }
+            }
+        };
+    }
+
+    /// Raises sixteen numbers to others.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn raise16(x: *const f32, most: *mut f32) {
+        // SAFETY: the caller promises sixteen numbers each.
+        unsafe {
+            _mm512_storeu_ps(most, _mm512_max_ps(_mm512_loadu_ps(x), _mm512_loadu_ps(most)));
+        }
+    }
+
+    /// Computes `2^(x · scale - now)` of sixteen numbers and adds it to the totals; see
+    /// [`crate::kernels::elementwise::exp2`] for the way.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn powers16<const IS_COARSE: bool>(
+        [x, now]: [*const f32; 2],
+        scale: f32,
+        totals: *mut f32,
+        out: *mut f32,
+    ) {
+        // SAFETY: the caller promises sixteen numbers each.
+        unsafe {
+            let x =
+                _mm512_fmsub_ps(_mm512_loadu_ps(x), _mm512_set1_ps(scale), _mm512_loadu_ps(now));
+            let x = _mm512_max_ps(x, _mm512_set1_ps(-126.0));
+            let round = _mm512_set1_ps(EXP2_ROUND);
+            let shifted = _mm512_add_ps(x, round);
+            let r = _mm512_sub_ps(x, _mm512_sub_ps(shifted, round));
+            let factors: &[f32] = if IS_COARSE { &EXP2_COARSE } else { &EXP2_FINE };
+            let mut p = _mm512_set1_ps(factors[0]);
+            for factor in &factors[1..] {
+                p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(*factor));
+            }
+            let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted));
+            let y = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), exponent));
+            _mm512_storeu_ps(out, y);
+            _mm512_storeu_ps(totals, _mm512_add_ps(_mm512_loadu_ps(totals), y));
+        }
+    }
+
     isa!(
         Avx2, f32, f32, "Registers of eight f32.", "avx2,fma", 8,
         2: 1 2 3 4 5 6, 3: 1 2 3 4; 6, 4;
@@ -288,12 +392,16 @@ mod x86 {
         "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16,
         2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8; 12, 8;
         _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_fmadd_ps, _mm512_storeu_ps;
+
+        softmax_of_sixteen!(false);
     );
     isa!(
         Avx512Bf16, bf16, i32, "Registers of sixteen pairs of bf16, summed in f32.",
         "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16,
         2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8; 12, 8;
         load_pairs, splat_pair, _mm512_setzero_ps, add_pairs, _mm512_storeu_ps;
+
+        softmax_of_sixteen!(true);
 
         #[inline(always)]
         unsafe fn weave(first: &[f32], second: &[f32], out: &mut [bf16]) {

@@ -108,48 +108,6 @@ impl Panels {
         panels
     }
 
-    /// Packs rows whose numbers lie side by side, an output each: keys, which queries are multiplied
-    /// with.
-    pub(crate) fn of_outputs<'a, T: Held>(
-        level: Level,
-        shape: PanelShape,
-        row: impl Fn(usize) -> &'a [T],
-    ) -> Self {
-        let mut panels = Self::zeros::<T>(level, shape);
-        let (width, len) = (panels.width(), panels.panel_len());
-        let values = panels.values_mut::<T>();
-        for output in 0..shape.outputs {
-            let start = output / width * len + output % width * T::GROUP;
-            for (group, numbers) in row(output).chunks(T::GROUP).enumerate() {
-                values[start + group * width * T::GROUP..][..numbers.len()]
-                    .copy_from_slice(numbers);
-            }
-        }
-        panels
-    }
-
-    /// Packs rows whose numbers lie side by side, a place in depth each: values, which weights are
-    /// multiplied with.
-    pub(crate) fn of_places<'a, T: Held>(
-        level: Level,
-        shape: PanelShape,
-        row: impl Fn(usize) -> &'a [T],
-    ) -> Self {
-        let mut panels = Self::zeros::<T>(level, shape);
-        let (width, len) = (panels.width(), panels.panel_len());
-        let values = panels.values_mut::<T>();
-        for place in 0..shape.depth {
-            let start = place / T::GROUP * width * T::GROUP + place % T::GROUP;
-            for (panel, numbers) in row(place).chunks(width).enumerate() {
-                let slots = values[panel * len + start..].iter_mut().step_by(T::GROUP);
-                for (slot, number) in slots.zip(numbers) {
-                    *slot = *number;
-                }
-            }
-        }
-        panels
-    }
-
     /// Packs weights as elements `T`.
     pub(crate) fn fill<T: Held>(
         level: Level,

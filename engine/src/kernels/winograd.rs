@@ -19,7 +19,7 @@ use super::scratch::Scratch;
 use super::shared::Shared;
 
 /// Squares of four outputs that are worked on together: a multiple of the rows of all tiles.
-const SQUARES: usize = 96;
+const SQUARES: usize = 60;
 
 /// Holds the transformed weights, one matrix for each of sixteen places.
 #[derive(Debug, Clone)]
@@ -38,19 +38,30 @@ impl Winograd {
         // G of the paper.
         const FACTORS: [[f32; 3]; 4] =
             [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
-        let place = |place: usize| {
-            let (down, across) = (FACTORS[place / 4], FACTORS[place % 4]);
+        // All sixteen at once, `[place, output, input]`, so that the kernels are read only once.
+        let size = outputs * inputs;
+        let mut places = vec![0f32; 16 * size];
+        let out = Shared::new(&mut places);
+        weight.par_chunks(9 * inputs).enumerate().for_each(|(output, weight)| {
+            for (input, kernel) in weight.as_chunks::<9>().0.iter().enumerate() {
+                let row = |row: usize, factors: [f32; 3]| -> f32 {
+                    factors.iter().zip(&kernel[3 * row..]).map(|(f, w)| f * w).sum()
+                };
+                for (place, down, across) in
+                    (0..16).map(|place| (place, FACTORS[place / 4], FACTORS[place % 4]))
+                {
+                    let sum: f32 = (0..3).map(|i| down[i] * row(i, across)).sum();
+                    // SAFETY: every number is written by the task of its output, once.
+                    unsafe { out.part(place * size + output * inputs + input, 1)[0] = sum };
+                }
+            }
+        });
+        let pack = |weight: &[f32]| {
             Panels::pack_as(level, precision, [outputs, 1, inputs], |o, _, c| {
-                let kernel = &weight[(o * inputs + c) * 9..][..9];
-                let rows = kernel.as_chunks::<3>().0.iter().zip(down);
-                rows.map(|(row, factor)| {
-                    let sum: f32 = row.iter().zip(across).map(|(w, factor)| w * factor).sum();
-                    factor * sum
-                })
-                .sum()
+                weight[o * inputs + c]
             })
         };
-        Self { places: (0..16).map(place).collect() }
+        Self { places: places.chunks(size.max(1)).map(pack).collect() }
     }
 
     /// Returns the packed matrices.
@@ -187,12 +198,10 @@ unsafe fn task_of<T: Held, I: Isa<T>, O: Element>(task: &Task<'_>, out: &Shared<
             let (y, x) = (2 * (at / squares[1]), 2 * (at % squares[1]));
             let mut lines = [[0f32; super::linear::MOST_COLUMNS]; 4];
             for start in (0..width).step_by(16) {
-                let place = |place: usize| -> [f32; 16] {
+                // Panels are 16 or 32 wide, so that sixteen are always there.
+                let place = |place: usize| -> &[f32; 16] {
                     let from = (place * count + index) * width + start;
-                    let mut line = [0f32; 16];
-                    let len = 16.min(width - start);
-                    line[..len].copy_from_slice(&sums[from..][..len]);
-                    line
+                    sums[from..].first_chunk::<16>().unwrap_or(&[0.0; 16])
                 };
                 let square = gather(place);
                 for (line, part) in lines.iter_mut().zip(square) {
@@ -282,22 +291,24 @@ unsafe fn transform<T: Held, I: Isa<T>>(
 
 /// Computes `Aᵀ m A` of the paper: the four outputs of a square from its sixteen sums.
 #[inline(always)]
-fn gather(place: impl Fn(usize) -> [f32; 16]) -> [[f32; 16]; 4] {
+fn gather<'a>(place: impl Fn(usize) -> &'a [f32; 16]) -> [[f32; 16]; 4] {
     let mut half = [[0f32; 16]; 8];
     for column in 0..4 {
         let (a, b, c, d) =
             (place(column), place(4 + column), place(8 + column), place(12 + column));
-        for lane in 0..16 {
-            half[column][lane] = a[lane] + b[lane] + c[lane];
-            half[4 + column][lane] = b[lane] - c[lane] - d[lane];
+        let (upper, lower) = half.split_at_mut(4);
+        let numbers = upper[column].iter_mut().zip(&mut lower[column]);
+        for ((upper, lower), (((a, b), c), d)) in numbers.zip(a.iter().zip(b).zip(c).zip(d)) {
+            *upper = a + b + c;
+            *lower = b - c - d;
         }
     }
     let mut out = [[0f32; 16]; 4];
-    for row in 0..2 {
+    for (row, half) in half.as_chunks::<4>().0.iter().enumerate() {
+        let [a, b, c, d] = half;
         for lane in 0..16 {
-            let at = |column: usize| half[4 * row + column][lane];
-            out[2 * row][lane] = at(0) + at(1) + at(2);
-            out[2 * row + 1][lane] = at(1) - at(2) - at(3);
+            out[2 * row][lane] = a[lane] + b[lane] + c[lane];
+            out[2 * row + 1][lane] = b[lane] - c[lane] - d[lane];
         }
     }
     out
