@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::element::Element;
 use super::elementwise::exp;
 use super::level::{Level, per_level};
+use super::micro::Isa;
 use super::norm::rms_factor;
 use super::panels::Panels;
 use super::product::{Finish, Source, Sums, product_here};
@@ -169,7 +171,7 @@ struct Copier<'a> {
 
 impl Finish for Copier<'_> {
     #[inline(always)]
-    fn finish(&self, sums: &Sums<'_>) {
+    unsafe fn finish<T: Element, I: Isa<T>>(&self, sums: &Sums<'_>) {
         let start = sums.row * self.width + sums.column;
         // SAFETY: every pair of row and panel is finished once.
         let out = unsafe { self.out.part(start, sums.values.len()) };

@@ -12,6 +12,7 @@ use super::element::Element;
 use super::elementwise::Activation;
 use super::level::Level;
 use super::linear::{Input, MOST_COLUMNS};
+use super::micro::Isa;
 use super::norm::{ChannelScales, scaled_rows};
 use super::panels::{Held, Kind, Panels};
 use super::precision::Precision;
@@ -183,7 +184,7 @@ struct Writer<'a, O> {
 
 impl<O: Element> Finish for Writer<'_, O> {
     #[inline(always)]
-    fn finish(&self, sums: &Sums<'_>) {
+    unsafe fn finish<T: Element, I: Isa<T>>(&self, sums: &Sums<'_>) {
         let ([height, width], result) = (self.size, self.result);
         let (row, x) = (sums.row / width, sums.row % width);
         let (image, y) = (row / height, row % height);

@@ -7,9 +7,10 @@ use rayon::prelude::*;
 
 use super::element::Element;
 use super::elementwise::{Activation, narrow_bf16};
+use super::micro::Isa;
 use super::norm::Modulation;
 use super::panels::{Held, Kind, Panels};
-use super::product::{Dispatch, Finish, Source, Sums, product};
+use super::product::{Dispatch, Finish, Source, Sums, product, write_line};
 use super::scratch::Scratch;
 use super::shared::Shared;
 
@@ -66,27 +67,31 @@ struct Writer<'a, O> {
 
 impl<O: Element> Finish for Writer<'_, O> {
     #[inline(always)]
-    fn finish(&self, sums: &Sums<'_>) {
+    unsafe fn finish<T: Element, I: Isa<T>>(&self, sums: &Sums<'_>) {
+        // SAFETY: passed on from the caller, in all three.
         // Whole panels have a length that the compiler knows.
         if let Ok(values) = <&[f32; 32]>::try_from(sums.values) {
             let mut line = *values;
-            self.write(sums, &mut line);
+            unsafe { self.write::<T, I>(sums, &mut line) };
         } else if let Ok(values) = <&[f32; 16]>::try_from(sums.values) {
             let mut line = *values;
-            self.write(sums, &mut line);
+            unsafe { self.write::<T, I>(sums, &mut line) };
         } else {
             let mut line = [0f32; MOST_COLUMNS];
             let line = &mut line[..sums.values.len()];
             line.copy_from_slice(sums.values);
-            self.write(sums, line);
+            unsafe { self.write::<T, I>(sums, line) };
         }
     }
 }
 
 impl<O: Element> Writer<'_, O> {
     /// Finishes a line of sums and writes it.
+    ///
+    /// # Safety
+    /// The processor must have the instruction set `I`.
     #[inline(always)]
-    fn write(&self, sums: &Sums<'_>, line: &mut [f32]) {
+    unsafe fn write<T: Element, I: Isa<T>>(&self, sums: &Sums<'_>, line: &mut [f32]) {
         let Epilogue { bias, activation, residual, gate, is_paired } = self.epilogue;
         if let Some(bias) = bias {
             let bias = &bias[sums.column..][..line.len()];
@@ -100,9 +105,11 @@ impl<O: Element> Writer<'_, O> {
             activation.apply(gates);
             // SAFETY: every pair of row and panel is finished once, and writes its own part.
             let out = unsafe { self.out.part(sums.row * self.width + sums.column / 2, half) };
-            for ((out, gate), value) in out.iter_mut().zip(gates).zip(values) {
-                *out = O::from_f32(*gate * *value);
+            for (gate, value) in gates.iter_mut().zip(values) {
+                *gate *= *value;
             }
+            // SAFETY: passed on from the caller.
+            unsafe { write_line::<T, I, O>(gates, out) };
             return;
         }
         activation.apply(line);
@@ -121,9 +128,8 @@ impl<O: Element> Writer<'_, O> {
         }
         // SAFETY: as above.
         let out = unsafe { self.out.part(start, line.len()) };
-        for (out, line) in out.iter_mut().zip(line) {
-            *out = O::from_f32(*line);
-        }
+        // SAFETY: passed on from the caller.
+        unsafe { write_line::<T, I, O>(line, out) };
     }
 }
 

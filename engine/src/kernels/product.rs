@@ -37,7 +37,33 @@ pub(crate) struct Sums<'a> {
 /// instructions that the task may use.
 pub(crate) trait Finish: Sync {
     /// Takes the sums of one row and panel.
-    fn finish(&self, sums: &Sums<'_>);
+    ///
+    /// # Safety
+    /// The processor must have the instruction set `I`.
+    unsafe fn finish<T: Element, I: Isa<T>>(&self, sums: &Sums<'_>);
+}
+
+/// Writes numbers as elements `O`, with the instructions of `I` where it has some for that.
+///
+/// # Safety
+/// The processor must have the instruction set `I`.
+#[inline(always)]
+pub(crate) unsafe fn write_line<T: Element, I: Isa<T>, O: Element>(line: &[f32], out: &mut [O]) {
+    let (chunks, rest) = line.as_chunks::<16>();
+    let (out, out_rest) = out[..line.len()].as_chunks_mut::<16>();
+    for (out, chunk) in out.iter_mut().zip(chunks) {
+        if O::GROUP == 2 && T::GROUP == 2 {
+            // SAFETY: only bf16 stands in pairs, so `O` is `T`; the caller promises the rest.
+            unsafe { I::narrow(chunk, &mut *std::ptr::from_mut(out).cast::<[T; 16]>()) };
+        } else {
+            for (out, number) in out.iter_mut().zip(chunk) {
+                *out = O::from_f32(*number);
+            }
+        }
+    }
+    for (out, number) in out_rest.iter_mut().zip(rest) {
+        *out = O::from_f32(*number);
+    }
 }
 
 /// Rows of a task: its activations pass through the cache once per panel, so many are good, but every
@@ -222,7 +248,9 @@ where
                 unsafe { I::tile(&rows, height, registers, panel, &mut buffer) };
                 for (r, sums) in buffer.chunks_exact(width).take(height).enumerate() {
                     let row = group_row + row + r;
-                    finish.finish(&Sums { row, column, values: &sums[..columns] });
+                    let sums = Sums { row, column, values: &sums[..columns] };
+                    // SAFETY: passed on from the caller.
+                    unsafe { finish.finish::<T, I>(&sums) };
                 }
                 row += height;
                 rows.first += height * source.row_stride;
