@@ -11,5 +11,6 @@ mod safe_header;
 mod safetensors;
 pub mod source;
 pub mod torch;
+pub mod widen;
 
 pub use self::safetensors::{Weights, read_tensor};
