@@ -9,6 +9,7 @@ mod llama2c;
 pub mod open;
 mod safe_header;
 mod safetensors;
+pub mod sd_config;
 pub mod source;
 pub mod torch;
 pub mod widen;
