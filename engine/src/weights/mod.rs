@@ -6,6 +6,7 @@ mod folder;
 pub mod gguf;
 pub mod inspect;
 mod llama2c;
+pub mod names;
 pub mod open;
 mod safe_header;
 mod safetensors;
