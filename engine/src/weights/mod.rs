@@ -2,10 +2,12 @@
 
 pub mod detect;
 pub mod element;
+pub mod embedding;
 mod folder;
 pub mod gguf;
 pub mod inspect;
 mod llama2c;
+pub mod lora;
 pub mod names;
 pub mod open;
 mod safe_header;
