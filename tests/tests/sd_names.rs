@@ -192,6 +192,43 @@ fn real_large_models_have_exactly_the_tensors_that_their_shapes_describe() {
 }
 
 #[test]
+fn the_last_layer_of_sd_2_is_left_out_where_the_names_are_those_of_transformers_too() {
+    let config = TextConfig {
+        width: 1024,
+        layers: 24,
+        heads: 16,
+        inner: 4096,
+        vocabulary: 10,
+        positions: 77,
+        activation: Activation::Gelu,
+        projection: None,
+    };
+    let info = |shape| TensorInfo { shape, element: Element::F16 };
+    let prefix = "cond_stage_model.transformer.";
+    let mut tensors: BTreeMap<String, TensorInfo> = config
+        .tensors()
+        .into_iter()
+        .map(|(name, shape)| (format!("{prefix}{name}"), info(shape)))
+        .collect();
+    let projection = format!("{prefix}text_model.text_projection");
+    tensors.insert(projection, info(vec![1024, 1024]));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sd2.safetensors");
+    hollow(&path, &tensors, json!({})).unwrap();
+    let (file, job) = (Checkpoint::open(&path).unwrap(), JobContext::detached());
+    let named = Named::of(&file, Part::TextEncoder, &job).unwrap();
+    let found = TextConfig::of(named.shapes(), None, &path).unwrap();
+    assert_eq!(found, TextConfig { layers: 23, projection: Some(1024), ..config });
+    assert_eq!(named.surplus().len(), 16);
+    // The other encoders use all of theirs.
+    let wide = |(name, info): (String, TensorInfo)| (name.replace(prefix, ""), info);
+    let tensors = tensors.into_iter().map(wide).collect();
+    hollow(&path, &tensors, json!({})).unwrap();
+    let file = Checkpoint::open(&path).unwrap();
+    assert!(Named::of(&file, Part::TextEncoder, &job).unwrap().surplus().is_empty());
+}
+
+#[test]
 fn a_folder_of_diffusers_is_read_with_its_settings() {
     let job = JobContext::detached();
     let folder = tempfile::tempdir().unwrap();

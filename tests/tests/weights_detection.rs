@@ -333,6 +333,11 @@ fn smaller_parts_are_recognised() {
         ("transformer.resblocks.0.ln_1.weight", &[1024]),
     ];
     assert_eq!(made(&open).naming, Some(Naming::OpenClip));
+    let nameless = [
+        ("embeddings.token_embedding.weight", &[49408, 768][..]),
+        ("encoder.layers.0.self_attn.q_proj.weight", &[768, 768]),
+    ];
+    assert_eq!(made(&nameless).naming, Some(Naming::Transformers));
     assert_eq!(family(&[("emb_params", &[4, 768])]), Family::TextualInversion);
     assert_eq!(made(&[("clip_g", &[2, 1280]), ("clip_l", &[2, 768])]).base, Some(Base::Sdxl));
     let house = atelier_tests::source::root().join("assets/models");

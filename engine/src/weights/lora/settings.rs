@@ -82,10 +82,12 @@ impl Settings {
         let part = module.split('.').next().unwrap_or_default();
         let adapter = self.of_parts.get(part).or_else(|| self.of_parts.get(""));
         let Some(adapter) = adapter else { return Ok(None) };
-        let at = |table: &BTreeMap<String, f64>| {
-            let is_meant = |name: &str| module == name || module.ends_with(&format!(".{name}"));
-            table.iter().find(|(name, _)| is_meant(name)).map(|(_, value)| *value)
+        // A pattern names a module or the end of its name; the longest one is meant.
+        let ends = || {
+            let later = module.match_indices('.').map(|(at, _)| &module[at + 1..]);
+            std::iter::once(module).chain(later)
         };
+        let at = |table: &BTreeMap<String, f64>| ends().find_map(|end| table.get(end).copied());
         let Some(alpha) = at(&adapter.alphas).or(adapter.alpha) else { return Ok(None) };
         let said = at(&adapter.ranks).or(adapter.rank);
         let rank = rank.map(|rank| rank as f64).or(said).unwrap_or(1.0);

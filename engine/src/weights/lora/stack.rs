@@ -105,6 +105,11 @@ impl<'a> Patched<'a> {
         Self { base, stack }
     }
 
+    /// Tells whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.base.has(name)
+    }
+
     /// Reads a tensor of this shape, row-major, with what is added to it.
     ///
     /// # Errors

@@ -160,7 +160,7 @@ impl Blocks {
 }
 
 /// Returns a name of diffusers for one of CompVis.
-pub(in crate::weights) fn renamed(name: &str, pairs: &[(String, String)]) -> Option<String> {
+fn renamed(name: &str, pairs: &[(String, String)]) -> Option<String> {
     pairs.iter().find_map(|(ldm, diffusers)| {
         let rest = name.strip_prefix(ldm.as_str())?;
         rest.starts_with('.').then(|| format!("{diffusers}{rest}"))

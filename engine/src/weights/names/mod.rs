@@ -14,6 +14,7 @@ mod text;
 mod vae;
 
 use std::cell::Cell;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ use super::sd_config::{Shapes, read_json};
 use crate::error::EngineError;
 use crate::protocol::{JobContext, Live, Stage};
 
+/// The most tensors of a file.
+const TENSORS_MAX: usize = 100_000;
 /// How many missing tensors an error names.
 const NAMED_MAX: usize = 3;
 
@@ -107,11 +110,11 @@ struct Found {
 impl Found {
     fn add(&mut self, name: String, stored: &str, how: How) {
         // A name of today and an old one may stand beside each other; the first wins.
-        let origin = Origin { stored: stored.to_owned(), how };
-        if self.origins.contains_key(&name) {
-            self.surplus.push(stored.to_owned());
-        } else {
-            self.origins.insert(name, origin);
+        match self.origins.entry(name) {
+            Entry::Vacant(place) => {
+                place.insert(Origin { stored: stored.to_owned(), how });
+            }
+            Entry::Occupied(_) => self.surplus.push(stored.to_owned()),
         }
     }
 }
@@ -134,6 +137,10 @@ impl<'a> Named<'a> {
     /// # Errors
     /// [`EngineError::Damaged`] when the part is not there.
     pub fn of(file: &'a Checkpoint, part: Part, job: &'a JobContext) -> Result<Self, EngineError> {
+        if file.tensors().len() > TENSORS_MAX {
+            let reason = "holds more tensors than any model";
+            return Err(EngineError::damaged(file.path(), reason));
+        }
         let names = Names { file };
         let found = match part {
             Part::Unet => blocks::unet(&names),
@@ -166,6 +173,11 @@ impl<'a> Named<'a> {
     /// Returns the names of all tensors.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.origins.keys().map(String::as_str)
+    }
+
+    /// Tells whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.origins.contains_key(name)
     }
 
     /// Returns the shapes of all tensors as the file has them: a 1×1 convolution may stand for a

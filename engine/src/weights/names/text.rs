@@ -32,6 +32,10 @@ pub(super) const SECOND: [&[&str]; 2] = [
 
 /// The prefix of SD 2.x, whose last layer is not used: its words are taken one layer before.
 const SD2: &str = "cond_stage_model.model.";
+/// Where stable-diffusion.cpp puts the same encoder under the names of transformers, how wide it
+/// is, and the layer that is not used.
+const SD2_OF_CPP: (&str, usize, &str) =
+    ("cond_stage_model.transformer.", 1024, "text_model.encoder.layers.23.");
 
 /// Within a layer: OpenCLIP's name and that of transformers.
 const LAYER: [(&str, &str); 5] = [
@@ -61,10 +65,14 @@ pub(super) fn text_encoder(names: &Names<'_>, places: [&[&'static str]; 2]) -> O
 }
 
 fn from_transformers<'a>(names: &Names<'a>, prefix: &'static str, left_out: &str) -> Found {
+    let (place, width, last) = SD2_OF_CPP;
+    let token = format!("{prefix}text_model.embeddings.token_embedding.weight");
+    let unused = (prefix == place && names.side(&token, 1) == Some(width)).then_some(last);
     let mut found = Found::default();
     for name in names.below(prefix).filter(|name| !is_no_weight(name)) {
         let stored = format!("{prefix}{name}");
         match name {
+            _ if unused.is_some_and(|layer| name.starts_with(layer)) => found.surplus.push(stored),
             "text_projection.weight" => found.add(name.to_owned(), &stored, How::AsIs),
             // stable-diffusion.cpp keeps OpenCLIP's, which is multiplied from the left.
             "text_model.text_projection" => {

@@ -31,7 +31,7 @@ pub(super) fn vae(names: &Names<'_>) -> Option<Found> {
 
 /// Returns the name that diffusers has for a tensor today.
 fn today(name: &str, last: usize) -> Option<String> {
-    let Some((half, rest)) = name.split_once('.') else { return None };
+    let (half, rest) = name.split_once('.')?;
     if !matches!(half, "encoder" | "decoder") {
         return Some(name.to_owned());
     }

@@ -23,7 +23,7 @@ use serde_json::Value;
 
 pub use self::control::ControlConfig;
 pub use self::text::{Activation, TextConfig};
-pub use self::unet::{Addition, Classes, Level, UnetConfig};
+pub use self::unet::{Addition, Classes, Level, UnetConfig, Uniform};
 pub use self::vae::VaeConfig;
 use super::source::ByteSource;
 use crate::error::EngineError;
