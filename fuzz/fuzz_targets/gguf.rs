@@ -1,4 +1,5 @@
-//! Reads GGUF files: every tensor of a file that is opened, and every part that it may hold.
+//! Reads GGUF files: every tensor of a file that is opened,
+//! and every part that it may hold.
 #![no_main]
 
 use std::path::Path;

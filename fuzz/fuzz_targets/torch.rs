@@ -1,4 +1,5 @@
-//! Reads torch files, whose pickles are read as data: every tensor of a file that is opened, and every part that it may hold.
+//! Reads torch files, whose pickles are read as data: every tensor of a file that is opened,
+//! and every part that it may hold.
 #![no_main]
 
 use std::path::Path;
