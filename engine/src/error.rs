@@ -80,6 +80,18 @@ pub enum EngineError {
         /// The file.
         path: PathBuf,
     },
+    /// A file that changes models is for another family of them.
+    #[error("The {what} is made for {made_for}, and the model is {model}: {}", path.display())]
+    OtherFamily {
+        /// What the file is, for instance `LoRA`.
+        what: String,
+        /// The models that it goes with, for instance `SDXL`.
+        made_for: String,
+        /// What the chosen model is.
+        model: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// The operating system refused something.
     #[error("Could not {action} ({reason}): {}", path.display())]
     Io {
@@ -168,6 +180,7 @@ impl EngineError {
                 "Generate again with the model that is here; the picture may differ"
             }
             Self::Damaged { .. } => "Download or copy the file again",
+            Self::OtherFamily { .. } => "Choose one that was made for this kind of model",
             Self::Io { .. } => "Check that the place exists and that you may write there",
             Self::DiskFull { .. } => "Free some space and try again; nothing finished was lost",
             Self::Device { .. } => "Choose another device in the settings",
@@ -189,6 +202,7 @@ impl EngineError {
                 | Self::InvalidSetting { .. }
                 | Self::ModelNotFound { .. }
                 | Self::Damaged { .. }
+                | Self::OtherFamily { .. }
                 | Self::Device { .. }
         )
     }

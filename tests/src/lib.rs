@@ -1,6 +1,7 @@
 //! What several tests share.
 
 pub mod golden;
+pub mod manifest;
 pub mod source;
 pub mod studio;
 pub mod tiny_model;

@@ -4,8 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use atelier_engine::EngineError;
@@ -15,6 +13,7 @@ use atelier_engine::weights::element::{Element, TensorInfo};
 use atelier_engine::weights::inspect::inspect;
 use atelier_engine::weights::open::{Checkpoint, Container};
 use atelier_engine::weights::source::ByteSource;
+use atelier_tests::manifest::{hollow, manifest};
 use atelier_tests::source::fixture;
 use serde_json::{Value, json};
 
@@ -115,37 +114,6 @@ fn damaged_files_are_refused_with_a_sentence() {
     }
 }
 
-fn tensors_of(manifest: &Value) -> BTreeMap<String, TensorInfo> {
-    let manifest = manifest.as_object().unwrap();
-    // One of them is the whole content of a torch file, with the key that the weights stand under.
-    let wrapped = manifest.get("params_ema").and_then(Value::as_object);
-    let info = |about: &Value| TensorInfo {
-        shape: serde_json::from_value(about["shape"].clone()).unwrap(),
-        element: Element::of_torch(about["dtype"].as_str().unwrap().trim_start_matches("torch."))
-            .unwrap(),
-    };
-    wrapped.unwrap_or(manifest).iter().map(|(name, about)| (name.clone(), info(about))).collect()
-}
-
-/// Writes a safetensors file of these tensors whose numbers take no room on the disk.
-fn hollow(path: &Path, tensors: &BTreeMap<String, TensorInfo>, metadata: Value) {
-    let mut header = serde_json::Map::from_iter([("__metadata__".to_owned(), metadata)]);
-    let mut at = 0;
-    for (name, info) in tensors {
-        let (shape, end) = (&info.shape, at + info.bytes());
-        let about = json!({
-            "dtype": info.element.to_string(), "shape": shape, "data_offsets": [at, end]
-        });
-        header.insert(name.clone(), about);
-        at = end;
-    }
-    let header = Value::Object(header).to_string();
-    let mut file = File::create(path).unwrap();
-    file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
-    file.write_all(header.as_bytes()).unwrap();
-    file.set_len(8 + header.len() as u64 + at).unwrap();
-}
-
 #[test]
 fn real_large_models_are_recognised_by_names_and_shapes() {
     let files = [
@@ -160,11 +128,9 @@ fn real_large_models_are_recognised_by_names_and_shapes() {
     ];
     let folder = tempfile::tempdir().unwrap();
     for (name, family, base, naming) in files {
-        let Some(path) = fixture(&format!("manifests/{name}.json")) else { continue };
-        let manifest: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let tensors = tensors_of(&manifest);
+        let Some(tensors) = manifest(name).unwrap() else { continue };
         let file = folder.path().join("model.safetensors");
-        hollow(&file, &tensors, json!({ "license": "test" }));
+        hollow(&file, &tensors, json!({ "license": "test" })).unwrap();
         let checkpoint = Checkpoint::open(&file).unwrap();
         assert_eq!(*checkpoint.tensors(), tensors, "{name}");
         let found = detect(&checkpoint);
@@ -367,6 +333,11 @@ fn smaller_parts_are_recognised() {
         ("transformer.resblocks.0.ln_1.weight", &[1024]),
     ];
     assert_eq!(made(&open).naming, Some(Naming::OpenClip));
+    let nameless = [
+        ("embeddings.token_embedding.weight", &[49408, 768][..]),
+        ("encoder.layers.0.self_attn.q_proj.weight", &[768, 768]),
+    ];
+    assert_eq!(made(&nameless).naming, Some(Naming::Transformers));
     assert_eq!(family(&[("emb_params", &[4, 768])]), Family::TextualInversion);
     assert_eq!(made(&[("clip_g", &[2, 1280]), ("clip_l", &[2, 768])]).base, Some(Base::Sdxl));
     let house = atelier_tests::source::root().join("assets/models");
@@ -418,7 +389,7 @@ fn a_folder_of_diffusers_is_one_model_and_says_what_it_lacks() {
     let mut places = serde_json::Map::new();
     for (shard, tensors) in shards {
         let tensors = tensors.into_iter().map(|(name, info)| (name.to_owned(), info)).collect();
-        hollow(&folder.path().join("unet").join(shard), &tensors, json!({}));
+        hollow(&folder.path().join("unet").join(shard), &tensors, json!({})).unwrap();
         places.extend(tensors.into_keys().map(|name| (name, json!(shard))));
     }
     write("unet/diffusion_pytorch_model.safetensors.index.json", &json!({ "weight_map": places }));
@@ -514,7 +485,7 @@ fn cut_and_damaged_headers_never_panic() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.safetensors");
-    hollow(&path, &tensors, json!({ "a": "b" }));
+    hollow(&path, &tensors, json!({ "a": "b" })).unwrap();
     let safe = std::fs::read(&path).unwrap();
     let read = |bytes: &[u8]| Checkpoint::read(ByteSource::memory(bytes.to_vec()), &path);
     let gguf = gguf(&[("a", 0), ("b", 32)]);

@@ -51,6 +51,13 @@ impl Element {
         (count / numbers).checked_mul(bytes)
     }
 
+    /// Tells whether its numbers can be widened to f32 without a change of their meaning: floating
+    /// point, also in the blocks of GGUF.
+    pub fn is_float(self) -> bool {
+        let is_plain = matches!(self, Self::F64 | Self::F32 | Self::F16 | Self::BF16);
+        is_plain || matches!(self, Self::F8E4M3 | Self::F8E5M2 | Self::Ggml(_))
+    }
+
     /// Returns the form that a safetensors file calls by this name.
     ///
     /// # Source

@@ -290,7 +290,11 @@ impl Gguf {
 /// Copies a tensor to a device.
 ///
 /// candle wants the bytes to stand where its numbers may stand, which those of a file may not.
-fn storage(data: &[u8], device: &Device, dtype: GgmlDType) -> candle_core::Result<QStorage> {
+pub(super) fn storage(
+    data: &[u8],
+    device: &Device,
+    dtype: GgmlDType,
+) -> candle_core::Result<QStorage> {
     const ALIGNMENT: usize = 16;
     if data.as_ptr().align_offset(ALIGNMENT) == 0 {
         return QStorage::from_data(Cow::Borrowed(data), device, dtype);

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use half::{bf16, f16};
-
-use super::element::{Element, TensorInfo};
+use super::element::TensorInfo;
 use super::folder;
 use super::gguf::Gguf;
 use super::llama2c;
 use super::safe_header::{self, SafeHeader};
 use super::source::ByteSource;
 use super::torch::{TorchContainer, TorchFile};
+use super::widen::widen;
 use crate::error::EngineError;
 
 /// The most of a GGUF file that is read for its header: vocabularies take some megabytes.
@@ -266,14 +265,26 @@ impl Checkpoint {
     /// more than `most` numbers.
     pub fn numbers(&self, name: &str, most: u64) -> Option<Vec<f32>> {
         let info = self.tensors.get(name).filter(|info| info.count() <= most)?;
-        let is_float = matches!(info.element, Element::F32 | Element::F16 | Element::BF16);
-        let bytes = is_float.then(|| self.bytes(name).ok())??;
-        Some(match info.element {
-            Element::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-            Element::F16 => {
-                bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect()
-            }
-            _ => bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
+        self.widened(name, info).ok()
+    }
+
+    /// Reads a tensor as f32, row-major.
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`] when it is missing, cannot be read or holds no floating point
+    /// numbers.
+    pub fn floats(&self, name: &str) -> Result<Vec<f32>, EngineError> {
+        let info = self.tensors.get(name).ok_or_else(|| {
+            EngineError::damaged(&self.path, format!("lacks the tensor “{name}”"))
+        })?;
+        self.widened(name, info)
+    }
+
+    fn widened(&self, name: &str, info: &TensorInfo) -> Result<Vec<f32>, EngineError> {
+        widen(info.element, &info.shape, &self.bytes(name)?).ok_or_else(|| {
+            let reason =
+                format!("holds the tensor “{name}” as {}, which is no weight", info.element);
+            EngineError::damaged(&self.path, reason)
         })
     }
 }

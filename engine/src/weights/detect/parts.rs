@@ -160,7 +160,11 @@ pub(super) fn clip(view: &View<'_>) -> Option<Detection> {
     let transformers = ["", "text_encoder/", "cond_stage_model.transformer.", "text_encoder."];
     let open = ["", "cond_stage_model.model.", "conditioner.embedders.1.model.", "model."];
     let theirs = transformers.iter().find_map(|prefix| {
-        view.side(&format!("{prefix}text_model.embeddings.token_embedding.weight"), 1)
+        // Since 5, transformers leaves out the encoder's name.
+        ["text_model.", ""].iter().find_map(|inner| {
+            view.shape(&format!("{prefix}{inner}encoder.layers.0.self_attn.q_proj.weight"))?;
+            view.side(&format!("{prefix}{inner}embeddings.token_embedding.weight"), 1)
+        })
     });
     let width = theirs.or_else(|| {
         open.iter()
