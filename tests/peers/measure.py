@@ -66,14 +66,14 @@ def prepare_process(threads, isa="native"):
 
 
 def timed(call, runs):
-    """Calls once without a clock, then `runs` times with it; returns the seconds of each."""
-    call()
+    """Calls once without a clock, then `runs` times with it; returns the first result and the seconds."""
+    first = call()
     seconds = []
     for _ in range(runs):
         start = time.perf_counter()
         call()
         seconds.append(time.perf_counter() - start)
-    return seconds
+    return first, seconds
 
 
 def peak_bytes():

@@ -103,7 +103,7 @@ def run_torch(module, given, options):
     dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[options.precision]
     module, given = module.to(dtype), [tensor.to(dtype) for tensor in given]
     with torch.inference_mode():
-        seconds = measure.timed(lambda: module(*given), options.runs)
+        _, seconds = measure.timed(lambda: module(*given), options.runs)
     return seconds, None, torch.backends.cpu.get_cpu_capability()
 
 
@@ -127,7 +127,7 @@ def run_openvino(module, given, options):
         nodes = [node for node in request.profiling_info if node.node_type not in MOVES]
         means.append(sum(node.real_time.total_seconds() for node in nodes))
 
-    seconds = measure.timed(call, options.runs)
+    _, seconds = measure.timed(call, options.runs)
     # OpenVINO gives the mean over all calls so far; the first call was not timed.
     kernels = [now * (n + 1) - before * n for n, (before, now) in enumerate(zip(means, means[1:]), start=1)]
     return seconds, kernels, openvino_engine.executes(compiled)
