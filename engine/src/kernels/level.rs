@@ -78,7 +78,7 @@ impl Level {
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl");
             let vnni = avx512 && is_x86_feature_detected!("avx512vnni");
-            return if vnni && is_x86_feature_detected!("avx512bf16") {
+            if vnni && is_x86_feature_detected!("avx512bf16") {
                 Self::Avx512Bf16
             } else if vnni {
                 Self::Avx512Vnni
@@ -88,7 +88,7 @@ impl Level {
                 Self::Avx2
             } else {
                 Self::Portable
-            };
+            }
         }
         #[cfg(not(target_arch = "x86_64"))]
         Self::Portable

@@ -35,3 +35,23 @@ pub trait Tensors {
     /// [`EngineError::Cancelled`] when the job was cancelled.
     fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError>;
 }
+
+impl Tensors for names::Named<'_> {
+    fn has(&self, name: &str) -> bool {
+        Self::has(self, name)
+    }
+
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
+        Self::read(self, name, shape)
+    }
+}
+
+impl Tensors for lora::Patched<'_> {
+    fn has(&self, name: &str) -> bool {
+        Self::has(self, name)
+    }
+
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
+        Self::read(self, name, shape)
+    }
+}
