@@ -2,3 +2,4 @@
 
 pub mod house_picture;
 pub mod language;
+pub mod stable_diffusion;

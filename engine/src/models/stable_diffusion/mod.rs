@@ -1,0 +1,3 @@
+//! The Stable Diffusion family: so far its prompts.
+
+pub mod prompt;
