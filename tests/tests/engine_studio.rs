@@ -30,7 +30,12 @@ fn fox() -> PictureRequest {
         model: ModelRef::named(HOUSE_PICTURE),
         prompt: Prompt { text: "a red fox in the snow".to_owned(), ..Prompt::default() },
         size: Size { width_px: 192, height_px: 192 },
-        sampling: Sampling { sampler: SamplerKind::Euler, steps: 4, guidance: 3.0 },
+        sampling: Sampling {
+            sampler: SamplerKind::Euler,
+            steps: 4,
+            guidance: 3.0,
+            ..Sampling::default()
+        },
         seed: 7,
         count: 1,
         noise: NoiseSource::Seed,

@@ -183,6 +183,7 @@ fn sampled_latents_and_their_picture_agree_with_pytorch() -> Result<()> {
                 sampler: SamplerKind::Euler,
                 steps: golden.number("steps")? as u32,
                 guidance: golden.number("guidance")? as f32,
+                ..Sampling::default()
             },
             seed: 1,
             count: 1,

@@ -22,7 +22,12 @@ fn request(seed: u64) -> PictureRequest {
         model: ModelRef::named("house-picture"),
         prompt: Prompt { text: "a red fox".to_owned(), ..Prompt::default() },
         size: Size { width_px: 64, height_px: 64 },
-        sampling: Sampling { sampler: SamplerKind::Euler, steps: 20, guidance: 4.5 },
+        sampling: Sampling {
+            sampler: SamplerKind::Euler,
+            steps: 20,
+            guidance: 4.5,
+            ..Sampling::default()
+        },
         seed,
         count: 1,
         noise: NoiseSource::Seed,

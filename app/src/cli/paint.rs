@@ -48,7 +48,7 @@ pub struct PaintArgs {
     /// Strength of the prompt, 0 to 30; 1 is off
     #[arg(long, value_name = "F", default_value_t = Sampling::default().guidance, allow_negative_numbers = true)]
     pub guidance: f32,
-    /// Sampler: euler, heun, dpmpp_2m or unipc
+    /// Sampler: euler, heun, dpmpp_2m or unipc for the house model
     #[arg(long, value_name = "NAME", default_value = "euler", value_parser = parse_sampler)]
     pub sampler: SamplerKind,
     /// Seed of the first picture; the n-th of a batch has the seed plus n. Random when not given
@@ -75,8 +75,7 @@ pub struct PaintArgs {
 }
 
 fn parse_sampler(name: &str) -> Result<SamplerKind, String> {
-    let name = name.to_lowercase();
-    SamplerKind::ALL.into_iter().find(|kind| kind.id() == name).ok_or_else(|| {
+    SamplerKind::from_id(&name.to_lowercase()).ok_or_else(|| {
         let names: Vec<_> = SamplerKind::ALL.iter().map(|kind| kind.id()).collect();
         format!("the samplers are {}", names.join(", "))
     })
@@ -126,6 +125,7 @@ impl PaintArgs {
                 sampler: self.sampler,
                 steps: self.steps,
                 guidance: self.guidance,
+                ..Sampling::default()
             },
             seed,
             count: self.batch,

@@ -226,7 +226,7 @@ fn arguments_that_are_no_numbers_names_or_devices_are_refused() {
         &["fox", "--width", "wide"][..],
         &["fox", "--steps", "-1"],
         &["fox", "--seed", "99999999999999999999"],
-        &["fox", "--sampler", "ddim"],
+        &["fox", "--sampler", "euler_b"],
         &["fox", "--device", "tpu"],
         &["fox", "--device", "cuda:x"],
         &["fox", "--device", "cpu:0"],

@@ -241,10 +241,10 @@ fn advanced_ui(ui: &mut Ui, state: &AppState, language: Language, actions: &mut 
     }
 
     field_label(ui, language.get(Text::Sampler), "");
-    let names = SamplerKind::ALL.map(SamplerKind::label);
-    let chosen = SamplerKind::ALL.iter().position(|kind| *kind == prompt.sampling.sampler);
+    let names = SamplerKind::FLOW.map(SamplerKind::label);
+    let chosen = SamplerKind::FLOW.iter().position(|kind| *kind == prompt.sampling.sampler);
     if let Some(index) = segmented(ui, &names, chosen) {
-        actions.push(Action::Prompt(PromptAction::SetSampler(SamplerKind::ALL[index])));
+        actions.push(Action::Prompt(PromptAction::SetSampler(SamplerKind::FLOW[index])));
     }
 
     field_label(ui, language.get(Text::Device), "");

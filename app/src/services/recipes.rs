@@ -39,7 +39,7 @@ fn translate(foreign: &ForeignRecipe) -> PictureRequest {
         prompt.sampling.steps = steps.clamp(1, 150);
     }
     // Guidance has no common scale: another model's strength stays behind.
-    if let Some(sampler) = foreign.sampler_kind() {
+    if let Some(sampler) = foreign.sampler_kind().filter(|kind| kind.info().is_for_flow) {
         prompt.sampling.sampler = sampler;
     }
     prompt.seed.set(foreign.seed.unwrap_or_default());

@@ -2,7 +2,7 @@
 
 use atelier_engine::pipelines::sound::length_secs;
 use atelier_engine::protocol::{
-    JobId, Live, PictureRequest, Request, SamplerKind, SoundRequest, Stage, WordsTask,
+    JobId, Live, PictureRequest, Request, SoundRequest, Stage, WordsTask,
 };
 use serde::{Deserialize, Serialize};
 
@@ -117,10 +117,7 @@ pub struct Pace {
 
 /// Returns the model calls of a request, weighted by its size in millions of pixels.
 fn work(request: &PictureRequest) -> f64 {
-    let calls = match request.sampling.sampler {
-        SamplerKind::Heun => 2.0,
-        _ => 1.0,
-    };
+    let calls = f64::from(request.sampling.sampler.info().calls_per_step);
     let pixels = f64::from(request.size.width_px) * f64::from(request.size.height_px);
     calls * f64::from(request.sampling.steps) * f64::from(request.count) * pixels / 1e6
 }

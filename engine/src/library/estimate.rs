@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use crate::models::language::{Config, WIDENED_BYTES};
-use crate::protocol::{PictureRequest, SamplerKind};
+use crate::protocol::PictureRequest;
 use crate::weights::gguf::Gguf;
 
 /// Guesses what a job will take.
@@ -40,7 +40,7 @@ const DECODE_SECS_PER_PIXEL: f64 = 30e-3 / 65_536.0;
 /// Estimates the memory and time of a job for the house model, from its size, steps and count.
 pub fn estimate(request: &PictureRequest) -> Estimate {
     let pixels = u64::from(request.size.width_px) * u64::from(request.size.height_px);
-    let calls_per_step = if request.sampling.sampler == SamplerKind::Heun { 2.0 } else { 1.0 };
+    let calls_per_step = f64::from(request.sampling.sampler.info().calls_per_step);
     let guided = if request.sampling.guidance == 1.0 { 1.0 } else { GUIDED };
     let steps = f64::from(request.sampling.steps) * calls_per_step * guided;
     let secs_per_pixel = steps * STEP_SECS_PER_PIXEL + DECODE_SECS_PER_PIXEL;

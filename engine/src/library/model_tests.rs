@@ -167,7 +167,12 @@ fn an_estimate_grows_with_size_steps_and_count_and_survives_absurd_sizes() {
         model: ModelRef::named("house-picture"),
         prompt: Prompt::default(),
         size: Size { width_px: 256, height_px: 256 },
-        sampling: Sampling { sampler: SamplerKind::Euler, steps: 20, guidance: 3.0 },
+        sampling: Sampling {
+            sampler: SamplerKind::Euler,
+            steps: 20,
+            guidance: 3.0,
+            ..Sampling::default()
+        },
         seed: 0,
         count: 1,
         noise: NoiseSource::Seed,

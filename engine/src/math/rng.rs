@@ -9,7 +9,8 @@
 //! Noise is always made here, on the processor, and copied to the device that samples: starting
 //! noise is some thousand numbers, made in well under a millisecond. A kernel that makes it in place
 //! must follow this layout: the key is the seed's low and high word; the counter is `[i low,
-//! i high, 0, 0]` for block `i`; words `w` become uniforms `(w + ½)·2⁻³²` in f64; the block's words
+//! i high, stream, 0]` for block `i`, where stream 0 is starting noise and the others are what a
+//! sampler adds on its way; words `w` become uniforms `(w + ½)·2⁻³²` in f64; the block's words
 //! `(w0, w1)` and `(w2, w3)` become its four normal values `4i … 4i+3` by Box–Muller,
 //! `√(−2 ln u)·cos 2πv` before `√(−2 ln u)·sin 2πv`; only the last operation rounds to f32.
 //!
@@ -54,8 +55,14 @@ pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 ///
 /// A longer shape begins with the values of a shorter one.
 pub fn normal(seed: u64, shape: &[usize]) -> Vec<f32> {
+    normal_stream(seed, 0, shape)
+}
+
+/// Returns standard normal values of one of the streams of a seed, row-major in `shape`. Stream 0 is
+/// that of [`normal`]; streams have nothing to do with each other.
+pub fn normal_stream(seed: u64, stream: u32, shape: &[usize]) -> Vec<f32> {
     let mut values = Vec::new();
-    append_normal(&mut values, seed, shape.iter().product());
+    append_normal(&mut values, seed, stream, shape.iter().product());
     values
 }
 
@@ -64,17 +71,17 @@ pub fn normal(seed: u64, shape: &[usize]) -> Vec<f32> {
 pub fn normal_batch(seed: u64, count: usize, shape: &[usize]) -> Vec<f32> {
     let mut values = Vec::new();
     for n in 0..count as u64 {
-        append_normal(&mut values, seed.wrapping_add(n), shape.iter().product());
+        append_normal(&mut values, seed.wrapping_add(n), 0, shape.iter().product());
     }
     values
 }
 
-fn append_normal(values: &mut Vec<f32>, seed: u64, count: usize) {
+fn append_normal(values: &mut Vec<f32>, seed: u64, stream: u32, count: usize) {
     let (end, key) = (values.len() + count, words(seed));
     values.reserve(count);
     for block in 0..count.div_ceil(4) as u64 {
         let [low, high] = words(block);
-        let [w0, w1, w2, w3] = philox4x32([low, high, 0, 0], key);
+        let [w0, w1, w2, w3] = philox4x32([low, high, stream, 0], key);
         let [z0, z1] = box_muller(w0, w1);
         let [z2, z3] = box_muller(w2, w3);
         values.extend([z0, z1, z2, z3].into_iter().take(end - values.len()));
@@ -155,6 +162,10 @@ mod tests {
         }
         for seed in [8, 9, 7 + (1 << 32), u64::MAX] {
             assert!(correlation(&first, &normal(seed, &[400_000])).abs() < 0.008, "seed {seed}");
+        }
+        for stream in [1, 2, 300, u32::MAX] {
+            let other = normal_stream(7, stream, &[400_000]);
+            assert!(correlation(&first, &other).abs() < 0.008, "stream {stream}");
         }
     }
 

@@ -4,6 +4,7 @@ mod event;
 mod job;
 mod media;
 mod request;
+mod sampling;
 mod sound;
 mod words;
 
@@ -12,9 +13,9 @@ pub(crate) use job::JobShared;
 pub use job::{JobContext, JobHandle, JobId, Live, Stage};
 pub use media::{Latents, Note, Pcm, Pixels, Score, Track};
 pub use request::{
-    DeviceChoice, ModelRef, NoiseSource, PictureRequest, PreviewMode, Prompt, Request, SamplerKind,
-    Sampling, Size,
+    DeviceChoice, ModelRef, NoiseSource, PictureRequest, PreviewMode, Prompt, Request, Size,
 };
+pub use sampling::{SamplerInfo, SamplerKind, Sampling, ScheduleKind};
 pub use sound::{
     Density, GivenMusic, GivenUse, Instrument, Key, Metre, Mode, MusicPlan, Sound, SoundOutput,
     SoundRequest,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SoundRequest, WordsRequest};
+use super::{Sampling, SoundRequest, WordsRequest};
 
 /// Asks the engine for one job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,67 +99,6 @@ pub struct Size {
     pub width_px: u32,
     /// Height in pixels.
     pub height_px: u32,
-}
-
-/// Holds the settings of the sampler.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Sampling {
-    /// The algorithm.
-    pub sampler: SamplerKind,
-    /// Number of steps, 1 to 150.
-    pub steps: u32,
-    /// Strength of classifier-free guidance; 1 is off, 0 to 30 are accepted.
-    pub guidance: f32,
-}
-
-impl Default for Sampling {
-    /// What the house model's card recommends.
-    fn default() -> Self {
-        Self { sampler: SamplerKind::default(), steps: 20, guidance: 1.5 }
-    }
-}
-
-/// Names a sampling algorithm.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum SamplerKind {
-    /// First order; one model call per step.
-    #[default]
-    Euler,
-    /// Second order; two model calls per step.
-    Heun,
-    /// DPM-Solver++ (2M), second order multistep.
-    #[serde(rename = "dpmpp_2m")]
-    DpmPp2m,
-    /// UniPC, second order predictor and corrector.
-    #[serde(rename = "unipc")]
-    UniPc,
-}
-
-impl SamplerKind {
-    /// Lists every sampler, in the order in which they are offered.
-    pub const ALL: [Self; 4] = [Self::Euler, Self::Heun, Self::DpmPp2m, Self::UniPc];
-
-    /// Returns the name used on the command line and in recipes.
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::Euler => "euler",
-            Self::Heun => "heun",
-            Self::DpmPp2m => "dpmpp_2m",
-            Self::UniPc => "unipc",
-        }
-    }
-
-    /// Returns the name that people know it by.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Euler => "Euler",
-            Self::Heun => "Heun",
-            Self::DpmPp2m => "DPM++ 2M",
-            Self::UniPc => "UniPC",
-        }
-    }
 }
 
 /// Says where the starting noise comes from.

@@ -9,7 +9,14 @@ use crate::error::EngineError;
 /// On the processor this is one pass: chained candle operations take one each, on one thread, with an
 /// allocation in between.
 pub(super) fn combine<const N: usize>(terms: [(f64, &Tensor); N]) -> Result<Tensor, EngineError> {
-    let (_, first) = terms[0];
+    combine_all(&terms)
+}
+
+/// Returns what [`combine`] does for as many terms as there are, at least one.
+pub(super) fn combine_all(terms: &[(f64, &Tensor)]) -> Result<Tensor, EngineError> {
+    let Some((_, first)) = terms.first() else {
+        return Err(EngineError::Model { reason: "no latents are to be added".into() });
+    };
     for (_, tensor) in &terms[1..] {
         if tensor.shape() != first.shape() {
             return Err(EngineError::Model {

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::combine::combine;
-use super::{Advanced, Denoise, Sampler};
+use super::{AddedNoise, Advanced, Denoise, Sampler};
 use crate::error::EngineError;
 use crate::math::schedule::Schedule;
 
@@ -72,6 +72,7 @@ impl Sampler for DpmPp2m {
         index: usize,
         x: &Tensor,
         denoise: &mut Denoise<'_>,
+        _noise: &mut AddedNoise<'_>,
     ) -> Result<Advanced, EngineError> {
         let x0 = denoise(x, schedule.sigmas()[index])?;
         let leg = Leg::new(schedule, index, index + 1);

@@ -18,6 +18,8 @@ pub enum Prediction {
     /// # Source
     /// Salimans, Ho: Progressive distillation for fast sampling of diffusion models, appendix D.
     V,
+    /// The clean latents themselves.
+    X0,
 }
 
 impl Prediction {
@@ -25,19 +27,19 @@ impl Prediction {
     pub fn form(self) -> Form {
         match self {
             Self::Flow => Form::Flow,
-            Self::Epsilon | Self::V => Form::VarianceExploding,
+            Self::Epsilon | Self::V | Self::X0 => Form::VarianceExploding,
         }
     }
 
-    /// Returns what the model is given for the sampler's latents `x` at `sigma`: for epsilon and v
-    /// models the variance-preserving form, `x / √(σ² + 1)`.
+    /// Returns what the model is given for the sampler's latents `x` at `sigma`: for epsilon, v and
+    /// x0 models the variance-preserving form, `x / √(σ² + 1)`.
     ///
     /// # Errors
     /// [`EngineError::Model`] when the tensor operation fails.
     pub fn model_input(self, x: &Tensor, sigma: f64) -> Result<Tensor, EngineError> {
         match self {
             Self::Flow => Ok(x.clone()),
-            Self::Epsilon | Self::V => combine([(1.0 / sigma.hypot(1.0), x)]),
+            Self::Epsilon | Self::V | Self::X0 => combine([(1.0 / sigma.hypot(1.0), x)]),
         }
     }
 
@@ -53,6 +55,7 @@ impl Prediction {
                 let scale = sigma.hypot(1.0);
                 combine([(1.0 / (scale * scale), x), (-sigma / scale, output)])
             }
+            Self::X0 => combine([(1.0, output)]),
         }
     }
 }

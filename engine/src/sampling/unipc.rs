@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::combine::combine;
 use super::dpm::{Leg, predict};
-use super::{Advanced, Denoise, Sampler};
+use super::{AddedNoise, Advanced, Denoise, Sampler};
 use crate::error::EngineError;
 use crate::math::schedule::Schedule;
 
@@ -63,6 +63,7 @@ impl Sampler for UniPc {
         index: usize,
         x: &Tensor,
         denoise: &mut Denoise<'_>,
+        _noise: &mut AddedNoise<'_>,
     ) -> Result<Advanced, EngineError> {
         let x0 = denoise(x, schedule.sigmas()[index])?;
         let leg = Leg::new(schedule, index, index + 1);

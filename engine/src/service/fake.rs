@@ -19,7 +19,12 @@ pub(super) fn request(behaviour: &str) -> Request {
         model: ModelRef::named("fake"),
         prompt: Prompt { text: behaviour.to_owned(), ..Prompt::default() },
         size: Size { width_px: 256, height_px: 256 },
-        sampling: Sampling { sampler: SamplerKind::Euler, steps: 1, guidance: 1.0 },
+        sampling: Sampling {
+            sampler: SamplerKind::Euler,
+            steps: 1,
+            guidance: 1.0,
+            ..Sampling::default()
+        },
         seed: 0,
         count: 1,
         noise: NoiseSource::Seed,

@@ -47,7 +47,12 @@ fn save_picture(store: &Store, seed: u64) -> SavedResult {
         model: ModelRef::named("house-picture"),
         prompt: Prompt { text: "a red fox".to_owned(), ..Prompt::default() },
         size: Size { width_px: 8, height_px: 8 },
-        sampling: Sampling { sampler: SamplerKind::Euler, steps: 20, guidance: 4.5 },
+        sampling: Sampling {
+            sampler: SamplerKind::Euler,
+            steps: 20,
+            guidance: 4.5,
+            ..Sampling::default()
+        },
         seed,
         count: 1,
         noise: NoiseSource::Seed,

@@ -12,7 +12,12 @@ fn request(seed: u64) -> PictureRequest {
         model: ModelRef { name: "house-picture".to_owned(), sha256: "ab".repeat(32) },
         prompt: Prompt { text: "a red fox".to_owned(), ..Prompt::default() },
         size: Size { width_px: 300, height_px: 30 },
-        sampling: Sampling { sampler: SamplerKind::Euler, steps: 20, guidance: 4.5 },
+        sampling: Sampling {
+            sampler: SamplerKind::Euler,
+            steps: 20,
+            guidance: 4.5,
+            ..Sampling::default()
+        },
         seed,
         count: 1,
         noise: NoiseSource::Seed,

@@ -1,8 +1,9 @@
-//! The Stable Diffusion family: text encoder, denoiser (U-Net) and autoencoder, with the names of
-//! diffusers' checkpoints.
+//! The Stable Diffusion family: prompts, text encoder, denoiser (U-Net) and autoencoder, with the names
+//! of diffusers' checkpoints.
 
 mod blocks;
 mod config;
+pub mod prompt;
 mod text_encoder;
 mod unet;
 mod vae;

@@ -1,7 +1,9 @@
 //! What a picture request must be.
 
 use crate::error::EngineError;
-use crate::protocol::{PictureRequest, Size};
+use crate::math::schedule::Form;
+use crate::protocol::{PictureRequest, ScheduleKind, Size};
+use crate::sampling::SamplerSettings;
 
 /// Sizes are multiples of this: a token of the transformer each way.
 const GRID_PX: u32 = 32;
@@ -51,6 +53,18 @@ pub fn validate(request: &PictureRequest) -> Result<(), EngineError> {
         let reason =
             format!("must be a number from 0 to {MAX_GUIDANCE}, not {}", sampling.guidance);
         return Err(EngineError::invalid("guidance", reason));
+    }
+    // The house model is a flow with a schedule of its own; rescaling is for epsilon and v models.
+    SamplerSettings::from(sampling).check(Form::Flow)?;
+    if sampling.schedule != ScheduleKind::Automatic {
+        let reason = format!("{} is not for this model, which has its own", sampling.schedule.id());
+        return Err(EngineError::invalid("schedule", reason));
+    }
+    if sampling.cfg_rescale != 0.0 {
+        return Err(EngineError::invalid(
+            "guidance rescale",
+            "is not for this model and must be 0",
+        ));
     }
     if !(1..=MAX_COUNT).contains(&request.count) {
         let reason = format!("must be 1 to {MAX_COUNT}, not {}", request.count);
@@ -104,7 +118,12 @@ mod tests {
             model: ModelRef::named("house-picture"),
             prompt: Prompt { text: "a red fox".into(), ..Prompt::default() },
             size: Size { width_px: 256, height_px: 256 },
-            sampling: Sampling { sampler: SamplerKind::Euler, steps: 20, guidance: 3.0 },
+            sampling: Sampling {
+                sampler: SamplerKind::Euler,
+                steps: 20,
+                guidance: 3.0,
+                ..Sampling::default()
+            },
             seed: 1,
             count: 1,
             noise: NoiseSource::Seed,
@@ -134,6 +153,17 @@ mod tests {
             let sentence = format!("The guidance must be a number from 0 to 30, not {guidance}");
             assert_eq!(said(|r| r.sampling.guidance = guidance), sentence);
         }
+        assert_eq!(
+            said(|r| r.sampling.sampler = SamplerKind::DpmPp2mSde),
+            "The sampler dpmpp_2m_sde is not for this model, which has euler, heun, dpmpp_2m, unipc"
+        );
+        assert_eq!(
+            said(|r| r.sampling.schedule = ScheduleKind::Karras),
+            "The schedule karras is not for this model, which has its own"
+        );
+        assert!(said(|r| r.sampling.s_churn = 1.0).ends_with("must be 0"));
+        assert!(said(|r| r.sampling.cfg_rescale = 0.7).ends_with("must be 0"));
+        assert!(said(|r| r.sampling.eta = Some(f32::NAN)).contains("from 0 to 1, not NaN"));
         assert_eq!(said(|r| r.count = 0), "The number of pictures must be 1 to 64, not 0");
         assert!(said(|r| r.count = 65).ends_with("not 65"));
     }

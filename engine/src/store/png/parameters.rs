@@ -54,11 +54,12 @@ impl ForeignRecipe {
             .fold(name, |name, schedule| name.trim_end_matches(schedule))
             .trim_end_matches([' ', '_']);
         match name {
-            "euler" => Some(SamplerKind::Euler),
-            "heun" => Some(SamplerKind::Heun),
-            "dpm++ 2m" | "dpmpp_2m" | "dpmpp 2m" | "dpm++2m" => Some(SamplerKind::DpmPp2m),
-            "unipc" | "uni_pc" => Some(SamplerKind::UniPc),
-            _ => None,
+            "dpmpp 2m" | "dpm++2m" => Some(SamplerKind::DpmPp2m),
+            "pndm" => Some(SamplerKind::Pndm),
+            name => SamplerKind::ALL
+                .into_iter()
+                .find(|kind| kind.label().to_lowercase() == name)
+                .or_else(|| SamplerKind::from_id(name)),
         }
     }
 }
@@ -306,10 +307,14 @@ mod tests {
             ForeignRecipe { sampler: Some(name.to_owned()), ..Default::default() }.sampler_kind()
         };
         assert_eq!(kind("Euler"), Some(SamplerKind::Euler));
-        assert_eq!(kind("Euler a"), None);
+        assert_eq!(kind("Euler a"), Some(SamplerKind::EulerA));
+        assert_eq!(kind("euler_ancestral"), Some(SamplerKind::EulerA));
+        assert_eq!(kind("PLMS"), Some(SamplerKind::Pndm));
+        assert_eq!(kind("DPM++ 2M SDE Heun"), None);
+        assert_eq!(kind("DPM fast"), None);
         assert_eq!(kind("k_heun"), Some(SamplerKind::Heun));
         assert_eq!(kind("sample_dpmpp_2m"), Some(SamplerKind::DpmPp2m));
-        assert_eq!(kind("DPM++ 2M SDE Karras"), None);
+        assert_eq!(kind("DPM++ 2M SDE Karras"), Some(SamplerKind::DpmPp2mSde));
         assert_eq!(kind("UniPC"), Some(SamplerKind::UniPc));
     }
 }

@@ -14,7 +14,12 @@ fn request(text: &str) -> PictureRequest {
         model: ModelRef { name: "house-picture".to_owned(), sha256: "0123456789abcdef".repeat(4) },
         prompt: Prompt { text: text.to_owned(), negative: "blurry".to_owned(), styles: vec![] },
         size: Size { width_px: 5, height_px: 3 },
-        sampling: Sampling { sampler: SamplerKind::DpmPp2m, steps: 20, guidance: 4.5 },
+        sampling: Sampling {
+            sampler: SamplerKind::DpmPp2m,
+            steps: 20,
+            guidance: 4.5,
+            ..Sampling::default()
+        },
         seed: u64::MAX,
         count: 1,
         noise: NoiseSource::Seed,
