@@ -29,3 +29,24 @@ pub(crate) fn exp(x: f32) -> f32 {
 pub fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
+
+/// Returns tanh(x) from [`exp`]; NaN stays NaN.
+#[inline(always)]
+pub(crate) fn tanh(x: f32) -> f32 {
+    // Small numbers would lose their digits in the difference from 1.
+    let square = x * x;
+    let near = x * (1.0 - square * (1.0 / 3.0 - square * (2.0 / 15.0 - square * (17.0 / 315.0))));
+    let far = 1.0 - 2.0 / (exp(2.0 * x) + 1.0);
+    if x.abs() < 0.12 { near } else { far }
+}
+
+/// Returns the tanh approximation of x · Φ(x); NaN stays NaN.
+///
+/// # Source
+/// PyTorch's `gelu(approximate="tanh")`.
+#[inline(always)]
+pub(crate) fn gelu_tanh(x: f32) -> f32 {
+    // √(2 / π)
+    const FACTOR: f32 = 0.797_884_6;
+    0.5 * x * (1.0 + tanh(FACTOR * (x + 0.044_715 * x * x * x)))
+}

@@ -9,6 +9,7 @@
 //! same picture alone.
 
 mod attention;
+mod causal;
 mod conv;
 mod elementwise;
 mod enlarge;
@@ -16,16 +17,24 @@ mod level;
 mod micro;
 mod norm;
 mod panels;
+mod precision;
 mod product;
+pub mod quantized;
+mod rows;
+mod team;
 
 pub use attention::{AttentionShape, HeadNorms, Rotation, attention};
+pub use causal::{CausalShape, HeadScales, KeyValues, Turn, TurnPairs, admit, attend};
 pub use conv::{ConvOutput, ConvShape, Prologue, conv3x3};
 pub use elementwise::silu;
 pub use enlarge::enlarge4;
 pub use level::{LEVEL_VARIABLE, Level};
 pub use norm::{Modulation, modulate, rms_norm};
 pub use panels::Panels;
+pub use precision::Precision;
 pub use product::{Epilogue, linear, swiglu_row};
+pub use rows::{add_normed, look_up, soften};
+pub use team::Team;
 
 #[cfg(test)]
 mod tests;
