@@ -173,7 +173,8 @@ impl Packed {
     ) {
         assert!(panel < self.panels(), "there is such a panel");
         assert!(start + depth <= self.depth && out.len() >= depth * PANEL, "the lines are there");
-        let is_whole = !self.form.is_quantized() || start % BLOCK == 0 && depth % BLOCK == 0;
+        let is_whole =
+            !self.form.is_quantized() || start.is_multiple_of(BLOCK) && depth.is_multiple_of(BLOCK);
         assert!(is_whole, "blocks are widened whole");
         let place = self.place(panel);
         // SAFETY: levels are those of this processor; the lines lie within the panel and `out`

@@ -24,6 +24,8 @@ pub(super) enum Plane {
 }
 
 const PLANES: usize = 7;
+/// Numbers that are worked on side by side.
+const LANES: usize = BLOCK / 2;
 
 /// Bytes of a row's part of a block.
 pub(super) const ROW_BYTES: usize = BLOCK + 4 * PLANES;
@@ -52,22 +54,35 @@ per_level! {
     /// Rounds one row of a tile of `rows`; `tile` is as long as the tile.
     pub(super) fn round_row(x: &[f32], row: usize, rows: usize, tile: &mut [u8]) {
         for (x, block) in x.as_chunks::<BLOCK>().0.iter().zip(tile.chunks_exact_mut(rows * ROW_BYTES)) {
-            // Compared as whole numbers, so that what is not a number counts as the largest.
-            let most = x.iter().map(|x| x.to_bits() & 0x7fff_ffff).fold(0, u32::max);
+            // Compared as whole numbers, so that what is not a number counts as the largest. Sixteen
+            // side by side, here and below, are what the compiler makes vectors of.
+            let (first, second) = x.split_at(LANES);
+            let mut most = [0_u32; LANES];
+            for (i, most) in most.iter_mut().enumerate() {
+                let (a, b) = (first[i].to_bits() & 0x7fff_ffff, second[i].to_bits() & 0x7fff_ffff);
+                *most = if a > b { a } else { b };
+            }
+            let most = most.iter().fold(0, |most, one| if *one > most { *one } else { most });
             let scale = f32::from_bits(most) / 127.0;
             let inverse = if scale < f32::MIN_POSITIVE { 0.0 } else { 1.0 / scale };
-            let whole = x.map(|x| {
-                // Adding 1.5 · 2^23 rounds to the nearest whole number and leaves it in the low
-                // bits. Only a block with an infinity or NaN goes beyond 127; its scale makes the
-                // result not a number, too.
-                const ROUND: f32 = 12_582_912.0;
-                let whole = (x * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i32;
-                whole.clamp(-127, 127)
-            });
-            let quants = whole.map(|whole| whole as u8);
-            let halves = [0, BLOCK / 2].map(|half| {
-                whole[half..half + BLOCK / 2].iter().fold(0_i32, |sum, whole| sum.wrapping_add(*whole))
-            });
+            let mut quants = [0_u8; BLOCK];
+            let mut halves = [0_i32; 2];
+            let (quants_of, sums) = (quants.as_chunks_mut::<LANES>().0, halves.iter_mut());
+            for ((x, quants), sum) in x.as_chunks::<LANES>().0.iter().zip(quants_of).zip(sums) {
+                let mut whole = [0_i32; LANES];
+                for (whole, x) in whole.iter_mut().zip(x) {
+                    // Adding 1.5 · 2^23 rounds to the nearest whole number and leaves it in the low
+                    // bits. Only a block with an infinity or NaN goes beyond 127; its scale makes
+                    // the result not a number, too.
+                    const ROUND: f32 = 12_582_912.0;
+                    let bits = (x * inverse + ROUND).to_bits();
+                    *whole = (bits.wrapping_sub(ROUND.to_bits()) as i32).clamp(-127, 127);
+                }
+                for (quant, whole) in quants.iter_mut().zip(&whole) {
+                    *quant = *whole as u8;
+                }
+                *sum = whole.iter().fold(0, |sum: i32, whole| sum.wrapping_add(*whole));
+            }
             let sum = halves[0] + halves[1];
             let (numbers, planes) = block.split_at_mut(rows * BLOCK);
             numbers[row * BLOCK..][..BLOCK].copy_from_slice(&quants);

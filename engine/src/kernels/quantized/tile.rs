@@ -111,7 +111,8 @@ pub(super) unsafe fn widen<S: Simd, F: Format>(
             let out = out.add((block - first) * BLOCK * PANEL);
             let offset = S::splat(F::OFFSET as f32);
             let scales = [F::scale::<S, 0>(place, block), F::scale::<S, 1>(place, block)];
-            let minimum = F::minimum::<S>(place, block);
+            let minimum =
+                if F::HAS_MINIMUM { F::minimum::<S>(place, block) } else { S::splat(0.0) };
             macro_rules! line {
                 ($j:literal) => {
                     let weights = F::weights::<S, $j>(place, block);

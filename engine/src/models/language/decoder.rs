@@ -12,7 +12,8 @@ use crate::nn::Compute;
 use crate::protocol::JobContext;
 use crate::weights::gguf::Gguf;
 
-/// The largest file whose matrices are kept as f32 on the processor, in bytes.
+/// The largest file whose matrices are kept as f32 on the processor, in bytes: so small a model is
+/// read from the cache anyway, and nothing in it is rounded again.
 pub const WIDENED_BYTES: u64 = 32 << 20;
 
 /// Is a language model with the tokens that it has read.
