@@ -1,8 +1,9 @@
 //! Compares language models with transformers: tiny random checkpoints of every family as GGUF.
 //!
-//! The files in `golden/language` were made by its `make.py`. In the form q8_0 candle rounds what a
-//! matrix is multiplied with to 8 bits too, which the reference does not; its tolerance bears that.
-//! Small models are kept as f32 on the processor: then nothing is rounded.
+//! The files in `golden/language` were made by its `make.py`. In the form q8_0 what a matrix is
+//! multiplied with is rounded to 8 bits too, by candle and by our kernels in the precision “fast”,
+//! which the reference does not do; its tolerance bears that. Exact, or with a small model kept as
+//! f32, nothing is rounded.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,7 +11,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use atelier_engine::EngineError;
-use atelier_engine::models::language::Decoder;
+use atelier_engine::kernels::{Level, Precision};
+use atelier_engine::models::language::{Decoder, Means};
+use atelier_engine::nn::Compute;
 use atelier_engine::pipelines::words::WordsPipeline;
 use atelier_engine::protocol::{
     DeviceChoice, JobContext, ModelRef, Role, TokenSampling, Turn, WordsEnd, WordsOutput,
@@ -22,9 +25,28 @@ use candle_core::{Device, Tensor};
 const FAMILIES: [&str; 8] =
     ["llama", "mistral", "qwen2", "qwen3", "gemma3", "phi3", "phi3-long", "smollm3"];
 
-/// Largest difference of logits, relative to the largest logit, per form and whether it is widened.
-const TOLERANCES: [(&str, bool, f32); 3] =
-    [("f16", false, 2e-5), ("q8_0", false, 1e-1), ("q8_0", true, 2e-5)];
+/// Lists forms of files, means of computing and the largest difference of logits, relative to the
+/// largest logit.
+fn tolerances() -> Vec<(&'static str, Means, f32)> {
+    let (fast, candle) = (Means::kernels(Precision::Fast), Means::candle());
+    let (widened, widened_by_candle) =
+        (Means { widens: true, ..fast.clone() }, Means { widens: true, ..candle.clone() });
+    let mut all = vec![
+        ("f16", candle.clone(), 2e-5),
+        ("q8_0", candle, 1e-1),
+        ("q8_0", widened, 2e-5),
+        ("q8_0", widened_by_candle, 2e-5),
+    ];
+    for level in Level::available() {
+        let at = |precision| Means { compute: Compute::Kernels(level, precision), ..fast.clone() };
+        all.extend([
+            ("f16", at(Precision::Fast), 2e-5),
+            ("q8_0", at(Precision::Fast), 1e-1),
+            ("q8_0", at(Precision::Exact), 2e-5),
+        ]);
+    }
+    all
+}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/language")
@@ -39,14 +61,14 @@ fn tokens_of(tensor: &Tensor) -> Vec<u32> {
 }
 
 fn decoder(name: &str) -> Decoder {
-    decoder_as(name, false)
+    decoder_by(name, &Means::kernels(Precision::Fast))
 }
 
-fn decoder_as(name: &str, widens: bool) -> Decoder {
+fn decoder_by(name: &str, means: &Means) -> Decoder {
     let path = folder().join(format!("{name}.gguf"));
     let bytes = std::fs::read(&path).unwrap();
     let gguf = Gguf::read(&bytes, &path).unwrap();
-    Decoder::load_as(&gguf, &bytes, &Device::Cpu, widens, &JobContext::detached()).unwrap()
+    Decoder::load_by(&gguf, &bytes, means, &JobContext::detached()).unwrap()
 }
 
 fn pipeline(name: &str) -> WordsPipeline {
@@ -64,14 +86,14 @@ fn logits_and_greedy_tokens_are_those_of_transformers() {
     let golden = golden();
     let job = JobContext::detached();
     let prompt = tokens_of(&golden["prompt"]);
-    for (form, widens, tolerance) in TOLERANCES {
+    for (form, means, tolerance) in tolerances() {
         for family in FAMILIES {
             let name = format!("{family}-{form}");
             let expected = golden[&format!("{name}.logits")].to_vec2::<f32>().unwrap();
             let tokens = tokens_of(&golden[&format!("{name}.tokens")]);
             let gaps = golden[&format!("{name}.gaps")].to_vec1::<f32>().unwrap();
             let size = expected.iter().flatten().fold(0.0, |most: f32, x| most.max(x.abs()));
-            let mut decoder = decoder_as(&name, widens);
+            let mut decoder = decoder_by(&name, &means);
             let mut logits = decoder.forward(&prompt, &job).unwrap();
             let mut worst = 0.0_f32;
             for (step, token) in tokens.iter().enumerate() {
@@ -85,8 +107,8 @@ fn logits_and_greedy_tokens_are_those_of_transformers() {
                 }
                 logits = decoder.forward(&[*token], &job).unwrap();
             }
-            println!("{name}, widened {widens}: logits differ by {worst:.1e} of the largest");
-            assert!(worst <= tolerance, "{name}: {worst}");
+            println!("{name}, {means:?}: logits differ by {worst:.1e} of the largest");
+            assert!(worst <= tolerance, "{name}, {means:?}: {worst}");
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod attend;
 mod attention;
+mod causal;
 mod conv;
 mod element;
 mod elementwise;
@@ -21,12 +22,17 @@ mod norm;
 mod panels;
 mod precision;
 mod product;
+pub mod quantized;
+mod rows;
 mod scratch;
 mod shared;
+mod team;
 mod winograd;
 
 pub use attend::{Attend, Vectors, attend};
 pub use attention::{AttentionShape, HeadNorms, Rotation, attention};
+pub use causal::attend as attend_causal;
+pub use causal::{CausalShape, HeadScales, KeyValues, Turn, TurnPairs, admit};
 pub use conv::{After, Before, Conv, ConvMode, ConvPlan, ConvShape};
 pub use element::Element;
 pub use elementwise::{Activation, join_rows, silu};
@@ -39,7 +45,9 @@ pub use norm::{
 };
 pub use panels::{Held, Kind, Panels};
 pub use precision::Precision;
+pub use rows::{add_normed, look_up, soften};
 pub use scratch::release_scratch;
+pub use team::Team;
 
 /// Returns how many threads kernels share their work out to.
 pub fn threads() -> usize {

@@ -6,6 +6,12 @@ pub fn peak_memory_bytes() -> Option<u64> {
     bytes_of(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
+/// Returns how much memory this process holds now, in bytes; `None` where the system does not say
+/// (anything but Linux).
+pub fn held_memory_bytes() -> Option<u64> {
+    bytes_of(&std::fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
+}
+
 /// Returns how much memory the machine has, in bytes; `None` where the system does not say
 /// (anything but Linux).
 pub fn total_memory_bytes() -> Option<u64> {

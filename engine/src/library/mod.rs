@@ -11,7 +11,9 @@ pub use devices::{DeviceInfo, devices};
 pub use estimate::{Estimate, LanguageNeed, estimate, estimate_music};
 pub use files::{Located, ModelFiles, Weights};
 pub use language::{HOUSE_COMPOSER, HOUSE_WRITER, LanguageEntry, LanguageFile, LocatedFile};
-pub use memory::{available_memory_bytes, peak_memory_bytes, total_memory_bytes};
+pub use memory::{
+    available_memory_bytes, held_memory_bytes, peak_memory_bytes, total_memory_bytes,
+};
 pub use models::{HOUSE_PICTURE, Models};
 
 #[cfg(test)]

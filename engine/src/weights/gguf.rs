@@ -267,6 +267,19 @@ impl Gguf {
         shape: &[usize],
         device: &Device,
     ) -> Result<QTensor, EngineError> {
+        self.raw(bytes, name, shape)?.tensor(shape, device)
+    }
+
+    /// Finds the bytes of a tensor of this shape in those that the header was read from.
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`] when it is missing or of another shape.
+    pub fn raw<'a>(
+        &self,
+        bytes: &'a [u8],
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Raw<'a>, EngineError> {
         let place = self.places.get(name).ok_or_else(|| {
             EngineError::damaged(&self.path, format!("lacks the tensor “{name}”"))
         })?;
@@ -278,7 +291,12 @@ impl Gguf {
         let data = bytes.get(place.start..place.start + place.bytes).ok_or_else(|| {
             EngineError::damaged(&self.path, format!("ends within the tensor “{name}”"))
         })?;
-        Ok(QTensor::new(storage(data, device, place.dtype)?, shape)?)
+        Ok(Raw { dtype: place.dtype, bytes: data })
+    }
+
+    /// Lists the forms of all tensors with more than one dimension.
+    pub fn matrix_forms(&self) -> impl Iterator<Item = GgmlDType> {
+        self.places.values().filter(|place| place.shape.len() > 1).map(|place| place.dtype)
     }
 
     /// Makes an error about this file.
@@ -306,13 +324,23 @@ pub(super) fn storage(
     QStorage::from_data(Cow::Borrowed(aligned), device, dtype)
 }
 
-/// Makes a tensor of f32 numbers in a file of any format; `bytes` is as long as `shape` says.
-pub(crate) fn floats(
-    bytes: &[u8],
-    shape: &[usize],
-    device: &Device,
-) -> Result<QTensor, EngineError> {
-    Ok(QTensor::new(storage(bytes, device, GgmlDType::F32)?, shape)?)
+/// Is a tensor's part of a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a> {
+    /// The form of its numbers.
+    pub dtype: GgmlDType,
+    /// Its bytes, row after row.
+    pub bytes: &'a [u8],
+}
+
+impl Raw<'_> {
+    /// Copies it to a device; `bytes` is as long as `shape` says.
+    ///
+    /// # Errors
+    /// [`EngineError::Model`] when the device refuses it.
+    pub fn tensor(&self, shape: &[usize], device: &Device) -> Result<QTensor, EngineError> {
+        Ok(QTensor::new(storage(self.bytes, device, self.dtype)?, shape)?)
+    }
 }
 
 struct Reader<'a> {

@@ -1,6 +1,10 @@
 //! The sizes and habits of a language model, as its file describes them.
 
+use candle_core::Device;
+
 use crate::error::EngineError;
+use crate::kernels::Level;
+use crate::nn::Compute;
 use crate::weights::gguf::Gguf;
 
 /// The most tokens of context that are used where a file allows more: the cache grows with it.
@@ -155,12 +159,17 @@ impl Config {
     /// Returns how many tokens are read at once: few enough that a layer takes some ten
     /// milliseconds and a cancel is noticed soon, many enough that matrices are worth their way
     /// through memory.
-    pub(super) fn chunk(&self) -> usize {
-        const MULTIPLICATIONS: usize = 1 << 31;
+    pub(super) fn chunk(&self, compute: &Compute) -> usize {
+        let (multiplications, most) = match compute {
+            Compute::Kernels(level, _) if *level >= Level::Avx512Vnni => (1_usize << 33, 512),
+            _ => (1 << 31, 128),
+        };
         let s = &self.sizes;
         let of_heads = 2 * (s.heads + s.kv_heads) * s.head;
         let per_token = s.width.saturating_mul(of_heads.saturating_add(3 * s.inner)).max(1);
-        (MULTIPLICATIONS / per_token).clamp(16, 128)
+        // What was read before a cancel is kept by whole chunks.
+        let most = most.min(s.context / 2).max(16);
+        (multiplications / per_token).clamp(16, most)
     }
 
     /// Returns how many bytes keys and values take for a token.
@@ -172,7 +181,8 @@ impl Config {
     /// Returns how many bytes attention works in at once for each token that it looks back on:
     /// scores, their mask added, and their shares.
     pub fn work_bytes_per_token(&self) -> u64 {
-        [3, self.chunk(), self.sizes.heads, size_of::<f32>()].iter().map(|n| *n as u64).product()
+        let chunk = self.chunk(&Compute::Candle(Device::Cpu));
+        [3, chunk, self.sizes.heads, size_of::<f32>()].iter().map(|n| *n as u64).product()
     }
 
     /// Tells whether a layer looks back through a window only.

@@ -1,39 +1,36 @@
 //! The decoder: tokens in, logits of the next token out.
 
-use std::sync::Arc;
+use candle_core::Device;
 
-use candle_core::quantized::{QMatMul, QTensor};
-use candle_core::{DType, Device, Tensor};
-use candle_nn::ops::rms_norm;
-
-use super::cache::LayerCache;
 use super::config::Config;
-use super::layer::{Layer, Matrix, Place, mask, soften};
 use super::load::{FromGguf, Source};
-use super::rope::Angles;
+use super::means::Means;
+use super::rope::AllAngles;
+use super::{slices, tensors};
 use crate::error::EngineError;
+use crate::nn::Compute;
 use crate::protocol::JobContext;
 use crate::weights::gguf::Gguf;
 
-/// The largest file whose matrices are kept as f32 on the processor, in bytes. The products of small
-/// quantized matrices are shared out to threads that wait for each other by spinning: on two busy
-/// cores that made a token of the house composer fifteen times slower than on one thread.
+/// The largest file whose matrices are kept as f32 on the processor, in bytes: so small a model is
+/// read from the cache anyway, and nothing in it is rounded again.
 pub const WIDENED_BYTES: u64 = 32 << 20;
 
 /// Is a language model with the tokens that it has read.
 #[derive(Debug)]
 pub struct Decoder {
     config: Config,
-    embedding: Arc<QTensor>,
-    layers: Vec<Layer>,
-    caches: Vec<LayerCache>,
-    norm: Tensor,
-    output: Matrix,
-    angles: Angles,
-    angles_in_window: Angles,
-    device: Device,
+    network: Network,
     /// The tokens whose keys and values are held.
     read: Vec<u32>,
+    /// How many tokens are read at once.
+    chunk: usize,
+}
+
+#[derive(Debug)]
+enum Network {
+    Slices(Box<slices::Network>),
+    Tensors(Box<tensors::Network>),
 }
 
 impl Decoder {
@@ -48,23 +45,29 @@ impl Decoder {
         device: &Device,
         job: &JobContext,
     ) -> Result<Self, EngineError> {
-        let widens = device.is_cpu() && gguf.all_bytes() <= WIDENED_BYTES;
-        Self::load_as(gguf, bytes, device, widens, job)
+        let mut means = Means::on(device);
+        means.widens = device.is_cpu() && gguf.all_bytes() <= WIDENED_BYTES;
+        // Widened, a matrix of two or three bits would be many times as large; candle multiplies
+        // with it as it is.
+        let is_packed = |dtype| slices::form_of(dtype).is_some();
+        if device.is_cpu() && !means.widens && !gguf.matrix_forms().all(is_packed) {
+            means.compute = Compute::Candle(Device::Cpu);
+        }
+        Self::load_by(gguf, bytes, &means, job)
     }
 
-    /// Loads a model as [`Decoder::load`] does, and says whether its matrices are kept as f32.
+    /// Loads a model as [`Decoder::load`] does, by means that the caller chooses.
     ///
     /// # Errors
     /// As [`Decoder::load`].
-    pub fn load_as(
+    pub fn load_by(
         gguf: &Gguf,
         bytes: &[u8],
-        device: &Device,
-        widens: bool,
+        means: &Means,
         job: &JobContext,
     ) -> Result<Self, EngineError> {
         let config = Config::read(gguf)?;
-        let mut source = FromGguf { gguf, bytes, device, job, widens, read: 0 };
+        let mut source = FromGguf { gguf, bytes, job, read: 0 };
         let half = config.rope.turned / 2;
         // A model stretched to a long context has two sets of factors; which one applies depends
         // on how long a context is used, and a context is short until it is not.
@@ -74,59 +77,36 @@ impl Decoder {
         let mut factors = None;
         for name in ["rope_freqs.weight", stretch] {
             if source.has(name) {
-                factors = Some(source.vector(name, half)?.to_vec1::<f32>()?);
+                factors = Some(source.vector(name, half)?);
             }
         }
         let strength = gguf.number(&format!("{}.rope.scaling.attn_factor", config.family));
-        Self::from_source(config, &mut source, factors.as_deref(), strength.unwrap_or(1.0))
+        let strength = strength.unwrap_or(1.0);
+        Self::from_source(config, &mut source, means, factors.as_deref(), strength)
     }
 
     pub(super) fn from_source(
         config: Config,
         source: &mut dyn Source,
+        means: &Means,
         factors: Option<&[f32]>,
         strength: f64,
     ) -> Result<Self, EngineError> {
-        let device = source.device().clone();
-        let s = config.sizes.clone();
-        let embedding = Arc::new(source.tensor("token_embd.weight", &[s.vocabulary, s.width])?);
-        let norm = source.vector("output_norm.weight", s.width)?;
-        let output = if source.has("output.weight") {
-            Matrix::load(source, "output", s.vocabulary, s.width)?
-        } else if source.widens() {
-            Matrix::shared(QMatMul::Tensor(embedding.dequantize(&device)?))
-        } else {
-            Matrix::shared(QMatMul::from_arc(embedding.clone())?)
+        let angles = AllAngles::new(&config.rope, factors, strength, config.sizes.context);
+        let network = match &means.compute {
+            Compute::Kernels(level, precision) => {
+                let way = (*level, *precision);
+                let network = slices::Network::load(&config, source, angles, way, means)?;
+                Network::Slices(Box::new(network))
+            }
+            Compute::Candle(device) => {
+                let widens = means.widens;
+                let network = tensors::Network::load(&config, source, &angles, device, widens)?;
+                Network::Tensors(Box::new(network))
+            }
         };
-        let mut layers = Vec::new();
-        let mut caches = Vec::new();
-        for index in 0..s.layers {
-            layers.push(Layer::load(source, &config, index)?);
-            caches.push(LayerCache::new(s.kv_heads, s.head, &device)?);
-        }
-        let rope = &config.rope;
-        let angles = |base, scale, factors, strength| {
-            Angles::new(rope, base, scale, factors, strength, s.context, &device)
-        };
-        let all = angles(rope.base, rope.scale, factors, strength)?;
-        // Only where windows have angles of their own does the second table differ.
-        let in_window = if rope.base_in_window == rope.base {
-            all.clone()
-        } else {
-            angles(rope.base_in_window, 1.0, None, 1.0)?
-        };
-        Ok(Self {
-            angles: all,
-            angles_in_window: in_window,
-            config,
-            embedding,
-            layers,
-            caches,
-            norm,
-            output,
-            device,
-            read: Vec::new(),
-        })
+        let chunk = config.chunk(&means.compute);
+        Ok(Self { config, network, read: Vec::new(), chunk })
     }
 
     /// Returns what is known of the model.
@@ -187,51 +167,21 @@ impl Decoder {
             let reason = format!("is longer than the {} tokens that the model holds", s.context);
             return Err(EngineError::invalid("text", reason));
         }
-        let size = self.config.chunk();
-        let mut last = None;
+        let (size, chunks) = (self.chunk, tokens.len().div_ceil(self.chunk));
+        let mut logits = None;
         for (number, chunk) in tokens.chunks(size).enumerate() {
-            last = Some(self.states(chunk, &mut || check(number * size))?);
+            let mut check = || check(number * size);
+            let (config, length, is_last) = (&self.config, self.read.len(), number + 1 == chunks);
+            logits = match &mut self.network {
+                Network::Slices(network) => {
+                    network.read(config, chunk, length, is_last, &mut check)?
+                }
+                Network::Tensors(network) => {
+                    network.read(config, chunk, length, is_last, &mut check)?
+                }
+            };
             self.read.extend(chunk);
         }
-        let Some(x) = last else { return Ok(Vec::new()) };
-        let x = x.narrow(0, x.dim(0)? - 1, 1)?.contiguous()?;
-        let x = rms_norm(&x, &self.norm, self.config.epsilon as f32)?;
-        let mut logits = self.output.forward(&x)?.flatten_all()?;
-        if self.config.soft_limits[1] > 0.0 {
-            logits = soften(&logits, self.config.soft_limits[1])?;
-        }
-        Ok(logits.to_vec1()?)
-    }
-
-    /// Takes a chunk of tokens through all layers: `[n, width]`.
-    fn states(
-        &mut self,
-        tokens: &[u32],
-        check: &mut dyn FnMut() -> Result<(), EngineError>,
-    ) -> Result<Tensor, EngineError> {
-        let (count, length) = (tokens.len(), self.read.len());
-        let ids = Tensor::new(tokens, &self.device)?;
-        let mut x = self.embedding.embedding(&ids)?.to_dtype(DType::F32)?;
-        if self.config.embedding_scale != 1.0 {
-            x = (x * self.config.embedding_scale)?;
-        }
-        let window = self.config.window;
-        let needs = |reach: usize| count > 1 || (reach > 0 && length + count > reach);
-        let whole = if needs(0) { Some(mask(count, length, 0, &self.device)?) } else { None };
-        let windowed = if window > 0 && needs(window) {
-            Some(mask(count, length, window, &self.device)?)
-        } else {
-            None
-        };
-        for (layer, cache) in self.layers.iter().zip(&mut self.caches) {
-            check()?;
-            let (angles, mask) = if layer.has_window() {
-                (&self.angles_in_window, windowed.as_ref())
-            } else {
-                (&self.angles, whole.as_ref())
-            };
-            x = layer.forward(&x, &self.config, cache, &Place { angles, mask, length })?;
-        }
-        Ok(x)
+        Ok(logits.unwrap_or_default())
     }
 }

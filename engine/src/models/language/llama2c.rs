@@ -7,16 +7,17 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use candle_core::quantized::QTensor;
+use candle_core::quantized::GgmlDType;
 
 use super::config::{Activation, Config, Pairs, Rope, Sizes};
 use super::decoder::Decoder;
 use super::load::Source;
+use super::means::Means;
 use super::spm::Spm;
 use super::tokenizer::{Kind, Piece, Tokenizer};
 use crate::error::EngineError;
 use crate::protocol::{JobContext, Live, Stage};
-use crate::weights::gguf::floats;
+use crate::weights::gguf::Raw;
 
 /// Seven numbers of four bytes.
 const HEADER: usize = 28;
@@ -109,8 +110,8 @@ impl<'a> Llama2c<'a> {
     /// [`EngineError::Cancelled`] when the job was cancelled; [`EngineError::Model`] when the device
     /// refuses it.
     pub fn load(&self, device: &Device, job: &JobContext) -> Result<Decoder, EngineError> {
-        let mut source = FromLlama2c { file: self, device, job, read: 0 };
-        Decoder::from_source(self.config.clone(), &mut source, None, 1.0)
+        let mut source = FromLlama2c { file: self, job, read: 0 };
+        Decoder::from_source(self.config.clone(), &mut source, &Means::on(device), None, 1.0)
     }
 
     /// Lists what the file holds in its order: name, first number, and numbers of all layers.
@@ -144,7 +145,6 @@ impl<'a> Llama2c<'a> {
 
 struct FromLlama2c<'a> {
     file: &'a Llama2c<'a>,
-    device: &'a Device,
     job: &'a JobContext,
     read: u64,
 }
@@ -155,7 +155,7 @@ impl Source for FromLlama2c<'_> {
         name == "output.weight" && self.file.has_output || name.ends_with(".ffn_gate.weight")
     }
 
-    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<QTensor, EngineError> {
+    fn raw(&mut self, name: &str, shape: &[usize]) -> Result<Raw<'_>, EngineError> {
         let file = self.file;
         let bytes = Some([self.read, file.bytes.len() as u64]);
         self.job.report(Live { stage: Stage::Loading, bytes, ..Live::default() })?;
@@ -171,11 +171,7 @@ impl Source for FromLlama2c<'_> {
         let start = HEADER + 4 * (start + layer * count);
         let data = file.bytes.get(start..start + 4 * count).ok_or_else(lacks)?;
         self.read += data.len() as u64;
-        floats(data, shape, self.device)
-    }
-
-    fn device(&self) -> &Device {
-        self.device
+        Ok(Raw { dtype: GgmlDType::F32, bytes: data })
     }
 }
 

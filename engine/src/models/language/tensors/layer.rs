@@ -4,10 +4,10 @@ use candle_core::quantized::QMatMul;
 use candle_core::{D, DType, Module, Tensor};
 use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
 
+use super::super::config::{Activation, Config};
 use super::cache::LayerCache;
-use super::config::{Activation, Config};
-use super::load::Source;
-use super::rope::Angles;
+use super::network::Loader;
+use super::turn::Turn;
 use crate::error::EngineError;
 
 /// Is a matrix, with or without something added.
@@ -20,17 +20,20 @@ pub(super) struct Matrix {
 impl Matrix {
     /// Loads the matrix `[rows, columns]` of this name, and its bias where the file has one.
     pub(super) fn load(
-        source: &mut dyn Source,
+        loader: &mut Loader<'_>,
         name: &str,
         rows: usize,
         columns: usize,
     ) -> Result<Self, EngineError> {
-        let weight = source.tensor(&format!("{name}.weight"), &[rows, columns])?;
+        let weight = loader.tensor(&format!("{name}.weight"), &[rows, columns])?;
         let bias_name = format!("{name}.bias");
-        let bias =
-            if source.has(&bias_name) { Some(source.vector(&bias_name, rows)?) } else { None };
-        let weight = if source.widens() {
-            QMatMul::Tensor(weight.dequantize(source.device())?)
+        let bias = if loader.source.has(&bias_name) {
+            Some(loader.vector(&bias_name, rows)?)
+        } else {
+            None
+        };
+        let weight = if loader.widens {
+            QMatMul::Tensor(weight.dequantize(loader.device)?)
         } else {
             QMatMul::from_qtensor(weight)?
         };
@@ -55,7 +58,7 @@ impl Matrix {
 /// Says where tokens stand and what they see.
 pub(super) struct Place<'a> {
     /// The angles of all positions.
-    pub(super) angles: &'a Angles,
+    pub(super) turn: &'a Turn,
     /// `[n, length + n]`, added to the scores; none for a single token that sees all.
     pub(super) mask: Option<&'a Tensor>,
     /// How many tokens stand before.
@@ -83,49 +86,49 @@ pub(super) struct Layer {
 impl Layer {
     /// Loads layer `index`.
     pub(super) fn load(
-        source: &mut dyn Source,
+        loader: &mut Loader<'_>,
         config: &Config,
         index: usize,
     ) -> Result<Self, EngineError> {
         let s = &config.sizes;
         let (queries, keys) = (s.heads * s.head, s.kv_heads * s.head);
         let name = |part: &str| format!("blk.{index}.{part}");
-        let qkv = if source.has(&name("attn_qkv.weight")) {
-            vec![Matrix::load(source, &name("attn_qkv"), queries + 2 * keys, s.width)?]
+        let qkv = if loader.source.has(&name("attn_qkv.weight")) {
+            vec![Matrix::load(loader, &name("attn_qkv"), queries + 2 * keys, s.width)?]
         } else {
             vec![
-                Matrix::load(source, &name("attn_q"), queries, s.width)?,
-                Matrix::load(source, &name("attn_k"), keys, s.width)?,
-                Matrix::load(source, &name("attn_v"), keys, s.width)?,
+                Matrix::load(loader, &name("attn_q"), queries, s.width)?,
+                Matrix::load(loader, &name("attn_k"), keys, s.width)?,
+                Matrix::load(loader, &name("attn_v"), keys, s.width)?,
             ]
         };
-        let up = if source.has(&name("ffn_gate.weight")) {
+        let up = if loader.source.has(&name("ffn_gate.weight")) {
             vec![
-                Matrix::load(source, &name("ffn_gate"), s.inner, s.width)?,
-                Matrix::load(source, &name("ffn_up"), s.inner, s.width)?,
+                Matrix::load(loader, &name("ffn_gate"), s.inner, s.width)?,
+                Matrix::load(loader, &name("ffn_up"), s.inner, s.width)?,
             ]
         } else {
-            vec![Matrix::load(source, &name("ffn_up"), 2 * s.inner, s.width)?]
+            vec![Matrix::load(loader, &name("ffn_up"), 2 * s.inner, s.width)?]
         };
         let head_norms = if config.normalises_heads {
-            let of = |source: &mut dyn Source, part| source.vector(&name(part), s.head);
-            Some((of(source, "attn_q_norm.weight")?, of(source, "attn_k_norm.weight")?))
+            let of = |loader: &mut Loader<'_>, part| loader.vector(&name(part), s.head);
+            Some((of(loader, "attn_q_norm.weight")?, of(loader, "attn_k_norm.weight")?))
         } else {
             None
         };
-        let result_norm = |source: &mut dyn Source, part: &str| {
-            config.normalises_results.then(|| source.vector(&name(part), s.width)).transpose()
+        let result_norm = |loader: &mut Loader<'_>, part: &str| {
+            config.normalises_results.then(|| loader.vector(&name(part), s.width)).transpose()
         };
         Ok(Self {
-            attention_norm: source.vector(&name("attn_norm.weight"), s.width)?,
+            attention_norm: loader.vector(&name("attn_norm.weight"), s.width)?,
             qkv,
             head_norms,
-            output: Matrix::load(source, &name("attn_output"), s.width, queries)?,
-            attention_result_norm: result_norm(source, "post_attention_norm.weight")?,
-            feed_norm: source.vector(&name("ffn_norm.weight"), s.width)?,
+            output: Matrix::load(loader, &name("attn_output"), s.width, queries)?,
+            attention_result_norm: result_norm(loader, "post_attention_norm.weight")?,
+            feed_norm: loader.vector(&name("ffn_norm.weight"), s.width)?,
             up,
-            down: Matrix::load(source, &name("ffn_down"), s.width, s.inner)?,
-            feed_result_norm: result_norm(source, "post_ffw_norm.weight")?,
+            down: Matrix::load(loader, &name("ffn_down"), s.width, s.inner)?,
+            feed_result_norm: result_norm(loader, "post_ffw_norm.weight")?,
             has_window: config.has_window(index),
             turns: config.turns(index),
         })
@@ -181,7 +184,7 @@ impl Layer {
         cache: &mut LayerCache,
         place: &Place<'_>,
     ) -> Result<Tensor, EngineError> {
-        let &Place { angles, mask, length } = place;
+        let &Place { turn, mask, length } = place;
         let s = &config.sizes;
         let count = x.dim(0)?;
         let (queries, keys) = (s.heads * s.head, s.kv_heads * s.head);
@@ -204,7 +207,7 @@ impl Layer {
             k = rms_norm(&k, k_weight, config.epsilon as f32)?;
         }
         if self.turns {
-            (q, k) = (angles.turn(&q, length)?, angles.turn(&k, length)?);
+            (q, k) = (turn.turn(&q, length)?, turn.turn(&k, length)?);
         }
         let (k, v) = cache.append(&k, &v, length, s.context)?;
         // Queries that share keys stand together: [kv_heads, shared · n, head].

@@ -1,4 +1,11 @@
 //! `atelier bench llm`: how fast a language model reads and writes.
+//!
+//! A model of the library is measured through the whole engine, as a person uses it. A random model
+//! of a known shape (`--shape`), or a file with `--bare`, is measured by the decoder alone, beside
+//! candle's products on the same weights.
+
+mod bare;
+mod shape;
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +39,8 @@ pub struct LlmArgs {
     /// Tokens that are written
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub tokens: u32,
-    /// Number of runs with the model in memory; the fastest is shown
+    /// Number of runs with the model in memory; the fastest is shown, or with --shape or --bare the
+    /// median
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub runs: u16,
     /// Device to compute on: auto, cpu, cuda:N or metal:N
@@ -41,6 +49,8 @@ pub struct LlmArgs {
     /// Prints one JSON object
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    bare: bare::BareArgs,
 }
 
 impl LlmArgs {
@@ -85,6 +95,9 @@ pub fn bench(
     console: &mut Console,
     interrupt: &Interrupt,
 ) -> Result<(), EngineError> {
+    if arguments.bare.is_wanted() {
+        return bare::bench(arguments, console, interrupt);
+    }
     let engine = studio::engine()?;
     let mut load_secs = None;
     let mut all = Vec::new();
@@ -158,6 +171,7 @@ mod tests {
             runs: 1,
             device: DeviceChoice::Cpu,
             json: true,
+            bare: bare::BareArgs::default(),
         };
         let stats = WordsStats {
             prompt_tokens: 30,
