@@ -9,7 +9,7 @@ use atelier_engine::EngineError;
 use atelier_engine::library::{HOUSE_PICTURE, HOUSE_WRITER, Models};
 use atelier_engine::protocol::{
     DeviceChoice, Event, ModelRef, NoiseSource, Notice, Output, Partial, PictureOutput,
-    PictureRequest, PreviewMode, Prompt, Request, SamplerKind, Sampling, Size, Stage,
+    PictureRequest, Precision, PreviewMode, Prompt, Request, SamplerKind, Sampling, Size, Stage,
     TokenSampling, WordsRequest, WordsTask,
 };
 use atelier_engine::service::{Engine, Studio};
@@ -41,6 +41,7 @@ fn fox() -> PictureRequest {
         noise: NoiseSource::Seed,
         preview: PreviewMode::EveryStep,
         device: DeviceChoice::Cpu,
+        precision: Precision::Fast,
         keep_latents: false,
     }
 }

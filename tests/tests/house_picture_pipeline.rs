@@ -8,7 +8,7 @@ use atelier_engine::nn::Compute;
 use atelier_engine::pipelines::picture::PicturePipeline;
 use atelier_engine::protocol::{
     DeviceChoice, JobContext, ModelRef, NoiseSource, Notice, Picture, PictureOutput,
-    PictureRequest, PreviewMode, Prompt, SamplerKind, Sampling, Size,
+    PictureRequest, Precision, PreviewMode, Prompt, SamplerKind, Sampling, Size,
 };
 use atelier_tests::tiny_model::{TinyModel, safetensors};
 use candle_core::{Device, Tensor};
@@ -39,6 +39,7 @@ fn request() -> PictureRequest {
         noise: NoiseSource::Seed,
         preview: PreviewMode::EveryStep,
         device: DeviceChoice::Cpu,
+        precision: Precision::Exact,
         keep_latents: true,
     }
 }

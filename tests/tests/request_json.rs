@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use atelier_engine::pipelines::picture::{nearest_size, validate};
 use atelier_engine::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, PictureRequest, PreviewMode, Prompt, Request, SamplerKind,
-    Sampling, ScheduleKind, Size,
+    DeviceChoice, ModelRef, NoiseSource, PictureRequest, Precision, PreviewMode, Prompt, Request,
+    SamplerKind, Sampling, ScheduleKind, Size,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -61,9 +61,11 @@ fn request() -> impl Strategy<Value = PictureRequest> {
     let model = (text(), text()).prop_map(|(name, sha256)| ModelRef { name, sha256 });
     let size = any::<[u32; 2]>().prop_map(|[width_px, height_px]| Size { width_px, height_px });
     let preview = prop_oneof![Just(PreviewMode::Off), Just(PreviewMode::EveryStep)];
-    let rest = (any::<u64>(), any::<u32>(), noise(), preview, device(), any::<bool>());
+    let precision = prop_oneof![Just(Precision::Exact), Just(Precision::Fast)];
+    let way = (device(), precision);
+    let rest = (any::<u64>(), any::<u32>(), noise(), preview, way, any::<bool>());
     (model, prompt, size, sampling(), rest).prop_map(|(model, prompt, size, sampling, rest)| {
-        let (seed, count, noise, preview, device, keep_latents) = rest;
+        let (seed, count, noise, preview, (device, precision), keep_latents) = rest;
         PictureRequest {
             model,
             prompt,
@@ -74,6 +76,7 @@ fn request() -> impl Strategy<Value = PictureRequest> {
             noise,
             preview,
             device,
+            precision,
             keep_latents,
         }
     })
@@ -213,6 +216,8 @@ fn settings_that_were_left_out_have_their_defaults() -> anyhow::Result<()> {
     assert_eq!(request.noise, NoiseSource::Seed);
     assert_eq!(request.device, DeviceChoice::Auto);
     assert_eq!(request.preview, PreviewMode::EveryStep);
+    // From before there was a choice.
+    assert_eq!(request.precision, Precision::Exact);
     assert!(!request.keep_latents);
     Ok(())
 }

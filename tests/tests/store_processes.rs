@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use atelier_engine::EngineError;
 use atelier_engine::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, PictureRequest, Pixels, PreviewMode, Prompt, Request,
-    SamplerKind, Sampling, Size,
+    DeviceChoice, ModelRef, NoiseSource, PictureRequest, Pixels, Precision, PreviewMode, Prompt,
+    Request, SamplerKind, Sampling, Size,
 };
 use atelier_engine::store::{Store, png};
 
@@ -33,6 +33,7 @@ fn request(seed: u64) -> PictureRequest {
         noise: NoiseSource::Seed,
         preview: PreviewMode::Off,
         device: DeviceChoice::Auto,
+        precision: Precision::Fast,
         keep_latents: false,
     }
 }

@@ -15,6 +15,7 @@ mod models;
 mod output;
 mod paint;
 mod play;
+mod precision;
 mod progress;
 mod song_from_picture;
 mod studio;

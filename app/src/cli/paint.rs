@@ -7,8 +7,8 @@ use atelier_engine::EngineError;
 use atelier_engine::library::{HOUSE_PICTURE, peak_memory_bytes};
 use atelier_engine::pipelines::picture;
 use atelier_engine::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, Notice, Output, Picture, PictureRequest, PreviewMode,
-    Prompt, Request, SamplerKind, Sampling, Size,
+    DeviceChoice, ModelRef, NoiseSource, Notice, Output, Picture, PictureRequest, Precision,
+    PreviewMode, Prompt, Request, SamplerKind, Sampling, Size,
 };
 use atelier_engine::service::Engine;
 use atelier_engine::store::{files, png};
@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::job::{self, Report};
 use super::output::{self, Place};
+use super::precision::PrecisionName;
 use super::{Console, Interrupt, Voice, latents, machine, progress, studio};
 
 /// How long the calling thread sleeps at most between two looks at the job.
@@ -66,6 +67,9 @@ pub struct PaintArgs {
     /// Device to compute on: auto, cpu, cuda:N or metal:N
     #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = parse_device)]
     pub device: DeviceChoice,
+    /// How exactly the processor computes
+    #[arg(long, value_enum, default_value_t = PrecisionName::Fast)]
+    pub precision: PrecisionName,
     /// Prints one JSON object per event
     #[arg(long, conflicts_with = "quiet")]
     pub json: bool,
@@ -132,6 +136,7 @@ impl PaintArgs {
             noise: self.init_noise.clone().map_or(NoiseSource::Seed, NoiseSource::File),
             preview: PreviewMode::Off,
             device: self.device,
+            precision: self.precision.into(),
             keep_latents: self.save_latents.is_some(),
         })
     }
@@ -312,6 +317,7 @@ pub(super) fn example_request(prompt: &str) -> PictureRequest {
         noise: NoiseSource::Seed,
         preview: PreviewMode::Off,
         device: DeviceChoice::Auto,
+        precision: Precision::Fast,
         keep_latents: false,
     }
 }

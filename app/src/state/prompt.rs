@@ -1,7 +1,8 @@
 //! The request that is being written on the left.
 
 use atelier_engine::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, PictureRequest, PreviewMode, Prompt, Sampling, Size,
+    DeviceChoice, ModelRef, NoiseSource, PictureRequest, Precision, PreviewMode, Prompt, Sampling,
+    Size,
 };
 
 /// How many pictures one request may ask for from the window.
@@ -126,6 +127,7 @@ impl PromptState {
             noise: NoiseSource::Seed,
             preview: PreviewMode::EveryStep,
             device,
+            precision: Precision::Fast,
             keep_latents: false,
         }
     }

@@ -8,9 +8,9 @@ use super::elementwise::exp2;
 use super::level::Level;
 use super::micro::{Isa, Portable, Rows};
 use super::panels::{Held, Kind};
-use super::precision::Precision;
 use super::scratch::Scratch;
 use super::shared::Shared;
+use crate::protocol::Precision;
 
 /// Says where vectors lie: head `h` of row `r` of sequence `s` is
 /// `values[(s · rows + r) · stride + first + h · head_width ..][.. head_width]`.
@@ -382,12 +382,15 @@ impl<E: Held> Lanes<'_, E> {
         for row in (0..self.rows).step_by(E::GROUP) {
             let out = &mut self.weights[row * width + lane * E::GROUP..][..L * E::GROUP];
             let mut first = [0f32; L];
-            // SAFETY: passed on from the caller, here and below.
+            // SAFETY: passed on from the caller.
             unsafe { I::powers(line(row), scale, &now, &mut totals, &mut first) };
             if E::GROUP == 2 {
                 let mut second = [0f32; L];
-                unsafe { I::powers(line(row + 1), scale, &now, &mut totals, &mut second) };
-                unsafe { I::weave(&first, &second, out) };
+                // SAFETY: as above.
+                unsafe {
+                    I::powers(line(row + 1), scale, &now, &mut totals, &mut second);
+                    I::weave(&first, &second, out);
+                }
             } else {
                 for (out, power) in out.iter_mut().zip(first) {
                     *out = E::from_f32(power);

@@ -15,11 +15,11 @@ use super::linear::{Input, MOST_COLUMNS};
 use super::micro::Isa;
 use super::norm::{ChannelScales, scaled_rows};
 use super::panels::{Held, Kind, Panels};
-use super::precision::Precision;
 use super::product::{Dispatch, Finish, Source, Sums, product};
 use super::scratch::Scratch;
 use super::shared::Shared;
 use super::winograd::Winograd;
+use crate::protocol::Precision;
 
 /// Holds the sizes of a picture, `[images, height, width, channels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -82,11 +82,18 @@ pub(crate) const EXP2_ROUND: f32 = 12_582_912.0;
 
 /// Polynomial of 2^x on ±1/2, the highest power first, off by at most 8e-5: by least squares of the
 /// relative error at Chebyshev nodes.
-pub(crate) const EXP2_COARSE: [f32; 4] = [5.508_868_4e-2, 0.242_604_05, 0.693_276_24, 0.999_928_94];
+pub(crate) const EXP2_COARSE: [f32; 4] = [5.508_868_4e-2, 0.242_604_05, 0.693_276_2, 0.999_928_95];
 
 /// The same, off by at most 2e-9 before rounding.
-pub(crate) const EXP2_FINE: [f32; 7] =
-    [1.533_757_7e-4, 1.339_986e-3, 9.618_519_5e-3, 5.550_329e-2, 0.240_226_45, 0.693_147_2, 1.0];
+pub(crate) const EXP2_FINE: [f32; 7] = [
+    1.533_757_7e-4,
+    1.339_986e-3,
+    9.618_52e-3,
+    5.550_329e-2,
+    0.240_226_45,
+    std::f32::consts::LN_2,
+    1.0,
+];
 
 /// Returns 2^x for x up to 0: to 2e-7, or to 8e-5 where the result is rounded to bf16 anyway. What is
 /// below 2^-126 ends there, which is nothing beside a largest weight of 1.

@@ -68,18 +68,20 @@ struct Writer<'a, O> {
 impl<O: Element> Finish for Writer<'_, O> {
     #[inline(always)]
     unsafe fn finish<T: Element, I: Isa<T>>(&self, sums: &Sums<'_>) {
-        // SAFETY: passed on from the caller, in all three.
         // Whole panels have a length that the compiler knows.
         if let Ok(values) = <&[f32; 32]>::try_from(sums.values) {
             let mut line = *values;
+            // SAFETY: passed on from the caller.
             unsafe { self.write::<T, I>(sums, &mut line) };
         } else if let Ok(values) = <&[f32; 16]>::try_from(sums.values) {
             let mut line = *values;
+            // SAFETY: passed on from the caller.
             unsafe { self.write::<T, I>(sums, &mut line) };
         } else {
             let mut line = [0f32; MOST_COLUMNS];
             let line = &mut line[..sums.values.len()];
             line.copy_from_slice(sums.values);
+            // SAFETY: passed on from the caller.
             unsafe { self.write::<T, I>(sums, line) };
         }
     }
@@ -197,11 +199,9 @@ fn run<T: Held + Dispatch, O: Element>(
     }
     let out_width = if epilogue.is_paired { width / 2 } else { width };
     assert_eq!(out.len(), rows * out_width, "the output holds every row");
-    for slice in [epilogue.residual] {
-        let len = slice.map_or(rows * width, <[f32]>::len);
-        assert_eq!(len, rows * width, "the residual has the output's shape");
-    }
-    assert!(epilogue.bias.is_none_or(|bias| bias.len() == width), "there is one bias per output");
+    let fits = |slice: Option<&[f32]>, len: usize| slice.is_none_or(|slice| slice.len() == len);
+    assert!(fits(epilogue.residual, rows * width), "the residual has the output's shape");
+    assert!(fits(epilogue.bias, width), "there is one bias per output");
     // Whole tiles in every group but the last.
     let group_rows = 96;
     let depth = panels.depth_full();

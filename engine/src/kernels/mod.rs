@@ -20,7 +20,6 @@ mod linear;
 mod micro;
 mod norm;
 mod panels;
-mod precision;
 mod product;
 pub mod quantized;
 mod rows;
@@ -29,6 +28,7 @@ mod shared;
 mod team;
 mod winograd;
 
+pub use crate::protocol::Precision;
 pub use attend::{Attend, Vectors, attend};
 pub use attention::{AttentionShape, HeadNorms, Rotation, attention};
 pub use causal::attend as attend_causal;
@@ -44,7 +44,6 @@ pub use norm::{
     scale_channels,
 };
 pub use panels::{Held, Kind, Panels};
-pub use precision::Precision;
 pub use rows::{add_normed, look_up, soften};
 pub use scratch::release_scratch;
 pub use team::Team;

@@ -133,7 +133,10 @@ pub fn group_norm(x: &[f32], images: usize, norm: GroupNorm<'_>) -> ChannelScale
     let pixels = x.len() / (images * channels).max(1);
     assert_eq!(x.len(), images * pixels * channels, "a picture is as long as its shape says");
     assert_eq!(norm.bias.len(), channels, "there is one bias per channel");
-    assert!(norm.groups > 0 && channels % norm.groups == 0, "the groups divide the channels");
+    assert!(
+        norm.groups > 0 && channels.is_multiple_of(norm.groups),
+        "the groups divide the channels"
+    );
     // Sums of short runs in f32, of the runs in f64: as good as f64 throughout, at f32's pace.
     let run = NORM_PIXELS * channels;
     let sums: Vec<Vec<f32>> = x

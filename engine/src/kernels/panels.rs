@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::element::Element;
 use super::level::Level;
-use super::precision::Precision;
+use crate::protocol::Precision;
 
 /// One cache line of weights; its alignment spares the kernels loads across two lines.
 #[derive(Debug, Clone, Copy)]

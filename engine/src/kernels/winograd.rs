@@ -14,9 +14,9 @@ use super::element::Element;
 use super::level::Level;
 use super::micro::{Isa, Portable, Rows};
 use super::panels::{Held, Kind, Panels};
-use super::precision::Precision;
 use super::scratch::Scratch;
 use super::shared::Shared;
+use crate::protocol::Precision;
 
 /// Squares of four outputs that are worked on together: a multiple of the rows of all tiles.
 const SQUARES: usize = 60;
@@ -223,6 +223,7 @@ unsafe fn task_of<T: Held, I: Isa<T>, O: Element>(task: &Task<'_>, out: &Shared<
 ///
 /// # Safety
 /// The processor must have the instruction set `I`.
+#[expect(clippy::needless_range_loop, reason = "four arrays are read lane by lane")]
 #[inline(always)]
 unsafe fn transform<T: Held, I: Isa<T>>(
     task: &Task<'_>,

@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use super::{Models, estimate};
 use crate::error::EngineError;
 use crate::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, PictureRequest, PreviewMode, Prompt, SamplerKind,
-    Sampling, Size,
+    DeviceChoice, ModelRef, NoiseSource, PictureRequest, Precision, PreviewMode, Prompt,
+    SamplerKind, Sampling, Size,
 };
 
 /// Writes a small whole model into `place/name`.
@@ -178,6 +178,7 @@ fn an_estimate_grows_with_size_steps_and_count_and_survives_absurd_sizes() {
         noise: NoiseSource::Seed,
         preview: PreviewMode::Off,
         device: DeviceChoice::Cpu,
+        precision: Precision::Fast,
         keep_latents: false,
     };
     let small = estimate(&request);

@@ -14,7 +14,7 @@ use crate::kernels::{
 /// Weights in the form that their way of computing reads.
 #[derive(Debug, Clone)]
 enum Form {
-    Packed(Packed),
+    Packed(Box<Packed>),
     Tensor(Tensor),
 }
 
@@ -73,7 +73,7 @@ impl Conv {
                 let weight = load.values("weight", &shape)?;
                 let packed = Packed::new(*level, *precision, plan, [inputs, outputs], &weight);
                 let unsound = || candle_core::Error::Msg(format!("no such convolution: {plan:?}"));
-                Form::Packed(packed.ok_or_else(unsound)?)
+                Form::Packed(Box::new(packed.ok_or_else(unsound)?))
             }
             Compute::Candle(_) => Form::Tensor(load.tensor("weight", &shape)?),
         };

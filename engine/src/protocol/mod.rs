@@ -3,6 +3,7 @@
 mod event;
 mod job;
 mod media;
+mod precision;
 mod request;
 mod sampling;
 mod sound;
@@ -12,6 +13,7 @@ pub use event::{Event, Notice, Output, Partial, Picture, PictureOutput};
 pub(crate) use job::JobShared;
 pub use job::{JobContext, JobHandle, JobId, Live, Stage};
 pub use media::{Latents, Note, Pcm, Pixels, Score, Track};
+pub use precision::Precision;
 pub use request::{
     DeviceChoice, ModelRef, NoiseSource, PictureRequest, PreviewMode, Prompt, Request, Size,
 };

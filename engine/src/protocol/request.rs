@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Sampling, SoundRequest, WordsRequest};
+use super::{Precision, Sampling, SoundRequest, WordsRequest};
 
 /// Asks the engine for one job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub struct PictureRequest {
     /// Which device computes.
     #[serde(default)]
     pub device: DeviceChoice,
+    /// How exactly the processor computes.
+    #[serde(default = "Precision::of_old_recipes")]
+    pub precision: Precision,
     /// Whether the output carries the latents before decoding.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_latents: bool,

@@ -10,7 +10,7 @@ use super::Runner;
 use crate::error::EngineError;
 use crate::protocol::{
     DeviceChoice, JobContext, Live, ModelRef, NoiseSource, Output, PictureOutput, PictureRequest,
-    PreviewMode, Prompt, Request, SamplerKind, Sampling, Size, Stage,
+    Precision, PreviewMode, Prompt, Request, SamplerKind, Sampling, Size, Stage,
 };
 
 /// Makes a request whose prompt is `behaviour`.
@@ -30,6 +30,7 @@ pub(super) fn request(behaviour: &str) -> Request {
         noise: NoiseSource::Seed,
         preview: PreviewMode::Off,
         device: DeviceChoice::Cpu,
+        precision: Precision::Fast,
         keep_latents: false,
     }))
 }

@@ -16,8 +16,8 @@ use crate::pipelines::sound::{self, SoundPipeline};
 use crate::pipelines::words::{self, WordsPipeline};
 use crate::protocol::{
     DeviceChoice, JobContext, Live, Notice, Output, Partial, Picture, PictureOutput,
-    PictureRequest, Request, Sound, SoundOutput, SoundRequest, Stage, WordsOutput, WordsRequest,
-    WordsTask,
+    PictureRequest, Precision, Request, Sound, SoundOutput, SoundRequest, Stage, WordsOutput,
+    WordsRequest, WordsTask,
 };
 use crate::store::Store;
 
@@ -62,6 +62,7 @@ struct ResidentKey {
     /// Of the configuration and the lexicon: the same weights may come with others.
     texts_hash: u64,
     device: DeviceChoice,
+    precision: Precision,
 }
 
 #[derive(Clone)]
@@ -121,6 +122,7 @@ impl Studio {
             sha256: model.sha256.clone(),
             texts_hash: model.texts_hash,
             device,
+            precision: request.precision,
         };
         let bytes = located.weights_bytes().saturating_mul(UNPACKED);
         let resident = self.residents.get_or_load(key, bytes, || {
@@ -132,7 +134,7 @@ impl Studio {
                 &files.weights,
                 &files.config_json,
                 &files.lexicon_json,
-                device,
+                (device, request.precision),
                 job,
             )
             .map(|pipeline| Resident::Picture(Box::new(pipeline)))
@@ -243,6 +245,7 @@ impl Studio {
             sha256: sha256.clone(),
             texts_hash: 0,
             device,
+            precision: Precision::Fast,
         };
         let bytes = resident_bytes(located.bytes());
         self.check_room(located.name(), bytes)?;

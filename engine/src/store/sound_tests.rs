@@ -6,8 +6,8 @@ use super::*;
 use crate::audio::read;
 use crate::audio::recipe::recipe_of;
 use crate::protocol::{
-    DeviceChoice, Instrument, Metre, ModelRef, MusicPlan, NoiseSource, Note, PreviewMode, Prompt,
-    SamplerKind, Sampling, Size, TokenSampling, Track,
+    DeviceChoice, Instrument, Metre, ModelRef, MusicPlan, NoiseSource, Note, Precision,
+    PreviewMode, Prompt, SamplerKind, Sampling, Size, TokenSampling, Track,
 };
 
 fn sound_request(seed: u64) -> SoundRequest {
@@ -58,6 +58,7 @@ fn save_picture(store: &Store, seed: u64) -> SavedResult {
         noise: NoiseSource::Seed,
         preview: PreviewMode::Off,
         device: DeviceChoice::Auto,
+        precision: Precision::Fast,
         keep_latents: false,
     };
     let pixels = Pixels::new(8, 8, vec![7; 256]).unwrap();

@@ -4,7 +4,8 @@ use std::fs;
 
 use super::*;
 use crate::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, PreviewMode, Prompt, SamplerKind, Sampling, Size,
+    DeviceChoice, ModelRef, NoiseSource, Precision, PreviewMode, Prompt, SamplerKind, Sampling,
+    Size,
 };
 
 fn request(seed: u64) -> PictureRequest {
@@ -23,6 +24,7 @@ fn request(seed: u64) -> PictureRequest {
         noise: NoiseSource::Seed,
         preview: PreviewMode::Off,
         device: DeviceChoice::Auto,
+        precision: Precision::Fast,
         keep_latents: false,
     }
 }

@@ -8,25 +8,8 @@ use atelier_engine::pipelines::measure::{Work, by_candle, matrix_rate, measure};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::super::precision::PrecisionName;
 use super::super::{Console, Interrupt};
-
-/// Says how exactly products are computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PrecisionName {
-    /// f32 throughout
-    Exact,
-    /// bf16 products and f32 sums, where the processor has them
-    Fast,
-}
-
-impl From<PrecisionName> for Precision {
-    fn from(name: PrecisionName) -> Self {
-        match name {
-            PrecisionName::Exact => Self::Exact,
-            PrecisionName::Fast => Self::Fast,
-        }
-    }
-}
 
 /// Says whose operations compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

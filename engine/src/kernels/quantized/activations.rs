@@ -5,8 +5,8 @@ use super::isa::heights;
 use super::rounded::{ROW_BYTES, Tile, round_row, tiles};
 use crate::kernels::level::Level;
 use crate::kernels::norm::rms_norm;
-use crate::kernels::precision::Precision;
 use crate::kernels::team::Team;
+use crate::protocol::Precision;
 
 /// Holds rows `[rows, width]` that matrices are multiplied with. Its memory is used again for other
 /// rows.

@@ -20,7 +20,7 @@ use crate::pipelines::device;
 use crate::preview::to_pixels;
 use crate::protocol::{
     DeviceChoice, JobContext, Latents, Live, Picture, PictureOutput, PictureRequest, Pixels,
-    PreviewMode, Stage,
+    Precision, PreviewMode, Stage,
 };
 use crate::sampling;
 use crate::weights::Weights;
@@ -48,11 +48,11 @@ impl PicturePipeline {
         weights: &[u8],
         config_json: &str,
         lexicon_json: &str,
-        device: DeviceChoice,
+        (device, precision): (DeviceChoice, Precision),
         job: &JobContext,
     ) -> Result<Self, EngineError> {
-        let device = device::open(device)?;
-        Self::load_for(weights, config_json, lexicon_json, Compute::on(&device), job)
+        let compute = Compute::with(&device::open(device)?, precision);
+        Self::load_for(weights, config_json, lexicon_json, compute, job)
     }
 
     /// Loads a model for a given way of computing; for tests and benchmarks.

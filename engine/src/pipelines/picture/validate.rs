@@ -110,7 +110,7 @@ mod tests {
 
     use super::*;
     use crate::protocol::{
-        DeviceChoice, ModelRef, NoiseSource, PreviewMode, Prompt, SamplerKind, Sampling,
+        DeviceChoice, ModelRef, NoiseSource, Precision, PreviewMode, Prompt, SamplerKind, Sampling,
     };
 
     fn request() -> PictureRequest {
@@ -129,6 +129,7 @@ mod tests {
             noise: NoiseSource::Seed,
             preview: PreviewMode::EveryStep,
             device: DeviceChoice::Cpu,
+            precision: Precision::Fast,
             keep_latents: false,
         }
     }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, PreviewMode, Prompt, SamplerKind, Sampling,
+    DeviceChoice, ModelRef, NoiseSource, Precision, PreviewMode, Prompt, SamplerKind, Sampling,
 };
 
 fn request(text: &str) -> PictureRequest {
@@ -25,6 +25,7 @@ fn request(text: &str) -> PictureRequest {
         noise: NoiseSource::Seed,
         preview: PreviewMode::Off,
         device: DeviceChoice::Cpu,
+        precision: Precision::Fast,
         keep_latents: false,
     }
 }

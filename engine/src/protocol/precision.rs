@@ -1,9 +1,9 @@
 //! How exactly products are computed.
 
+use serde::{Deserialize, Serialize};
+
 /// Says how exactly products are computed.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// In f32 throughout.
@@ -12,4 +12,11 @@ pub enum Precision {
     /// processor has instructions for it.
     #[default]
     Fast,
+}
+
+impl Precision {
+    /// Returns what a recipe means that says nothing: it is from before there was a choice.
+    pub(super) fn of_old_recipes() -> Self {
+        Self::Exact
+    }
 }
