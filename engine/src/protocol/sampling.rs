@@ -15,7 +15,7 @@ pub struct Sampling {
     #[serde(default, skip_serializing_if = "ScheduleKind::is_automatic")]
     pub schedule: ScheduleKind,
     /// How much noise comes anew in each step, 0 to 1; `None` for the sampler's own
-    /// ([`SamplerInfo::eta`]).
+    /// (`SamplerInfo::eta`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eta: Option<f32>,
     /// What the noise that a sampler adds is multiplied with, 0 to 2.
