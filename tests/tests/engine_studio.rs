@@ -200,18 +200,22 @@ fn a_model_whose_weights_are_cut_is_named_and_the_next_job_runs() -> Result<()> 
 fn cancel_to_idle_takes_at_most_200_ms_at_every_stage() -> Result<()> {
     const LIMIT: Duration = Duration::from_millis(200);
     let Some(models) = house_models() else { return Ok(()) };
-    let request = PictureRequest { size: Size { width_px: 256, height_px: 256 }, ..fox() };
+    let mut request = PictureRequest { size: Size { width_px: 256, height_px: 256 }, ..fox() };
+    // Many steps, so that a job is long beside what disturbs it.
+    request.sampling.steps = 60;
     let mut measured: Vec<(Stage, Duration)> = Vec::new();
     for cold in [true, false] {
         let folder = tempfile::tempdir()?;
         let warm = studio(&models, Some(folder.path()))?;
-        let mut whole = Instant::now();
         paint(&warm, request.clone())?;
-        if !cold {
-            whole = Instant::now();
-            paint(&warm, request.clone())?;
+        // The shortest of three: a first job is slower than those that are cancelled.
+        let mut whole = Duration::MAX;
+        for _ in 0..3 {
+            let fresh = if cold { Some(studio(&models, Some(folder.path()))?) } else { None };
+            let start = Instant::now();
+            paint(fresh.as_ref().unwrap_or(&warm), request.clone())?;
+            whole = whole.min(start.elapsed());
         }
-        let whole = whole.elapsed();
         for part in 0..20 {
             let fresh = if cold { Some(studio(&models, Some(folder.path()))?) } else { None };
             let engine = fresh.as_ref().unwrap_or(&warm);
