@@ -5,8 +5,9 @@ use std::ops::Range;
 use super::traced::Traced;
 use super::{NoticeKind, PromptNotice};
 
-/// The longest tag that is looked at, in bytes.
+/// The longest tag that is looked at, and the longest name of a kind, in bytes.
 const MAX_TAG_BYTES: usize = 300;
+const MAX_KIND_BYTES: usize = 32;
 
 /// Holds a LoRA that a prompt names.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,10 +55,13 @@ pub(super) fn take(text: &Traced, notices: &mut Vec<PromptNotice>) -> (Traced, V
 /// Reads a tag at a `<`: its kind, its arguments and where it ends.
 fn tag(words: &str, start: usize) -> Option<(&str, &str, usize)> {
     let rest = &words[start + 1..];
-    let length = rest.bytes().take(MAX_TAG_BYTES).position(|byte| byte == b'>')?;
-    let (kind, arguments) = rest[..length].split_once(':')?;
-    let is_word = !kind.is_empty() && kind.chars().all(|c| c.is_alphanumeric() || c == '_');
-    (is_word && !arguments.is_empty()).then_some((kind, arguments, start + length + 2))
+    // The kind first: most angles are seen to be none of a tag before the end is looked for.
+    let kind = rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let kind = &rest[..kind.take(MAX_KIND_BYTES).count()];
+    let arguments = rest[kind.len()..].strip_prefix(':').filter(|_| !kind.is_empty())?;
+    let length = arguments[..arguments.floor_char_boundary(MAX_TAG_BYTES)].find('>')?;
+    let end = start + 1 + kind.len() + 1 + length + 1;
+    (length > 0).then(|| (kind, &arguments[..length], end))
 }
 
 fn lora(arguments: &str, source: Range<usize>) -> Option<LoraTag> {

@@ -240,7 +240,8 @@ fn find(words: &str, range: Range<usize>) -> Vec<Choice> {
 /// Returns the length of `__name__` at the start of a text.
 fn list_length(text: &str) -> Option<usize> {
     const MAX_NAME: usize = 100;
-    let name = text.strip_prefix("__")?;
+    // A line of underscores holds no name; this spares looking ahead from each of them.
+    let name = text.strip_prefix("__").filter(|name| !name.starts_with("__"))?;
     let end = name.bytes().take(MAX_NAME + 2).position(|byte| {
         !(byte.is_ascii_alphanumeric() || b"-./_".contains(&byte) || !byte.is_ascii())
     });
