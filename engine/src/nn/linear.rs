@@ -90,8 +90,8 @@ impl Linear {
         Ok(Self { matrix, bias: None, outputs })
     }
 
-    /// Loads several layers over the same inputs as one, whose outputs stand side by side; those
-    /// named in `biased` have a bias, which the others then have as zeros.
+    /// Loads several layers over the same inputs as one, whose outputs stand side by side; all have a
+    /// bias or none has.
     ///
     /// # Errors
     /// As [`Load::values`].
