@@ -592,6 +592,8 @@ fn bordered<T: Held>(
     // One number more than there are: the last pair of an odd depth reads it.
     let mut copy = Scratch::<T>::take(len + T::GROUP - 1);
     copy[len..].fill(T::default());
+    // What a norm that is not there would multiply and add.
+    let (ones, zeros) = (vec![1f32; channels], vec![0f32; channels]);
     let row_len = width * channels;
     copy[..len].par_chunks_mut(line.max(1)).enumerate().for_each(|(row, out)| {
         let (image, y) = (row / rows, row % rows);
@@ -607,16 +609,12 @@ fn bordered<T: Held>(
         match x {
             Input::F32(x) => {
                 let x = &x[from..][..row_len];
-                let ones;
                 let (scale, shift) = match before.scales {
                     Some(scales) => (
                         &scales.scale[image * channels..][..channels],
                         &scales.shift[image * channels..][..channels],
                     ),
-                    None => {
-                        ones = (vec![1f32; channels], vec![0f32; channels]);
-                        (&ones.0[..], &ones.1[..])
-                    }
+                    None => (&ones[..], &zeros[..]),
                 };
                 scaled_rows(x, scale, shift, before.activation, out);
             }
