@@ -4,12 +4,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use atelier_engine::kernels::{Activation, Level, Precision};
+use atelier_engine::kernels::{Level, Precision};
 use atelier_engine::models::stable_diffusion::{
-    Added, TextConfig, TextEncoder, Unet, UnetConfig, Vae, VaeConfig,
+    Added, Conditions, TextEncoder, TinyAutoencoder, Unet, Vae,
 };
 use atelier_engine::nn::{Compute, Load};
 use atelier_engine::protocol::JobContext;
+use atelier_engine::weights::names::{Named, Part};
+use atelier_engine::weights::open::Checkpoint;
+use atelier_engine::weights::sd_config::{
+    Activation, Addition, TextConfig, TinyVaeConfig, UnetConfig, UnetLevel, VaeConfig,
+};
 use atelier_engine::weights::{Weights, read_tensor};
 use candle_core::{Device, Tensor};
 
@@ -79,7 +84,7 @@ fn unet(name: &str, config: &UnetConfig) -> Result<()> {
     let golden = Golden::open(name)?;
     golden.each(|load, tolerance| {
         let unet = Unet::new(config, load)?;
-        let added = if config.added_width > 0 {
+        let added = if config.addition.is_some() {
             let sizes = golden.numbers("in.sizes")?;
             let (sizes, _) = sizes.as_chunks::<6>();
             Some(Added { pooled: golden.tensor("in.pooled")?, sizes: sizes.to_vec() })
@@ -88,72 +93,53 @@ fn unet(name: &str, config: &UnetConfig) -> Result<()> {
         };
         let times = golden.numbers("in.times")?;
         let (latents, text) = (golden.tensor("in.latents")?, golden.tensor("in.text")?);
-        let got = unet.forward(&latents, &times, &text, added.as_ref(), &|| Ok(()))?;
+        let conditions = Conditions { added: added.as_ref(), ..Conditions::text(&text) };
+        let got = unet.forward(&latents, &times, &conditions, &|| Ok(()))?;
         golden.compare("out.sample", &got, tolerance, load)
     })
 }
 
+/// Describes a net of one layer a level: channels, transformer blocks and heads of each.
+fn net(levels: &[(usize, usize, usize)], context: usize) -> UnetConfig {
+    let level = |(channels, depth, heads): &(usize, usize, usize)| UnetLevel {
+        channels: *channels,
+        down: vec![*depth],
+        up: vec![*depth; 2],
+        heads: *heads,
+        is_words_only: false,
+    };
+    let deepest = levels.iter().map(|(_, depth, _)| *depth).max().unwrap_or(1);
+    UnetConfig {
+        levels: levels.iter().map(level).collect(),
+        mid: Some(vec![deepest]),
+        context,
+        time_width: 4 * levels[0].0,
+        ..UnetConfig::sd15()
+    }
+}
+
 #[test]
 fn the_denoiser_of_sd1_agrees_with_diffusers() -> Result<()> {
-    unet(
-        "unet-sd1",
-        &UnetConfig {
-            in_channels: 4,
-            out_channels: 4,
-            channels: vec![32, 32, 64],
-            layers: 1,
-            depths: vec![1, 1, 0],
-            mid_depth: 1,
-            heads: vec![4; 3],
-            context_width: 24,
-            has_linear_projection: false,
-            added_width: 0,
-        },
-    )
+    unet("unet-sd1", &net(&[(32, 1, 4), (32, 1, 4), (64, 0, 4)], 24))
 }
 
 #[test]
 fn the_denoiser_of_sdxl_agrees_with_diffusers() -> Result<()> {
-    unet(
-        "unet-sdxl",
-        &UnetConfig {
-            in_channels: 4,
-            out_channels: 4,
-            channels: vec![32, 32],
-            layers: 1,
-            depths: vec![0, 2],
-            mid_depth: 2,
-            heads: vec![2, 4],
-            context_width: 24,
-            has_linear_projection: true,
-            added_width: 20 + 6 * 256,
-        },
-    )
+    let addition = Some(Addition { input: 20 + 6 * 256, size_width: 256 });
+    let plain = net(&[(32, 0, 2), (32, 2, 4)], 24);
+    unet("unet-sdxl", &UnetConfig { has_linear_projections: true, addition, ..plain })
 }
 
 #[test]
 fn the_denoiser_for_inpainting_agrees_with_diffusers() -> Result<()> {
-    unet(
-        "unet-inpaint",
-        &UnetConfig {
-            in_channels: 9,
-            out_channels: 4,
-            channels: vec![32, 32],
-            layers: 1,
-            depths: vec![1, 0],
-            mid_depth: 1,
-            heads: vec![2; 2],
-            context_width: 16,
-            has_linear_projection: false,
-            added_width: 0,
-        },
-    )
+    let plain = net(&[(32, 1, 2), (32, 0, 2)], 16);
+    unet("unet-inpaint", &UnetConfig { in_channels: 9, ..plain })
 }
 
 #[test]
 fn the_autoencoder_agrees_with_diffusers() -> Result<()> {
     let golden = Golden::open("vae")?;
-    let config = VaeConfig { channels: vec![32, 32], layers: 1, latent_channels: 4 };
+    let config = VaeConfig { channels: vec![32, 32], layers: 1, ..VaeConfig::sd() };
     golden.each(|load, tolerance| {
         let vae = Vae::new(&config, load)?;
         let picture = vae.decode(&golden.tensor("in.latents")?, &|| Ok(()))?;
@@ -163,7 +149,7 @@ fn the_autoencoder_agrees_with_diffusers() -> Result<()> {
     })
 }
 
-fn text_encoder(name: &str, activation: Activation, projection: usize) -> Result<()> {
+fn text_encoder(name: &str, activation: Activation, projection: Option<usize>) -> Result<()> {
     let golden = Golden::open(name)?;
     let config = TextConfig {
         width: 32,
@@ -171,7 +157,7 @@ fn text_encoder(name: &str, activation: Activation, projection: usize) -> Result
         layers: 3,
         heads: 4,
         vocabulary: 100,
-        length: 12,
+        positions: 12,
         activation,
         projection,
     };
@@ -190,6 +176,34 @@ fn text_encoder(name: &str, activation: Activation, projection: usize) -> Result
 
 #[test]
 fn the_text_encoders_agree_with_transformers() -> Result<()> {
-    text_encoder("clip-l", Activation::QuickGelu, 0)?;
-    text_encoder("clip-g", Activation::Gelu, 24)
+    text_encoder("clip-l", Activation::QuickGelu, None)?;
+    text_encoder("clip-g", Activation::Gelu, Some(24))
+}
+
+#[test]
+fn the_real_tiny_autoencoder_decodes_as_its_author_has_it() -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/fixtures/checkpoints/taesd-decoder.gguf");
+    if !path.is_file() {
+        println!("skipped: no {}", path.display());
+        return Ok(());
+    }
+    let golden = Golden::open("taesd")?;
+    let (job, file) = (JobContext::detached(), Checkpoint::open(&path)?);
+    let named = Named::of(&file, Part::TinyVae, &job)?;
+    let config = TinyVaeConfig::of(named.shapes(), &path)?;
+    ensure!(config == TinyVaeConfig { latent_channels: 4, has_decoder: true, has_encoder: false });
+    ensure!(named.check(&config.tensors())?.is_empty(), "nothing is left over");
+    for (compute, tolerance) in [
+        (Compute::Kernels(Level::best(), Precision::Exact), 1e-4),
+        (Compute::Candle(Device::Cpu), 1e-4),
+        (Compute::Kernels(Level::best(), Precision::Fast), 0.1),
+    ] {
+        let load = Load::new(&named, compute);
+        let tiny = TinyAutoencoder::new(&config, &load)?;
+        let picture = tiny.decode(&golden.tensor("in.latents")?, &|| Ok(()))?;
+        let picture = ((picture + 1.0)? * 0.5)?;
+        golden.compare("out.picture", &picture, tolerance, &load)?;
+    }
+    Ok(())
 }

@@ -67,6 +67,28 @@ impl Conv {
         plan: ConvPlan,
         load: &Load<'_>,
     ) -> std::result::Result<Self, EngineError> {
+        Self::build([inputs, outputs], plan, load.values("bias", &[outputs])?, load)
+    }
+
+    /// Loads a convolution that has no bias.
+    ///
+    /// # Errors
+    /// As [`Conv::new`].
+    pub fn without_bias(
+        inputs: usize,
+        outputs: usize,
+        plan: ConvPlan,
+        load: &Load<'_>,
+    ) -> std::result::Result<Self, EngineError> {
+        Self::build([inputs, outputs], plan, vec![0.0; outputs], load)
+    }
+
+    fn build(
+        [inputs, outputs]: [usize; 2],
+        plan: ConvPlan,
+        bias: Vec<f32>,
+        load: &Load<'_>,
+    ) -> std::result::Result<Self, EngineError> {
         let shape = [outputs, inputs / plan.groups.max(1), plan.kernel[0], plan.kernel[1]];
         let form = match load.compute() {
             Compute::Kernels(level, precision) => {
@@ -77,7 +99,6 @@ impl Conv {
             }
             Compute::Candle(_) => Form::Tensor(load.tensor("weight", &shape)?),
         };
-        let bias = load.values("bias", &[outputs])?;
         let tensor = Tensor::from_slice(&bias, (1, outputs, 1, 1), load.compute().device())?;
         Ok(Self { form, plan, bias: (bias, tensor) })
     }

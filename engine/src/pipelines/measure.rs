@@ -6,9 +6,10 @@ use candle_core::{Device, Tensor};
 
 use crate::error::EngineError;
 use crate::kernels::{self, Epilogue, Input, Level, Panels, Precision};
-use crate::models::stable_diffusion::{TextConfig, TextEncoder, Unet, UnetConfig, Vae, VaeConfig};
+use crate::models::stable_diffusion::{Conditions, TextEncoder, Unet, Vae};
 use crate::nn::{Compute, Load};
 use crate::weights::RandomTensors;
+use crate::weights::sd_config::{TextConfig, UnetConfig, VaeConfig};
 
 /// Names what is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +76,7 @@ pub fn measure(
             // One latent with two texts, as guidance has them.
             let latents = noise("latents", &[1, 4, 64, 64])?;
             let latents = Tensor::cat(&[&latents, &latents], 0)?;
-            let text = noise("text", &[2, 77, config.context_width])?;
+            let text = noise("text", &[2, 77, config.context])?;
             Network::Unet(Box::new(unet), latents, text)
         }
         Work::Vae => {
@@ -108,7 +109,7 @@ impl Network {
     fn run(&self, check: &dyn Fn() -> Result<(), EngineError>) -> Result<Tensor, EngineError> {
         match self {
             Self::Unet(unet, latents, text) => {
-                unet.forward(latents, &[500.0; 2], text, None, check)
+                unet.forward(latents, &[500.0; 2], &Conditions::text(text), check)
             }
             Self::Vae(vae, latents) => vae.decode(latents, check),
             Self::Clip(encoder, tokens) => {

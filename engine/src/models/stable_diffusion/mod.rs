@@ -2,14 +2,18 @@
 //! of diffusers' checkpoints.
 
 mod blocks;
-mod config;
+mod control_net;
 pub mod prompt;
 mod text_encoder;
+mod tiny_autoencoder;
+mod trunk;
 mod unet;
 mod vae;
 
 pub use blocks::Check;
-pub use config::{TextConfig, UnetConfig, VaeConfig};
+pub use control_net::{ControlNet, Residuals};
 pub use text_encoder::{Encoded, TextEncoder};
-pub use unet::{Added, Unet};
+pub use tiny_autoencoder::TinyAutoencoder;
+pub use trunk::{Added, Conditions};
+pub use unet::Unet;
 pub use vae::Vae;

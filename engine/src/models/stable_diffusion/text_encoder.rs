@@ -3,10 +3,10 @@
 use candle_core::Tensor;
 
 use super::blocks::Check;
-use super::config::TextConfig;
 use crate::error::EngineError;
 use crate::kernels::Activation;
 use crate::nn::{Compute, Heads, LayerNorm, Linear, Load, self_attention};
+use crate::weights::sd_config::{Activation as TextActivation, TextConfig};
 
 /// Added to variances by CLIP's norms.
 const EPS: f64 = 1e-5;
@@ -71,15 +71,17 @@ impl TextEncoder {
         };
         let embeddings = model.pp("embeddings");
         let table = |name: &str, rows: usize| embeddings.pp(name).tensor("weight", &[rows, width]);
-        let projection = match config.projection {
-            0 => None,
-            outputs => Some(Linear::without_bias(width, outputs, &load.pp("text_projection"))?),
+        // Encoders that need no pooled words may name a projection in their settings all the same.
+        let project = load.pp("text_projection");
+        let projection = match config.projection.filter(|_| project.has("weight")) {
+            None => None,
+            Some(outputs) => Some(Linear::without_bias(width, outputs, &project)?),
         };
         Ok(Self {
             config: config.clone(),
             compute: load.compute().clone(),
             tokens: table("token_embedding", config.vocabulary)?,
-            positions: table("position_embedding", config.length)?,
+            positions: table("position_embedding", config.positions)?,
             layers: (0..config.layers).map(layer).collect::<Result<_, _>>()?,
             norm: LayerNorm::new(width, EPS, &model.pp("final_layer_norm"))?,
             projection,
@@ -121,8 +123,8 @@ impl TextEncoder {
         check: &Check<'_>,
     ) -> Result<Encoded, EngineError> {
         let (batch, length, width) = embeddings.dims3()?;
-        if length > self.config.length || ends.len() != batch {
-            let reason = format!("is longer than {} tokens", self.config.length);
+        if length > self.config.positions || ends.len() != batch {
+            let reason = format!("is longer than {} tokens", self.config.positions);
             return Err(EngineError::invalid("prompt", reason));
         }
         if skipped >= self.config.layers {
@@ -137,6 +139,10 @@ impl TextEncoder {
             head_width: width / self.config.heads.max(1),
             is_causal: true,
         };
+        let activation = match self.config.activation {
+            TextActivation::QuickGelu => Activation::QuickGelu,
+            TextActivation::Gelu => Activation::Gelu,
+        };
         let mut states = None;
         for (index, layer) in self.layers.iter().enumerate() {
             check()?;
@@ -148,7 +154,7 @@ impl TextEncoder {
             let mixed = self_attention(&self.compute, &qkv, heads)?;
             x = layer.out.forward_residual(&mixed, &x, None)?;
             let [first, second] = &layer.mlp;
-            let inner = first.forward_narrow(&norm2.forward(&x)?, self.config.activation)?;
+            let inner = first.forward_narrow(&norm2.forward(&x)?, activation)?;
             x = second.forward_residual(&inner, &x, None)?;
         }
         let last = self.norm.forward_wide(&x)?;

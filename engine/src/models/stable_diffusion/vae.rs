@@ -3,10 +3,10 @@
 use candle_core::Tensor;
 
 use super::blocks::{Check, PixelAttention, Resnet, doubling, group_norm, halving, plain};
-use super::config::VaeConfig;
 use crate::error::EngineError;
 use crate::kernels::Activation;
 use crate::nn::{Adding, Compute, Conv, GroupNorm, Leading, Linear, Load};
+use crate::weights::sd_config::VaeConfig;
 
 /// Added to variances by the autoencoder's norms.
 const EPS: f64 = 1e-6;

@@ -11,6 +11,7 @@
 
 mod blocks;
 mod text;
+mod tiny;
 mod vae;
 
 use std::cell::Cell;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 pub(super) use self::blocks::Blocks;
-use super::element::Element;
+use super::element::{Element, TensorInfo};
 use super::open::{Checkpoint, Container};
 use super::sd_config::{Shapes, read_json};
 use crate::error::EngineError;
@@ -46,6 +47,8 @@ pub enum Part {
     TextEncoder2,
     /// A ControlNet.
     ControlNet,
+    /// A tiny autoencoder, under its author's names (`decoder.1.weight`).
+    TinyVae,
 }
 
 impl Part {
@@ -57,6 +60,7 @@ impl Part {
             Self::TextEncoder => "text_encoder",
             Self::TextEncoder2 => "text_encoder_2",
             Self::ControlNet => "controlnet",
+            Self::TinyVae => "vae",
         }
     }
 
@@ -67,6 +71,7 @@ impl Part {
             Self::Vae => class == "AutoencoderKL",
             Self::TextEncoder | Self::TextEncoder2 => class.starts_with("CLIP"),
             Self::ControlNet => class == "ControlNetModel",
+            Self::TinyVae => class == "AutoencoderTiny",
         }
     }
 }
@@ -79,6 +84,7 @@ impl fmt::Display for Part {
             Self::TextEncoder => "text encoder",
             Self::TextEncoder2 => "second text encoder",
             Self::ControlNet => "ControlNet",
+            Self::TinyVae => "tiny autoencoder",
         })
     }
 }
@@ -128,7 +134,8 @@ pub struct Named<'a> {
     shapes: Shapes,
     surplus: Vec<String>,
     settings: Option<Value>,
-    read: Cell<u32>,
+    /// How much was read of all that is to be read, in bytes.
+    progress: Option<(&'a Cell<u64>, u64)>,
 }
 
 impl<'a> Named<'a> {
@@ -146,6 +153,7 @@ impl<'a> Named<'a> {
             Part::Unet => blocks::unet(&names),
             Part::ControlNet => blocks::control_net(&names),
             Part::Vae => vae::vae(&names),
+            Part::TinyVae => tiny::tiny_vae(&names),
             Part::TextEncoder => text::text_encoder(&names, text::FIRST),
             Part::TextEncoder2 => text::text_encoder(&names, text::SECOND),
         };
@@ -162,7 +170,13 @@ impl<'a> Named<'a> {
         }
         surplus.sort_unstable();
         let settings = settings(file, part)?;
-        Ok(Self { file, job, part, origins, shapes, surplus, settings, read: Cell::new(0) })
+        Ok(Self { file, job, part, origins, shapes, surplus, settings, progress: None })
+    }
+
+    /// Counts the bytes of each tensor that is read, and reports them as a share of `total`.
+    #[must_use]
+    pub fn counting(self, done: &'a Cell<u64>, total: u64) -> Self {
+        Self { progress: Some((done, total)), ..self }
     }
 
     /// Returns the part.
@@ -221,17 +235,21 @@ impl<'a> Named<'a> {
         Ok(unneeded.chain(self.surplus.iter().cloned()).collect())
     }
 
-    /// Reads a tensor of this shape, row-major, and reports that one more is loaded.
+    /// Reads a tensor of this shape, row-major, and reports how much is loaded.
     ///
     /// # Errors
     /// [`EngineError::Damaged`] when it is missing, of another shape or of a dtype that holds no
     /// weights; [`EngineError::Cancelled`] when the job was cancelled.
     pub fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
-        self.read.set(self.read.get().saturating_add(1));
-        let total = u32::try_from(self.origins.len()).unwrap_or(u32::MAX);
-        let steps = Some([self.read.get().min(total), total]);
-        self.job.report(Live { stage: Stage::Loading, steps, ..Live::default() })?;
         let Origin { stored, how } = self.origin(name, shape)?;
+        let length = self.file.tensors().get(stored).map_or(0, TensorInfo::bytes);
+        let bytes = self.progress.map(|(done, total)| {
+            // Thirds of a matrix are read one after the other, each with all of it.
+            let length = if matches!(how, How::Third(_)) { length / 3 } else { length };
+            done.set(done.get().saturating_add(length));
+            [done.get().min(total), total]
+        });
+        self.job.report(Live { stage: Stage::Loading, bytes, ..Live::default() })?;
         let mut values = self.file.floats(stored)?;
         self.scale(stored, &mut values)?;
         Ok(match how {

@@ -52,6 +52,22 @@ impl ControlConfig {
         Ok(Self { net, hint_channels, embedding })
     }
 
+    /// Describes a ControlNet by its `config.json`; `path` only names it in errors.
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`] with what is wrong.
+    pub fn from_json(settings: &Value, path: &Path) -> Result<Self, EngineError> {
+        let damaged = |reason: String| EngineError::damaged(path, reason);
+        let key = "conditioning_embedding_out_channels";
+        Ok(Self {
+            net: UnetConfig::from_json(&completed(settings), path)?,
+            hint_channels: json::whole(settings, "conditioning_channels", WIDTH_MAX)
+                .map_err(damaged)?
+                .unwrap_or(3),
+            embedding: json::wholes(settings, key, WIDTH_MAX).map_err(damaged)?,
+        })
+    }
+
     /// Returns all tensors with their shapes.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let mut list = List::default();

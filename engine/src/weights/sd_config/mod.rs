@@ -12,7 +12,9 @@
 mod control;
 mod json;
 mod list;
+mod presets;
 mod text;
+mod tiny;
 mod unet;
 mod vae;
 
@@ -23,7 +25,8 @@ use serde_json::Value;
 
 pub use self::control::ControlConfig;
 pub use self::text::{Activation, TextConfig};
-pub use self::unet::{Addition, Classes, Level, UnetConfig, Uniform};
+pub use self::tiny::TinyVaeConfig;
+pub use self::unet::{Addition, Classes, Level as UnetLevel, UnetConfig};
 pub use self::vae::VaeConfig;
 use super::source::ByteSource;
 use crate::error::EngineError;

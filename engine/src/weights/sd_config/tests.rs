@@ -138,17 +138,6 @@ fn settings_and_shapes_describe_the_same_nets() {
 }
 
 #[test]
-fn only_a_net_that_is_alike_throughout_is_told_in_numbers_of_levels() {
-    let net = read(&sd1()).unwrap();
-    let uniform = Uniform { layers: 2, depths: vec![1, 1, 1, 0], mid_depth: 1 };
-    assert_eq!(net.uniform(), Some(uniform));
-    let mut pruned = net.clone();
-    pruned.levels[1].up[2] = 0;
-    assert_eq!(pruned.uniform(), None);
-    assert_eq!(UnetConfig { mid: None, ..net }.uniform(), None);
-}
-
-#[test]
 fn settings_that_no_net_has_are_refused_with_a_sentence() {
     let cases = [
         (json!({ "block_out_channels": [] }), "describes 0 levels"),

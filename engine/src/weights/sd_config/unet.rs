@@ -54,17 +54,6 @@ pub enum Classes {
     Projection(usize),
 }
 
-/// Describes a net whose levels are each alike throughout, as all but pruned ones are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Uniform {
-    /// The layers of every level on the way down; one more on the way up.
-    pub layers: usize,
-    /// The transformer blocks behind each layer of a level; nought for no attention.
-    pub depths: Vec<usize>,
-    /// The transformer blocks of the one attention in the middle.
-    pub mid_depth: usize,
-}
-
 /// Describes a denoising net.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnetConfig {
@@ -139,20 +128,6 @@ impl UnetConfig {
         list.norm("conv_norm_out", first);
         list.conv("conv_out", self.out_channels, first, 3);
         list.tensors
-    }
-
-    /// Returns layers and depths as numbers of whole levels; `None` for a net that is pruned in
-    /// places.
-    pub fn uniform(&self) -> Option<Uniform> {
-        let layers = self.levels.first()?.down.len();
-        let depth = |level: &Level| {
-            let depth = *level.down.first()?;
-            let is_alike = level.down.iter().chain(&level.up).all(|blocks| *blocks == depth);
-            (is_alike && level.down.len() == layers && !level.is_words_only).then_some(depth)
-        };
-        let depths = self.levels.iter().map(depth).collect::<Option<Vec<usize>>>()?;
-        let [mid_depth] = self.mid.as_deref()? else { return None };
-        Some(Uniform { layers, depths, mid_depth: *mid_depth })
     }
 
     fn from_shapes(shapes: &Shapes) -> Said<Self> {
@@ -363,7 +338,7 @@ impl UnetConfig {
     }
 
     /// Returns the channels of what the way down keeps for the way up, in order.
-    pub(super) fn kept(&self) -> Vec<usize> {
+    pub fn kept(&self) -> Vec<usize> {
         let mut kept = vec![self.levels[0].channels];
         for (index, level) in self.levels.iter().enumerate() {
             let is_last = index + 1 == self.levels.len();

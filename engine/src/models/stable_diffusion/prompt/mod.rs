@@ -202,6 +202,13 @@ pub fn read_prompt(
     Ok(ReadPrompt { stretches, loras, notices })
 }
 
+/// Returns the LoRAs that a prompt names for a seed, without reading the rest.
+pub fn lora_tags(prompt: &str, seed: u64, wildcards: &Wildcards) -> Vec<LoraTag> {
+    let mut notices = Vec::new();
+    let chosen = wildcards::choose(prompt, seed, wildcards, &mut notices);
+    networks::take(&chosen, &mut notices).1
+}
+
 /// Cuts a text to the length that is read.
 fn shorten(text: Traced, settings: &PromptSettings<'_>, notices: &mut Vec<PromptNotice>) -> Traced {
     let length = text.text().len();
