@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use atelier_engine::EngineError;
 use atelier_engine::library::{HOUSE_PICTURE, HOUSE_WRITER, Models};
 use atelier_engine::protocol::{
-    DeviceChoice, Event, ModelRef, NoiseSource, Notice, Output, Partial, PictureOutput,
+    DeviceChoice, Event, Extras, ModelRef, NoiseSource, Notice, Output, Partial, PictureOutput,
     PictureRequest, Precision, PreviewMode, Prompt, Request, SamplerKind, Sampling, Size, Stage,
     TokenSampling, WordsRequest, WordsTask,
 };
@@ -43,6 +43,7 @@ fn fox() -> PictureRequest {
         device: DeviceChoice::Cpu,
         precision: Precision::Fast,
         keep_latents: false,
+        extras: Extras::default(),
     }
 }
 

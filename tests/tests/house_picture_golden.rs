@@ -10,8 +10,8 @@ use atelier_engine::models::house_picture::{HousePicture, Lexicon, Stir};
 use atelier_engine::nn::Compute;
 use atelier_engine::pipelines::picture::PicturePipeline;
 use atelier_engine::protocol::{
-    DeviceChoice, JobContext, ModelRef, NoiseSource, PictureRequest, Precision, PreviewMode,
-    Prompt, SamplerKind, Sampling, Size,
+    DeviceChoice, Extras, JobContext, ModelRef, NoiseSource, PictureRequest, Precision,
+    PreviewMode, Prompt, SamplerKind, Sampling, Size,
 };
 use atelier_engine::weights::read_tensor;
 use candle_core::{Device, Tensor};
@@ -192,6 +192,7 @@ fn sampled_latents_and_their_picture_agree_with_pytorch() -> Result<()> {
             device: DeviceChoice::Cpu,
             precision: Precision::Exact,
             keep_latents: true,
+            extras: Extras::default(),
         };
         for compute in both_ways() {
             let mut pipeline = load(&folder, compute)?;

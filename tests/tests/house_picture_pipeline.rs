@@ -7,7 +7,7 @@ use atelier_engine::EngineError;
 use atelier_engine::nn::Compute;
 use atelier_engine::pipelines::picture::PicturePipeline;
 use atelier_engine::protocol::{
-    DeviceChoice, JobContext, ModelRef, NoiseSource, Notice, Picture, PictureOutput,
+    DeviceChoice, Extras, JobContext, ModelRef, NoiseSource, Notice, Picture, PictureOutput,
     PictureRequest, Precision, PreviewMode, Prompt, SamplerKind, Sampling, Size,
 };
 use atelier_tests::tiny_model::{TinyModel, safetensors};
@@ -41,6 +41,7 @@ fn request() -> PictureRequest {
         device: DeviceChoice::Cpu,
         precision: Precision::Exact,
         keep_latents: true,
+        extras: Extras::default(),
     }
 }
 

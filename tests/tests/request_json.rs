@@ -78,6 +78,7 @@ fn request() -> impl Strategy<Value = PictureRequest> {
             device,
             precision,
             keep_latents,
+            extras: Extras::default(),
         }
     })
 }

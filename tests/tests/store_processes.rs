@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use atelier_engine::EngineError;
 use atelier_engine::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, PictureRequest, Pixels, Precision, PreviewMode, Prompt,
-    Request, SamplerKind, Sampling, Size,
+    DeviceChoice, Extras, ModelRef, NoiseSource, PictureRequest, Pixels, Precision, PreviewMode,
+    Prompt, Request, SamplerKind, Sampling, Size,
 };
 use atelier_engine::store::{Store, png};
 
@@ -35,6 +35,7 @@ fn request(seed: u64) -> PictureRequest {
         device: DeviceChoice::Auto,
         precision: Precision::Fast,
         keep_latents: false,
+        extras: Extras::default(),
     }
 }
 

@@ -243,7 +243,8 @@ pub fn carry_out(
         Ok(())
     };
     let request = Request::Sound(Box::new(request));
-    let outcome = job::run(&studio::engine()?, request, interrupt, PAUSE, &mut report)?;
+    let outcome =
+        job::run(&studio::engine(Models::standard())?, request, interrupt, PAUSE, &mut report)?;
     let Output::Sound(made) = outcome else {
         return Err(EngineError::Model { reason: "no music came out".to_owned() });
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use atelier_engine::EngineError;
-use atelier_engine::library::HOUSE_WRITER;
+use atelier_engine::library::{HOUSE_WRITER, Models};
 use atelier_engine::pipelines::words;
 use atelier_engine::protocol::{
     DeviceChoice, ModelRef, Notice, Output, Request, TokenSampling, WordsRequest, WordsTask,
@@ -80,7 +80,8 @@ pub fn expand(
         Ok(())
     };
     let request = Request::Words(Box::new(request));
-    let outcome = job::run(&studio::engine()?, request, interrupt, PAUSE, &mut report)?;
+    let outcome =
+        job::run(&studio::engine(Models::standard())?, request, interrupt, PAUSE, &mut report)?;
     let Output::Words(made) = outcome else {
         return Err(EngineError::Model { reason: "no prompt came out".to_owned() });
     };

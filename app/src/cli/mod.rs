@@ -14,6 +14,7 @@ mod machine;
 mod models;
 mod output;
 mod paint;
+mod paint_extras;
 mod play;
 mod precision;
 mod progress;

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use atelier_engine::EngineError;
-use atelier_engine::library::{HOUSE_PICTURE, peak_memory_bytes};
-use atelier_engine::pipelines::picture;
+use atelier_engine::library::{
+    HOUSE_PICTURE, Models, PictureDefaults, PictureModel, peak_memory_bytes,
+};
+use atelier_engine::pipelines::{diffusion, picture};
 use atelier_engine::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, Notice, Output, Picture, PictureRequest, Precision,
-    PreviewMode, Prompt, Request, SamplerKind, Sampling, Size,
+    DeviceChoice, Extras, ModelRef, NoiseSource, Notice, Output, Picture, PictureRequest,
+    Precision, PreviewMode, Prompt, PromptIssue, Request, SamplerKind, Sampling, Size,
 };
 use atelier_engine::service::Engine;
 use atelier_engine::store::{files, png};
@@ -17,6 +19,7 @@ use serde_json::json;
 
 use super::job::{self, Report};
 use super::output::{self, Place};
+use super::paint_extras::{ExtrasArgs, SamplingArgs};
 use super::precision::PrecisionName;
 use super::{Console, Interrupt, Voice, latents, machine, progress, studio};
 
@@ -31,27 +34,32 @@ pub struct PaintArgs {
     /// File to write; `-` is standard output. Without it, a new file in the current folder
     #[arg(short, long, value_name = "FILE.png")]
     pub output: Option<PathBuf>,
-    /// Model to paint with: its name, or the path of its folder
+    /// Model to paint with: its name, or the path of its file or folder
     #[arg(long, value_name = "NAME|PATH", default_value = HOUSE_PICTURE)]
     pub model: String,
     /// What the picture does not show
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub negative: String,
-    /// Width in pixels, a multiple of 32
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    pub width: u32,
-    /// Height in pixels, a multiple of 32
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    pub height: u32,
+    /// Width in pixels, a multiple of 32, or of 64 for Stable Diffusion 1 and 2; what the model was
+    /// trained at when not given
+    #[arg(long, value_name = "N")]
+    pub width: Option<u32>,
+    /// Height in pixels, likewise
+    #[arg(long, value_name = "N")]
+    pub height: Option<u32>,
     /// Sampling steps, 1 to 150
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub steps: u32,
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u32>,
     /// Strength of the prompt, 0 to 30; 1 is off
-    #[arg(long, value_name = "F", default_value_t = Sampling::default().guidance, allow_negative_numbers = true)]
-    pub guidance: f32,
-    /// Sampler: euler, heun, dpmpp_2m or unipc for the house model
-    #[arg(long, value_name = "NAME", default_value = "euler", value_parser = parse_sampler)]
-    pub sampler: SamplerKind,
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    pub guidance: Option<f32>,
+    /// Sampler: euler, heun, dpmpp_2m or unipc for the house model; others have all of euler, euler_a,
+    /// heun, dpm2, dpm2_a, lms, dpmpp_2m, dpmpp_2m_sde, dpmpp_sde, dpmpp_3m_sde, unipc, ddpm, ddim,
+    /// pndm, lcm, tcd
+    #[arg(long, value_name = "NAME", value_parser = parse_sampler)]
+    pub sampler: Option<SamplerKind>,
+    #[command(flatten)]
+    sampling: SamplingArgs,
     /// Seed of the first picture; the n-th of a batch has the seed plus n. Random when not given
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -70,6 +78,8 @@ pub struct PaintArgs {
     /// How exactly the processor computes
     #[arg(long, value_enum, default_value_t = PrecisionName::Fast)]
     pub precision: PrecisionName,
+    #[command(flatten)]
+    extras: ExtrasArgs,
     /// Prints one JSON object per event
     #[arg(long, conflicts_with = "quiet")]
     pub json: bool,
@@ -108,11 +118,19 @@ impl PaintArgs {
         }
     }
 
-    /// Makes the request that the arguments describe.
+    /// Returns the models of this machine, with those in the folders that were given.
+    fn models(&self) -> Models {
+        Models::standard().with_folders(self.extras.models.iter().cloned())
+    }
+
+    /// Makes the request that the arguments describe; what they leave open is as the model was
+    /// trained.
     ///
     /// # Errors
-    /// [`EngineError::InvalidSetting`] when the seeds of the batch go past the largest number.
+    /// [`EngineError::InvalidSetting`] when the seeds of the batch go past the largest number; those
+    /// of [`PictureDefaults::of`].
     pub fn request(&self) -> Result<PictureRequest, EngineError> {
+        let usual = PictureDefaults::of(&self.models(), &self.model)?;
         let seed = self.seed.unwrap_or_else(machine::random_seed);
         if seed.checked_add(u64::from(self.batch)).is_none() {
             return Err(EngineError::invalid("seed", "is too large for the batch"));
@@ -124,13 +142,16 @@ impl PaintArgs {
                 negative: self.negative.clone(),
                 styles: Vec::new(),
             },
-            size: Size { width_px: self.width, height_px: self.height },
-            sampling: Sampling {
-                sampler: self.sampler,
-                steps: self.steps,
-                guidance: self.guidance,
-                ..Sampling::default()
+            size: Size {
+                width_px: self.width.unwrap_or(usual.size.width_px),
+                height_px: self.height.unwrap_or(usual.size.height_px),
             },
+            sampling: self.sampling.apply(Sampling {
+                sampler: self.sampler.unwrap_or(usual.sampling.sampler),
+                steps: self.steps.unwrap_or(usual.sampling.steps),
+                guidance: self.guidance.unwrap_or(usual.sampling.guidance),
+                ..usual.sampling
+            }),
             seed,
             count: self.batch,
             noise: self.init_noise.clone().map_or(NoiseSource::Seed, NoiseSource::File),
@@ -138,6 +159,7 @@ impl PaintArgs {
             device: self.device,
             precision: self.precision.into(),
             keep_latents: self.save_latents.is_some(),
+            extras: self.extras.extras()?,
         })
     }
 }
@@ -152,8 +174,9 @@ pub fn paint(
     interrupt: &Interrupt,
 ) -> Result<(), EngineError> {
     let order = Order::new(arguments)?;
-    let licence = studio::licence(&order.request.model.name)?;
-    order.carry_out(&studio::engine()?, &licence, console, interrupt)
+    let models = arguments.models();
+    let licence = studio::licence(&models, &order.request.model.name)?;
+    order.carry_out(&studio::engine(models)?, &licence, console, interrupt)
 }
 
 /// What is to be painted and where it goes, both checked as far as can be without a model.
@@ -166,7 +189,10 @@ struct Order {
 impl Order {
     fn new(arguments: &PaintArgs) -> Result<Self, EngineError> {
         let request = arguments.request()?;
-        picture::validate(&request)?;
+        match arguments.models().locate_picture(&request.model.name)? {
+            PictureModel::House(_) => picture::validate(&request)?,
+            PictureModel::Diffusion(_) => diffusion::validate(&request)?,
+        }
         let place = Place::resolve(arguments.output.as_deref(), request.count)?;
         if place == Place::Standard && arguments.json {
             return Err(EngineError::invalid("output", "cannot be `-` together with --json"));
@@ -287,6 +313,12 @@ impl Desk<'_> {
                 "The recipe names another version of the model, so the picture may differ"
                     .to_owned()
             }
+            Notice::Prompt { issue, text } => format!("{}: {text}", issue_text(issue)),
+            Notice::LoraUnmatched { name, count, examples } => format!(
+                "{count} parts of the LoRA {name} fit nothing in this model, for instance: {}",
+                examples.join("; ")
+            ),
+            Notice::Unusual { sentence } => sentence.clone(),
             _ => return,
         };
         self.console.note(&sentence);
@@ -305,6 +337,20 @@ impl Desk<'_> {
     }
 }
 
+/// Says what there is to know about words of a prompt.
+fn issue_text(issue: &PromptIssue) -> &'static str {
+    match issue {
+        PromptIssue::And => "Prompts are not composed; this is read as a word",
+        PromptIssue::SeveralChoices => "One choice is taken, not several",
+        PromptIssue::Network => "This network has no effect",
+        PromptIssue::UnknownLora => "There is no LoRA of this name",
+        PromptIssue::UnknownWildcard => "There is no list of words of this name",
+        PromptIssue::Clipped => "The prompt is too long; what follows is not read",
+        PromptIssue::TooDeep => "These brackets lie too deep within each other",
+        _ => "This may not do what it should",
+    }
+}
+
 /// Makes a request with the usual settings and seed 5, for benchmarks and tests.
 pub(super) fn example_request(prompt: &str) -> PictureRequest {
     PictureRequest {
@@ -319,6 +365,7 @@ pub(super) fn example_request(prompt: &str) -> PictureRequest {
         device: DeviceChoice::Auto,
         precision: Precision::Fast,
         keep_latents: false,
+        extras: Extras::default(),
     }
 }
 

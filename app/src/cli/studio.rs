@@ -4,23 +4,31 @@ use std::sync::Arc;
 use std::thread;
 
 use atelier_engine::EngineError;
-use atelier_engine::library::Models;
+use atelier_engine::library::{Models, PictureModel};
 use atelier_engine::service::{Engine, Studio};
+use atelier_engine::weights::inspect::inspect;
+use atelier_engine::weights::open::Checkpoint;
 
 /// Starts an engine that wakes the calling thread.
 ///
 /// # Errors
 /// [`EngineError::Stopped`] when the operating system gives no thread.
-pub fn engine() -> Result<Engine, EngineError> {
+pub fn engine(models: Models) -> Result<Engine, EngineError> {
     let waiting = thread::current();
-    let studio = Studio::new(None, Models::standard());
+    let studio = Studio::new(None, models);
     Engine::spawn(studio, Arc::new(move || waiting.unpark())).map_err(|_| EngineError::Stopped)
 }
 
-/// Returns the licence of a model, to be written into its pictures.
+/// Returns the licence of a picture model, to be written into its pictures.
 ///
 /// # Errors
 /// [`EngineError::ModelNotFound`] or [`EngineError::Damaged`] when there is no such model.
-pub fn licence(model: &str) -> Result<String, EngineError> {
-    Ok(Models::standard().find(model)?.licence)
+pub fn licence(models: &Models, model: &str) -> Result<String, EngineError> {
+    match models.locate_picture(model)? {
+        PictureModel::House(located) => Ok(located.open(&mut || Ok(()))?.licence),
+        PictureModel::Diffusion(located) => {
+            let licence = inspect(&Checkpoint::open(&located.path)?).licence;
+            Ok(licence.unwrap_or_else(|| "unknown".to_owned()))
+        }
+    }
 }

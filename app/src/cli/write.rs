@@ -156,7 +156,8 @@ pub fn write(
         Ok(())
     };
     let words = Request::Words(Box::new(request));
-    let outcome = job::run(&studio::engine()?, words, interrupt, PAUSE, &mut report);
+    let outcome =
+        job::run(&studio::engine(Models::standard())?, words, interrupt, PAUSE, &mut report);
     if wrote_text && console.voice() != Voice::Json {
         console.bytes(b"\n");
     }

@@ -1,8 +1,8 @@
 //! The request that is being written on the left.
 
 use atelier_engine::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, PictureRequest, Precision, PreviewMode, Prompt, Sampling,
-    Size,
+    DeviceChoice, Extras, ModelRef, NoiseSource, PictureRequest, Precision, PreviewMode, Prompt,
+    Sampling, Size,
 };
 
 /// How many pictures one request may ask for from the window.
@@ -129,6 +129,7 @@ impl PromptState {
             device,
             precision: Precision::Fast,
             keep_latents: false,
+            extras: Extras::default(),
         }
     }
 

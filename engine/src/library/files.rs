@@ -18,7 +18,7 @@ use crate::error::EngineError;
 
 pub(super) const WEIGHTS_FILE: &str = "model.safetensors";
 const CONFIG_FILE: &str = "config.json";
-const LEXICON_FILE: &str = "lexicon.json";
+pub(super) const LEXICON_FILE: &str = "lexicon.json";
 const CARD_FILE: &str = "card.md";
 
 /// The most bytes that a configuration, lexicon or card may have.
@@ -231,12 +231,17 @@ pub(super) fn hash(
         check()?;
         hash.update(chunk);
     }
-    let mut text = String::with_capacity(64);
-    for byte in hash.finalize() {
+    Ok(hex(&hash.finalize()))
+}
+
+/// Writes bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
-    Ok(text)
+    text
 }
 
 /// Holds the bytes of a weights file; cheap to clone.

@@ -1,20 +1,28 @@
 //! Models on this machine, the devices that can run them, and what a run will cost.
 
+mod checkpoint;
 mod devices;
+mod diffusion_need;
 mod estimate;
 mod files;
 mod language;
 mod memory;
 mod models;
+mod picture_defaults;
+mod shelves;
 
+pub use checkpoint::LocatedWeights;
 pub use devices::{DeviceInfo, devices};
+pub use diffusion_need::DiffusionNeed;
 pub use estimate::{Estimate, LanguageNeed, estimate, estimate_music};
 pub use files::{Located, ModelFiles, Weights};
 pub use language::{HOUSE_COMPOSER, HOUSE_WRITER, LanguageEntry, LanguageFile, LocatedFile};
 pub use memory::{
     available_memory_bytes, held_memory_bytes, peak_memory_bytes, total_memory_bytes,
 };
-pub use models::{HOUSE_PICTURE, Models};
+pub use models::{HOUSE_PICTURE, Models, PictureModel};
+pub use picture_defaults::PictureDefaults;
+pub use shelves::{Shelf, ShelfEntry};
 
 #[cfg(test)]
 mod model_tests;

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::{Models, estimate};
 use crate::error::EngineError;
 use crate::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, PictureRequest, Precision, PreviewMode, Prompt,
+    DeviceChoice, Extras, ModelRef, NoiseSource, PictureRequest, Precision, PreviewMode, Prompt,
     SamplerKind, Sampling, Size,
 };
 
@@ -180,6 +180,7 @@ fn an_estimate_grows_with_size_steps_and_count_and_survives_absurd_sizes() {
         device: DeviceChoice::Cpu,
         precision: Precision::Fast,
         keep_latents: false,
+        extras: Extras::default(),
     };
     let small = estimate(&request);
     request.sampling.steps = 40;

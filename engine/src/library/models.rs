@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use super::files::{Located, ModelFiles, WEIGHTS_FILE};
+use super::checkpoint::LocatedWeights;
+use super::files::{LEXICON_FILE, Located, ModelFiles, WEIGHTS_FILE};
+use super::shelves::{PIPELINE_FILE, Shelf};
 use crate::error::EngineError;
 
 /// The name of the picture model that this project trained.
@@ -12,6 +14,15 @@ pub const HOUSE_PICTURE: &str = "house-picture";
 
 /// The environment variable that names more folders of models, separated as in `PATH`.
 const PLACES_VARIABLE: &str = "ATELIER_MODELS";
+
+/// Says what kind of picture model was found, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PictureModel {
+    /// One of the house's kind.
+    House(Located),
+    /// One of the Stable Diffusion family.
+    Diffusion(LocatedWeights),
+}
 
 /// Finds models by name, or by the path of their folder.
 #[derive(Debug, Clone)]
@@ -21,26 +32,52 @@ pub struct Models {
     with_embedded: bool,
     /// Searched after what is compiled in.
     last: Vec<PathBuf>,
+    /// Folders of other programs, used where they are.
+    added: Vec<PathBuf>,
 }
 
 impl Models {
     /// Looks in the folders of `ATELIER_MODELS`, in the program itself, in `assets/models` beside
     /// the program, and in that of the source tree which it was built from.
     pub fn standard() -> Self {
-        let named = env::var_os(PLACES_VARIABLE).unwrap_or_default();
-        let first =
-            env::split_paths(&named).filter(|place| !place.as_os_str().is_empty()).collect();
+        let first = folders_named();
         let beside = env::current_exe()
             .ok()
             .and_then(|program| Some(program.parent()?.join("assets").join("models")));
         let source =
             Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|top| top.join("assets/models"));
-        Self { first, with_embedded: true, last: beside.into_iter().chain(source).collect() }
+        Self {
+            first,
+            with_embedded: true,
+            last: beside.into_iter().chain(source).collect(),
+            added: Vec::new(),
+        }
+        .with_folders(folders_named())
     }
 
     /// Looks in `places` only.
     pub fn in_places(places: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self { first: places.into_iter().collect(), with_embedded: false, last: Vec::new() }
+        Self {
+            first: places.into_iter().collect(),
+            with_embedded: false,
+            last: Vec::new(),
+            added: Vec::new(),
+        }
+    }
+
+    /// Looks in these folders too, which may be installations of other programs.
+    #[must_use]
+    pub fn with_folders(mut self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
+        for folder in folders {
+            if !self.added.contains(&folder) {
+                self.added.push(folder);
+            }
+        }
+        self
+    }
+
+    pub(super) fn added_folders(&self) -> &[PathBuf] {
+        &self.added
     }
 
     pub(super) fn first_places(&self) -> &[PathBuf] {
@@ -97,6 +134,36 @@ impl Models {
         }
     }
 
+    /// Finds a picture model: one of the house's kind, or one of the Stable Diffusion family by its
+    /// path or by its name in the folders of other programs.
+    ///
+    /// # Errors
+    /// As [`Models::locate`] and [`Models::locate_on`].
+    pub fn locate_picture(&self, name: &str) -> Result<PictureModel, EngineError> {
+        let path = Path::new(name);
+        let is_part = |folder: &Path| folder.join(WEIGHTS_FILE).is_file();
+        let is_house = match (path.is_file(), path.is_dir()) {
+            (true, _) => {
+                let beside = path.with_file_name(LEXICON_FILE);
+                path.file_name() == Some(OsStr::new(WEIGHTS_FILE)) && beside.is_file()
+            }
+            (_, true) if path.components().count() > 1 => {
+                is_part(path) || !path.join(PIPELINE_FILE).is_file()
+            }
+            _ => true,
+        };
+        if !is_house {
+            return self.locate_on(Shelf::Checkpoints, name).map(PictureModel::Diffusion);
+        }
+        match self.locate(name) {
+            Err(error @ EngineError::ModelNotFound { .. }) => {
+                let found = self.locate_on(Shelf::Checkpoints, name);
+                found.map(PictureModel::Diffusion).map_err(|_| error)
+            }
+            found => found.map(PictureModel::House),
+        }
+    }
+
     /// Finds a model and reads its files.
     ///
     /// # Errors
@@ -121,6 +188,12 @@ impl Models {
         names.dedup();
         names
     }
+}
+
+/// Returns the folders of `ATELIER_MODELS`.
+fn folders_named() -> Vec<PathBuf> {
+    let named = env::var_os(PLACES_VARIABLE).unwrap_or_default();
+    env::split_paths(&named).filter(|place| !place.as_os_str().is_empty()).collect()
 }
 
 impl Default for Models {

@@ -9,7 +9,7 @@ use crate::protocol::DeviceChoice;
 ///
 /// # Errors
 /// [`EngineError::Device`] when it is not here or not in this build.
-pub(super) fn open(choice: DeviceChoice) -> Result<Device, EngineError> {
+pub(crate) fn open(choice: DeviceChoice) -> Result<Device, EngineError> {
     let failed = |device: String| {
         move |error: candle_core::Error| EngineError::Device {
             device,

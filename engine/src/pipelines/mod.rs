@@ -1,7 +1,15 @@
 //! Requests → outputs: each pipeline checks its request, runs its networks and reports every step.
 
 mod device;
+pub mod diffusion;
+pub mod hints;
+mod limits;
 pub mod measure;
+mod noise;
 pub mod picture;
+mod pictures;
+mod previews;
 pub mod sound;
 pub mod words;
+
+pub(crate) use device::open as open_device;

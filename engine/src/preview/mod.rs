@@ -1,6 +1,10 @@
 //! Pictures as tensors ↔ pixels to look at.
 
+mod linear;
+
 use candle_core::{DType, Tensor};
+
+pub use linear::linear;
 
 use crate::error::EngineError;
 use crate::protocol::Pixels;

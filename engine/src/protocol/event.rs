@@ -113,6 +113,27 @@ pub enum Notice {
         /// Their names.
         names: Vec<String>,
     },
+    /// Something in the prompt has no effect, or another than its writer may think.
+    Prompt {
+        /// What.
+        issue: PromptIssue,
+        /// The words that it is about, shortened.
+        text: String,
+    },
+    /// Parts of a LoRA fit nothing in the model; the rest has its effect.
+    LoraUnmatched {
+        /// The file's name.
+        name: String,
+        /// How many parts.
+        count: usize,
+        /// The first of them, as the file calls them, with the reason.
+        examples: Vec<String>,
+    },
+    /// The model was made for other settings than those that were asked for.
+    Unusual {
+        /// A sentence that says so.
+        sentence: String,
+    },
     /// The recipe names a model with another hash.
     ModelDiffers {
         /// The hash in the request.
@@ -120,4 +141,25 @@ pub enum Notice {
         /// The hash of the model that painted.
         found: String,
     },
+}
+
+/// Says what there is to know about a stretch of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PromptIssue {
+    /// `AND` is read as a word; prompts are not composed.
+    And,
+    /// One of several choices was to be taken more than once, and one is taken.
+    SeveralChoices,
+    /// An extra network of another kind than LoRA, or a tag that cannot be read.
+    Network,
+    /// There is no LoRA of this name.
+    UnknownLora,
+    /// There is no list of words of this name.
+    UnknownWildcard,
+    /// What begins here is not read: the prompt is too long.
+    Clipped,
+    /// Brackets or choices lie too deep within each other.
+    TooDeep,
 }

@@ -1,6 +1,7 @@
 //! The border between a front end and the engine: plain data, no tensors, no locks held across it.
 
 mod event;
+mod extras;
 mod job;
 mod media;
 mod precision;
@@ -9,7 +10,8 @@ mod sampling;
 mod sound;
 mod words;
 
-pub use event::{Event, Notice, Output, Partial, Picture, PictureOutput};
+pub use event::{Event, Notice, Output, Partial, Picture, PictureOutput, PromptIssue};
+pub use extras::{ControlUse, Extras, HintKind, LoraUse, PictureFile, PredictionChoice, Source};
 pub(crate) use job::JobShared;
 pub use job::{JobContext, JobHandle, JobId, Live, Stage};
 pub use media::{Latents, Note, Pcm, Pixels, Score, Track};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Precision, Sampling, SoundRequest, WordsRequest};
+use super::{Extras, Precision, Sampling, SoundRequest, WordsRequest};
 
 /// Asks the engine for one job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ pub struct PictureRequest {
     /// Whether the output carries the latents before decoding.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_latents: bool,
+    /// Files that change the model, and pictures that guide it.
+    #[serde(default, skip_serializing_if = "Extras::is_empty")]
+    pub extras: Extras,
 }
 
 /// Names a model by its name and the SHA-256 of its weights.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::Runner;
 use crate::error::EngineError;
 use crate::protocol::{
-    DeviceChoice, JobContext, Live, ModelRef, NoiseSource, Output, PictureOutput, PictureRequest,
-    Precision, PreviewMode, Prompt, Request, SamplerKind, Sampling, Size, Stage,
+    DeviceChoice, Extras, JobContext, Live, ModelRef, NoiseSource, Output, PictureOutput,
+    PictureRequest, Precision, PreviewMode, Prompt, Request, SamplerKind, Sampling, Size, Stage,
 };
 
 /// Makes a request whose prompt is `behaviour`.
@@ -32,6 +32,7 @@ pub(super) fn request(behaviour: &str) -> Request {
         device: DeviceChoice::Cpu,
         precision: Precision::Fast,
         keep_latents: false,
+        extras: Extras::default(),
     }))
 }
 

@@ -51,6 +51,11 @@ impl<K: PartialEq, M> Residents<K, M> {
         self.entries.iter().fold(0, |sum, entry| sum.saturating_add(entry.bytes))
     }
 
+    /// Lets the models go whose keys `is_unwanted` names.
+    pub(super) fn drop_where(&mut self, is_unwanted: impl Fn(&K) -> bool) {
+        self.entries.retain(|entry| !is_unwanted(&entry.key));
+    }
+
     /// Lets every model go.
     pub(super) fn clear(&mut self) {
         self.entries.clear();

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use super::Runner;
+use super::diffusion::KnownCheckpoint;
 use super::residents::Residents;
 use crate::error::EngineError;
 use crate::library::{
-    HOUSE_PICTURE, LanguageFile, Located, LocatedFile, ModelFiles, Models, available_memory_bytes,
-    devices, total_memory_bytes,
+    HOUSE_PICTURE, LanguageFile, Located, LocatedFile, LocatedWeights, ModelFiles, Models,
+    PictureModel, available_memory_bytes, devices, total_memory_bytes,
 };
 use crate::models::house_picture::Lexicon;
 use crate::models::language::WIDENED_BYTES;
+use crate::models::stable_diffusion::{ControlNet, TinyAutoencoder};
+use crate::pipelines::diffusion::{Autoencoder, DiffusionPipeline};
 use crate::pipelines::picture::{self, PicturePipeline};
 use crate::pipelines::sound::{self, SoundPipeline};
 use crate::pipelines::words::{self, WordsPipeline};
@@ -32,14 +35,18 @@ const UNPACKED: u64 = 4;
 
 /// Runs every kind of request with the models of this machine.
 pub struct Studio {
-    store: Option<Arc<Store>>,
-    models: Models,
-    residents: Residents<ResidentKey, Resident>,
+    pub(super) store: Option<Arc<Store>>,
+    pub(super) models: Models,
+    pub(super) residents: Residents<ResidentKey, Resident>,
     /// What is known of models that were opened before, so that a job with a model in memory
     /// reads no file.
     known: Vec<Known>,
     /// The hashes of language models that were read before.
     known_files: Vec<(LocatedFile, String)>,
+    /// What is known of models of the Stable Diffusion family.
+    pub(super) known_checkpoints: Vec<KnownCheckpoint>,
+    /// The hashes of those and of what stands beside them.
+    pub(super) known_weights: Vec<(LocatedWeights, String)>,
     /// The words that prompts are thought up in, once they were asked for.
     lexicon: Option<(Located, Arc<Lexicon>)>,
     /// What [`DeviceChoice::Auto`] means here, once it was asked for.
@@ -49,20 +56,36 @@ pub struct Studio {
 }
 
 /// Is a model in memory: one arbiter keeps all kinds.
-enum Resident {
+pub(super) enum Resident {
     Picture(Box<PicturePipeline>),
+    Diffusion(Box<DiffusionPipeline>),
+    Vae(Arc<Autoencoder>),
+    Control(Arc<ControlNet>),
+    Tiny(Arc<TinyAutoencoder>),
     Words(Box<WordsPipeline>),
     Sound(Box<SoundPipeline>),
 }
 
+impl Resident {
+    /// Returns a network that others hold too while they paint.
+    pub(super) fn shared(&self) -> Option<Self> {
+        match self {
+            Self::Vae(vae) => Some(Self::Vae(vae.clone())),
+            Self::Control(net) => Some(Self::Control(net.clone())),
+            Self::Tiny(tiny) => Some(Self::Tiny(tiny.clone())),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, PartialEq)]
-struct ResidentKey {
-    name: String,
-    sha256: String,
-    /// Of the configuration and the lexicon: the same weights may come with others.
-    texts_hash: u64,
-    device: DeviceChoice,
-    precision: Precision,
+pub(super) struct ResidentKey {
+    pub(super) name: String,
+    pub(super) sha256: String,
+    /// Of what else makes the model what it is: configuration and lexicon, or LoRAs.
+    pub(super) texts_hash: u64,
+    pub(super) device: DeviceChoice,
+    pub(super) precision: Precision,
 }
 
 #[derive(Clone)]
@@ -83,6 +106,8 @@ impl Studio {
             residents: Residents::new(budget),
             known: Vec::new(),
             known_files: Vec::new(),
+            known_checkpoints: Vec::new(),
+            known_weights: Vec::new(),
             lexicon: None,
             fastest: None,
             free_memory: available_memory_bytes,
@@ -97,7 +122,7 @@ impl Studio {
 
     /// Refuses a model that would not fit even alone, before any of it is read: a program that the
     /// system ends for want of memory loses work.
-    fn check_room(&self, name: &str, needed_bytes: u64) -> Result<(), EngineError> {
+    pub(super) fn check_room(&self, name: &str, needed_bytes: u64) -> Result<(), EngineError> {
         let Some(free) = (self.free_memory)() else { return Ok(()) };
         let free_bytes = free.saturating_add(self.residents.held_bytes());
         if needed_bytes <= free_bytes {
@@ -111,9 +136,14 @@ impl Studio {
         request: &PictureRequest,
         job: &JobContext,
     ) -> Result<PictureOutput, EngineError> {
+        let located = match self.models.locate_picture(&request.model.name)? {
+            PictureModel::House(located) => located,
+            PictureModel::Diffusion(located) => {
+                return self.paint_diffusion(request, located, job);
+            }
+        };
         picture::validate(request)?;
         job.report(Live { stage: Stage::Loading, ..Live::default() })?;
-        let located = self.models.locate(&request.model.name)?;
         self.check_room(located.name(), located.weights_bytes().saturating_mul(UNPACKED))?;
         let (model, files) = self.known(&located, job)?;
         let device = self.device(request.device);
@@ -219,7 +249,11 @@ impl Studio {
     }
 
     /// Says that the model is another than the recipe names, and which ones had to leave memory for it.
-    fn notices(&mut self, expected: String, found: String) -> impl Iterator<Item = Notice> {
+    pub(super) fn notices(
+        &mut self,
+        expected: String,
+        found: String,
+    ) -> impl Iterator<Item = Notice> {
         let differs = (!expected.is_empty() && !expected.eq_ignore_ascii_case(&found))
             .then_some(Notice::ModelDiffers { expected, found });
         let names: Vec<String> =
@@ -276,7 +310,7 @@ impl Studio {
     }
 
     /// Returns the device that a choice stands for, so that one model is not loaded twice for it.
-    fn device(&mut self, choice: DeviceChoice) -> DeviceChoice {
+    pub(super) fn device(&mut self, choice: DeviceChoice) -> DeviceChoice {
         if choice != DeviceChoice::Auto {
             return choice;
         }
@@ -330,7 +364,7 @@ fn resident_bytes(file_bytes: u64) -> u64 {
 
 /// Says that a model of one kind stands where one of another was asked for: two kinds never share
 /// a key, as they never share a file.
-fn mixed_up() -> EngineError {
+pub(super) fn mixed_up() -> EngineError {
     EngineError::Model { reason: "another kind of model stands in its place".to_owned() }
 }
 
@@ -345,7 +379,7 @@ fn in_folder(error: EngineError, located: &Located) -> EngineError {
 }
 
 /// Saves a picture, and only then tells of it.
-fn save(
+pub(super) fn save(
     mut picture: Picture,
     store: Option<&Store>,
     licence: &str,

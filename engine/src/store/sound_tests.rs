@@ -6,7 +6,7 @@ use super::*;
 use crate::audio::read;
 use crate::audio::recipe::recipe_of;
 use crate::protocol::{
-    DeviceChoice, Instrument, Metre, ModelRef, MusicPlan, NoiseSource, Note, Precision,
+    DeviceChoice, Extras, Instrument, Metre, ModelRef, MusicPlan, NoiseSource, Note, Precision,
     PreviewMode, Prompt, SamplerKind, Sampling, Size, TokenSampling, Track,
 };
 
@@ -60,6 +60,7 @@ fn save_picture(store: &Store, seed: u64) -> SavedResult {
         device: DeviceChoice::Auto,
         precision: Precision::Fast,
         keep_latents: false,
+        extras: Extras::default(),
     };
     let pixels = Pixels::new(8, 8, vec![7; 256]).unwrap();
     store.save_picture(&pixels, &request, "CC0-1.0").unwrap()

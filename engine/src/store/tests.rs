@@ -4,8 +4,8 @@ use std::fs;
 
 use super::*;
 use crate::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, Precision, PreviewMode, Prompt, SamplerKind, Sampling,
-    Size,
+    DeviceChoice, Extras, ModelRef, NoiseSource, Precision, PreviewMode, Prompt, SamplerKind,
+    Sampling, Size,
 };
 
 fn request(seed: u64) -> PictureRequest {
@@ -26,6 +26,7 @@ fn request(seed: u64) -> PictureRequest {
         device: DeviceChoice::Auto,
         precision: Precision::Fast,
         keep_latents: false,
+        extras: Extras::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use atelier_engine::EngineError;
-use atelier_engine::library::HOUSE_PICTURE;
+use atelier_engine::library::{HOUSE_PICTURE, Models};
 use atelier_engine::protocol::{PictureRequest, PreviewMode, Request};
 use atelier_engine::service::Engine;
 use clap::Args;
@@ -112,7 +112,7 @@ pub fn bench(
     let request = arguments.request()?;
     console.note("Measuring the cold start in a process of its own…");
     let (process_secs, peak_memory_bytes) = cold_process(arguments)?;
-    let engine = studio::engine()?;
+    let engine = studio::engine(Models::standard())?;
     console.note(&format!("Measuring {} runs, and as many with previews…", arguments.runs));
     let cold = run_once(&engine, &request, interrupt)?;
     let previewed = PictureRequest { preview: PreviewMode::EveryStep, ..request.clone() };

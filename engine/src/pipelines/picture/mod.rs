@@ -1,12 +1,10 @@
 //! Pictures from prompts.
 
-mod noise;
 mod prompts;
 mod validate;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 
@@ -17,17 +15,15 @@ use crate::math::schedule::Schedule;
 use crate::models::house_picture::{Conditioning, Config, HousePicture, Lexicon, Stir};
 use crate::nn::Compute;
 use crate::pipelines::device;
+use crate::pipelines::noise::Noise;
+use crate::pipelines::previews::Previews;
 use crate::preview::to_pixels;
 use crate::protocol::{
     DeviceChoice, JobContext, Latents, Live, Picture, PictureOutput, PictureRequest, Pixels,
-    Precision, PreviewMode, Stage,
+    Precision, Stage,
 };
 use crate::sampling;
 use crate::weights::Weights;
-use noise::Noise;
-
-/// The share of a job's time that previews may take.
-const PREVIEW_SHARE: f64 = 0.05;
 
 /// A model in memory that paints pictures.
 #[derive(Debug)]
@@ -178,14 +174,17 @@ impl PicturePipeline {
             steps: Some([first, total]),
             ..Live::default()
         })?;
-        let mut previews = Previews::new(self, request.preview);
+        let mut previews = Previews::new(request.preview);
         let mut on_step = |step: sampling::Step<'_>| {
             let done = first + u32::try_from(step.index + 1).unwrap_or(u32::MAX);
-            let preview = previews.draw(step.x0)?.map(Arc::new);
+            let preview = previews.draw(|| {
+                let picture = self.model.thumbnail(step.x0)?.squeeze(0)?;
+                to_pixels(&picture, "preview")
+            })?;
             job.report(Live {
                 stage: Stage::Sampling,
                 steps: Some([done, total]),
-                preview,
+                preview: preview.map(Arc::new),
                 ..Live::default()
             })
         };
@@ -195,41 +194,5 @@ impl PicturePipeline {
     fn decode(&self, latents: &Tensor, job: &JobContext) -> Result<Pixels, EngineError> {
         let picture = self.model.decode(latents, &|| job.check())?;
         to_pixels(&picture.squeeze(0)?, "decoder")
-    }
-}
-
-/// Draws previews while they take no more than their share of the time.
-struct Previews<'a> {
-    pipeline: &'a PicturePipeline,
-    mode: PreviewMode,
-    started: Instant,
-    spent: Duration,
-    /// What the last one took.
-    cost: Duration,
-}
-
-impl<'a> Previews<'a> {
-    fn new(pipeline: &'a PicturePipeline, mode: PreviewMode) -> Self {
-        Self {
-            pipeline,
-            mode,
-            started: Instant::now(),
-            spent: Duration::ZERO,
-            cost: Duration::ZERO,
-        }
-    }
-
-    /// Draws an estimate of the clean latents, unless the time for previews is used up.
-    fn draw(&mut self, x0: &Tensor) -> Result<Option<Pixels>, EngineError> {
-        let allowed = self.started.elapsed().mul_f64(PREVIEW_SHARE);
-        if self.mode == PreviewMode::Off || self.spent + self.cost > allowed {
-            return Ok(None);
-        }
-        let begun = Instant::now();
-        let picture = self.pipeline.model.thumbnail(x0)?.squeeze(0)?;
-        let pixels = to_pixels(&picture, "preview")?;
-        self.cost = begun.elapsed();
-        self.spent += self.cost;
-        Ok(Some(pixels))
     }
 }

@@ -1,22 +1,15 @@
-//! What a picture request must be.
+//! What a request for the house model must be.
 
 use crate::error::EngineError;
 use crate::math::schedule::Form;
+use crate::pipelines::limits;
+pub use crate::pipelines::limits::{MAX_COUNT, MAX_PROMPT_CHARS, MAX_STEPS};
 use crate::protocol::{PictureRequest, ScheduleKind, Size};
-use crate::sampling::SamplerSettings;
 
 /// Sizes are multiples of this: a token of the transformer each way.
 const GRID_PX: u32 = 32;
 /// The area that models are trained at.
 const NOMINAL_AREA: u64 = 256 * 256;
-/// The longest prompt, or negative prompt, that is read.
-pub const MAX_PROMPT_CHARS: usize = 20_000;
-/// The most steps.
-pub const MAX_STEPS: u32 = 150;
-/// The most pictures of one request.
-pub const MAX_COUNT: u32 = 64;
-/// The strongest guidance.
-const MAX_GUIDANCE: f32 = 30.0;
 
 /// Checks a request before anything is loaded for it.
 ///
@@ -24,38 +17,12 @@ const MAX_GUIDANCE: f32 = 30.0;
 /// [`EngineError::EmptyPrompt`], or [`EngineError::InvalidSetting`] with the setting and what it may
 /// be.
 pub fn validate(request: &PictureRequest) -> Result<(), EngineError> {
-    let prompt = &request.prompt;
-    if prompt.text.trim().is_empty() {
-        return Err(EngineError::EmptyPrompt);
-    }
-    for (name, text) in
-        [("prompt", prompt.with_styles()), ("negative prompt", prompt.negative.clone())]
-    {
-        let chars = text.chars().count();
-        if chars > MAX_PROMPT_CHARS {
-            let reason = format!("has {chars} characters; at most {MAX_PROMPT_CHARS} are read");
-            return Err(EngineError::invalid(name, reason));
-        }
-    }
+    limits::check(request, Form::Flow)?;
     let size = request.size;
     if let Some(rule) = broken_rule(size) {
-        let Size { width_px: w, height_px: h } = nearest_size(size);
-        let asked = format!("{} × {}", size.width_px, size.height_px);
-        let reason = format!("{rule}, not {asked}; the nearest size that fits is {w} × {h}");
-        return Err(EngineError::invalid("size", reason));
+        return Err(limits::wrong_size(size, &rule, nearest_size(size)));
     }
     let sampling = request.sampling;
-    if !(1..=MAX_STEPS).contains(&sampling.steps) {
-        let reason = format!("must be 1 to {MAX_STEPS}, not {}", sampling.steps);
-        return Err(EngineError::invalid("number of steps", reason));
-    }
-    if !(0.0..=MAX_GUIDANCE).contains(&sampling.guidance) {
-        let reason =
-            format!("must be a number from 0 to {MAX_GUIDANCE}, not {}", sampling.guidance);
-        return Err(EngineError::invalid("guidance", reason));
-    }
-    // The house model is a flow with a schedule of its own; rescaling is for epsilon and v models.
-    SamplerSettings::from(sampling).check(Form::Flow)?;
     if sampling.schedule != ScheduleKind::Automatic {
         let reason = format!("{} is not for this model, which has its own", sampling.schedule.id());
         return Err(EngineError::invalid("schedule", reason));
@@ -66,9 +33,10 @@ pub fn validate(request: &PictureRequest) -> Result<(), EngineError> {
             "is not for this model and must be 0",
         ));
     }
-    if !(1..=MAX_COUNT).contains(&request.count) {
-        let reason = format!("must be 1 to {MAX_COUNT}, not {}", request.count);
-        return Err(EngineError::invalid("number of pictures", reason));
+    if !request.extras.is_empty() {
+        let reason = "(LoRA, embedding, VAE, ControlNet, CLIP skip or a picture to change) are not for \
+                      this model; choose a model of the Stable Diffusion family";
+        return Err(EngineError::invalid("extras", reason));
     }
     Ok(())
 }
@@ -110,7 +78,8 @@ mod tests {
 
     use super::*;
     use crate::protocol::{
-        DeviceChoice, ModelRef, NoiseSource, Precision, PreviewMode, Prompt, SamplerKind, Sampling,
+        DeviceChoice, Extras, ModelRef, NoiseSource, Precision, PreviewMode, Prompt, SamplerKind,
+        Sampling,
     };
 
     fn request() -> PictureRequest {
@@ -131,6 +100,7 @@ mod tests {
             device: DeviceChoice::Cpu,
             precision: Precision::Fast,
             keep_latents: false,
+            extras: Extras::default(),
         }
     }
 

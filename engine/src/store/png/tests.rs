@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, Precision, PreviewMode, Prompt, SamplerKind, Sampling,
+    DeviceChoice, Extras, ModelRef, NoiseSource, Precision, PreviewMode, Prompt, SamplerKind,
+    Sampling,
 };
 
 fn request(text: &str) -> PictureRequest {
@@ -27,6 +28,7 @@ fn request(text: &str) -> PictureRequest {
         device: DeviceChoice::Cpu,
         precision: Precision::Fast,
         keep_latents: false,
+        extras: Extras::default(),
     }
 }
 

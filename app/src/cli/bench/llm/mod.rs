@@ -10,7 +10,7 @@ mod shape;
 use std::time::{Duration, Instant};
 
 use atelier_engine::EngineError;
-use atelier_engine::library::{HOUSE_WRITER, peak_memory_bytes};
+use atelier_engine::library::{HOUSE_WRITER, Models, peak_memory_bytes};
 use atelier_engine::protocol::{
     DeviceChoice, ModelRef, Output, Request, Stage, TokenSampling, WordsRequest, WordsStats,
     WordsTask,
@@ -98,7 +98,7 @@ pub fn bench(
     if arguments.bare.is_wanted() {
         return bare::bench(arguments, console, interrupt);
     }
-    let engine = studio::engine()?;
+    let engine = studio::engine(Models::standard())?;
     let mut load_secs = None;
     let mut all = Vec::new();
     for run in 0..=arguments.runs {

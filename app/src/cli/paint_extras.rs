@@ -1,0 +1,208 @@
+//! What `atelier paint` takes beside a model and a prompt: sampler settings, LoRAs, ControlNets and
+//! pictures.
+
+use std::path::{Path, PathBuf};
+
+use atelier_engine::EngineError;
+use atelier_engine::protocol::{
+    ControlUse, Extras, HintKind, LoraUse, ModelRef, PictureFile, PredictionChoice, Sampling,
+    ScheduleKind, Source,
+};
+use clap::Args;
+
+/// Holds the settings of the sampler beyond its name.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SamplingArgs {
+    /// Noise levels: automatic, normal, karras, exponential, sgm_uniform, simple, ddim_uniform, beta,
+    /// align_your_steps or trailing
+    #[arg(long, value_name = "NAME", value_parser = parse_schedule)]
+    schedule: Option<ScheduleKind>,
+    /// New noise in each step, 0 to 1; the sampler's own when not given
+    #[arg(long, value_name = "F")]
+    eta: Option<f32>,
+    /// Factor of the noise that a sampler adds, 0 to 2
+    #[arg(long, value_name = "F")]
+    s_noise: Option<f32>,
+    /// Holds guidance to the prompt's own contrast, 0 to 1
+    #[arg(long, value_name = "F")]
+    cfg_rescale: Option<f32>,
+}
+
+impl SamplingArgs {
+    /// Puts what was given in place of what a model is sampled with otherwise.
+    pub fn apply(&self, sampling: Sampling) -> Sampling {
+        Sampling {
+            schedule: self.schedule.unwrap_or(sampling.schedule),
+            eta: self.eta.or(sampling.eta),
+            s_noise: self.s_noise.unwrap_or(sampling.s_noise),
+            cfg_rescale: self.cfg_rescale.unwrap_or(sampling.cfg_rescale),
+            ..sampling
+        }
+    }
+}
+
+/// Holds files that change a model, and pictures that guide it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ExtrasArgs {
+    /// Folder of models: a plain one, or an installation of AUTOMATIC1111's web UI or ComfyUI
+    #[arg(long, value_name = "FOLDER")]
+    pub models: Vec<PathBuf>,
+    /// LoRA with its strength, or its strengths in the net and the text encoder: FILE:0.8 or
+    /// FILE:0.8:0.5
+    #[arg(long, value_name = "FILE[:F[:F]]")]
+    lora: Vec<String>,
+    /// Embedding (textual inversion) whose words the prompt uses
+    #[arg(long, value_name = "FILE")]
+    embedding: Vec<String>,
+    /// ControlNet with its picture and strength: FILE:IMAGE:0.7
+    #[arg(long, value_name = "FILE:IMAGE[:F]")]
+    controlnet: Vec<String>,
+    /// What is drawn from the picture of each ControlNet: none, canny, scribble, tile or invert
+    #[arg(long, value_name = "NAME", value_parser = parse_hint)]
+    hint: Vec<HintKind>,
+    /// VAE in place of the model's own
+    #[arg(long, value_name = "FILE")]
+    vae: Option<String>,
+    /// Layer of the text encoder that is read, counted from the last, which is 1
+    #[arg(long, value_name = "N")]
+    clip_skip: Option<u32>,
+    /// What the net predicts, where the file cannot tell: epsilon or v
+    #[arg(long, value_name = "NAME", value_parser = parse_prediction)]
+    prediction: Option<PredictionChoice>,
+    /// Picture that is to be changed
+    #[arg(long, value_name = "IMAGE")]
+    init: Option<PathBuf>,
+    /// How much is changed, above 0 to 1; 0.75 when not given
+    #[arg(long, value_name = "F", requires = "init")]
+    strength: Option<f32>,
+    /// What of the picture may change: white on black
+    #[arg(long, value_name = "IMAGE", requires = "init")]
+    mask: Option<PathBuf>,
+    /// How strongly a model that follows instructions keeps to the picture
+    #[arg(long, value_name = "F", requires = "init")]
+    image_guidance: Option<f32>,
+}
+
+impl ExtrasArgs {
+    /// Returns what was given, as a request has it.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidSetting`] when a file with its strength cannot be read as one.
+    pub fn extras(&self) -> Result<Extras, EngineError> {
+        let mut controls = Vec::new();
+        for (index, text) in self.controlnet.iter().enumerate() {
+            let hint = self.hint.get(index).or(self.hint.last()).copied().unwrap_or_default();
+            controls.push(control(text, hint)?);
+        }
+        Ok(Extras {
+            loras: self.lora.iter().map(|text| lora(text)).collect(),
+            embeddings: self.embedding.iter().map(ModelRef::named).collect(),
+            vae: self.vae.as_ref().map(ModelRef::named),
+            controls,
+            clip_skip: self.clip_skip,
+            prediction: self.prediction,
+            source: self.init.as_ref().map(|init| {
+                let source = Source::new(init, self.strength.unwrap_or(0.75));
+                Source {
+                    mask: self.mask.as_ref().map(PictureFile::at),
+                    image_guidance: self.image_guidance.unwrap_or(source.image_guidance),
+                    ..source
+                }
+            }),
+        })
+    }
+}
+
+fn parse_schedule(name: &str) -> Result<ScheduleKind, String> {
+    ScheduleKind::from_id(&name.to_lowercase()).ok_or_else(|| {
+        let names: Vec<_> = ScheduleKind::ALL.iter().map(|kind| kind.id()).collect();
+        format!("the schedules are {}", names.join(", "))
+    })
+}
+
+fn parse_hint(name: &str) -> Result<HintKind, String> {
+    HintKind::from_id(&name.to_lowercase()).ok_or_else(|| {
+        let names: Vec<_> = HintKind::ALL.iter().map(|kind| kind.id()).collect();
+        format!("what can be drawn is {}", names.join(", "))
+    })
+}
+
+fn parse_prediction(name: &str) -> Result<PredictionChoice, String> {
+    match name.to_lowercase().as_str() {
+        "epsilon" | "eps" => Ok(PredictionChoice::Epsilon),
+        "v" | "v_prediction" => Ok(PredictionChoice::V),
+        _ => Err("nets predict epsilon or v".to_owned()),
+    }
+}
+
+/// Takes a number off the end of a text, behind a colon.
+fn number_behind(text: &str) -> Option<(&str, f32)> {
+    let (before, number) = text.rsplit_once(':')?;
+    let number: f32 = number.trim().parse().ok()?;
+    (!before.is_empty()).then_some((before, number))
+}
+
+fn lora(text: &str) -> LoraUse {
+    let (file, unet, words) = match number_behind(text) {
+        None => (text, 1.0, 1.0),
+        Some((before, last)) => match number_behind(before) {
+            None => (before, last, last),
+            Some((file, first)) => (file, first, last),
+        },
+    };
+    LoraUse { model: ModelRef::named(file), unet, text: words }
+}
+
+/// Reads `FILE:IMAGE:0.7`. Either file may have colons in its name, so the place between them is
+/// where both sides are there.
+fn control(text: &str, hint: HintKind) -> Result<ControlUse, EngineError> {
+    let (files, strength) = number_behind(text).unwrap_or((text, 1.0));
+    let places: Vec<usize> = files.match_indices(':').map(|(at, _)| at).collect();
+    let is_there = |at: &&usize| Path::new(&files[**at + 1..]).is_file();
+    let Some(at) = places.iter().find(is_there).or(places.last()) else {
+        let reason = format!("must be a file and a picture, FILE:IMAGE:0.7, not “{text}”");
+        return Err(EngineError::invalid("ControlNet", reason));
+    };
+    Ok(ControlUse {
+        model: ModelRef::named(&files[..*at]),
+        picture: PictureFile::at(&files[at + 1..]),
+        hint,
+        strength,
+        between: [0.0, 1.0],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_lora_has_one_strength_or_two_and_colons_in_its_name_stay() {
+        let read = |text| {
+            let LoraUse { model, unet, text } = lora(text);
+            (model.name, unet, text)
+        };
+        assert_eq!(read("a.safetensors"), ("a.safetensors".into(), 1.0, 1.0));
+        assert_eq!(read("a:0.8"), ("a".into(), 0.8, 0.8));
+        assert_eq!(read("a:-0.8:0.5"), ("a".into(), -0.8, 0.5));
+        assert_eq!(read("C:/a:0.8"), ("C:/a".into(), 0.8, 0.8));
+        assert_eq!(read("C:/a"), ("C:/a".into(), 1.0, 1.0));
+    }
+
+    #[test]
+    fn a_controlnet_is_parted_from_its_picture_where_the_picture_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let picture = folder.path().join("a:b.png");
+        std::fs::write(&picture, b"x").unwrap();
+        let picture = picture.to_string_lossy();
+        let found = control(&format!("C:/net:{picture}:0.7"), HintKind::Canny).unwrap();
+        assert_eq!(found.model.name, "C:/net");
+        assert_eq!(found.picture.path.to_string_lossy(), picture);
+        assert_eq!((found.strength, found.hint), (0.7, HintKind::Canny));
+        let found = control("net:missing.png", HintKind::None).unwrap();
+        assert_eq!((found.model.name.as_str(), found.strength), ("net", 1.0));
+        assert!(control("net", HintKind::None).is_err());
+    }
+}

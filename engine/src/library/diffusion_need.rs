@@ -1,0 +1,50 @@
+//! What a model of the Stable Diffusion family takes in memory.
+
+use crate::protocol::{Precision, Size};
+use crate::weights::open::Checkpoint;
+
+/// Names of what a model's file may hold beside what painting needs: copies for further training.
+const UNNEEDED: [&str; 3] = ["model_ema.", "optimizer", "safety_checker"];
+
+/// Memory of the program beside weights and pictures, in bytes.
+const PROGRAM_BYTES: u64 = 60_000_000;
+/// What the largest moment of decoding takes for each pixel, in bytes.
+const DECODE_BYTES_PER_PIXEL: u64 = 3600;
+/// What two sides of guidance take in the net for each pixel, in bytes.
+const SAMPLE_BYTES_PER_PIXEL: u64 = 1500;
+
+/// Says what a model of the family needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiffusionNeed {
+    /// How many numbers its networks have.
+    pub parameters: u64,
+}
+
+impl DiffusionNeed {
+    /// Counts what painting needs of a file.
+    pub fn of(file: &Checkpoint) -> Self {
+        let needed = file
+            .tensors()
+            .iter()
+            .filter(|(name, _)| !UNNEEDED.iter().any(|unneeded| name.contains(unneeded)));
+        let parameters = needed.fold(0u64, |sum, (_, info)| sum.saturating_add(info.count()));
+        Self { parameters }
+    }
+
+    /// Returns the size of the networks once they are loaded, in bytes.
+    pub fn held_bytes(&self, precision: Precision) -> u64 {
+        let bytes = match precision {
+            Precision::Exact => 4,
+            Precision::Fast => 2,
+        };
+        // Winograd's forms of the finest levels, norms and tables of words are larger.
+        self.parameters.saturating_mul(bytes).saturating_mul(12) / 10
+    }
+
+    /// Returns the most memory that the program takes for a picture of a size, in bytes.
+    pub fn memory_bytes(&self, precision: Precision, size: Size) -> u64 {
+        let pixels = u64::from(size.width_px) * u64::from(size.height_px);
+        let work = pixels.saturating_mul(DECODE_BYTES_PER_PIXEL.max(SAMPLE_BYTES_PER_PIXEL));
+        self.held_bytes(precision).saturating_add(work).saturating_add(PROGRAM_BYTES)
+    }
+}

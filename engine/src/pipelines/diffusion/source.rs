@@ -1,0 +1,144 @@
+//! The picture that is to be changed, and what of it may change.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use super::load::Autoencoder;
+use crate::error::EngineError;
+use crate::nn::Compute;
+use crate::pipelines::{hints, pictures};
+use crate::preview::from_pixels;
+use crate::protocol::{JobContext, Pixels, Size, Source};
+
+/// Holds a picture that is to be changed, at the size of the picture that is made.
+pub(super) struct Prepared {
+    /// The picture.
+    pub pixels: Arc<Pixels>,
+    /// How far each pixel may change, 0 to 255; `None` where all may.
+    pub mask: Option<Vec<u8>>,
+    /// `[1, channels, h, w]`, the means that the encoder gives, without the autoencoder's scaling.
+    pub means: Tensor,
+    /// The scaled latents.
+    pub latents: Tensor,
+    /// What nets for inpainting read: the mask `[1, 1, h, w]` and the latents of the picture without
+    /// what is masked.
+    pub masked: Option<[Tensor; 2]>,
+}
+
+impl Prepared {
+    /// Opens, fits and encodes a picture. `is_masked` says that the net reads mask and picture.
+    ///
+    /// # Errors
+    /// Those of opening pictures; [`EngineError::InvalidSetting`] when the autoencoder has no encoder;
+    /// that of the job's check.
+    pub(super) fn new(
+        source: &Source,
+        (size, scale): (Size, usize),
+        vae: &Autoencoder,
+        (compute, is_masked): (&Compute, bool),
+        job: &JobContext,
+    ) -> Result<Self, EngineError> {
+        let fitted = |path| -> Result<Pixels, EngineError> {
+            let (picture, _) = pictures::open(path)?;
+            let picture = pictures::over_white(&picture);
+            Ok(hints::fit(&picture, size.width_px, size.height_px))
+        };
+        let pixels = fitted(&source.picture.path)?;
+        let mask = match &source.mask {
+            None => None,
+            Some(file) => Some(brightness(&fitted(&file.path)?)),
+        };
+        let check = || job.check();
+        let encode = |picture: &Tensor| -> Result<Tensor, EngineError> {
+            let picture = picture.to_device(compute.device())?;
+            let moments = vae.net.encode(&picture, &check)?; // [1, 2 · channels, h, w]
+            Ok(moments.narrow(1, 0, moments.dim(1)? / 2)?)
+        };
+        let picture = from_pixels(&pixels)?;
+        let means = encode(&picture)?;
+        let latents = (&means * vae.scaling)?;
+        let masked = match (is_masked, &mask) {
+            (false, _) => None,
+            (true, mask) => {
+                let all = vec![255; pixels.rgba.len() / 4];
+                let mask = mask.as_ref().unwrap_or(&all);
+                let hidden = hide(&picture, mask)?;
+                let small = shrink(mask, size, scale, compute)?;
+                Some([small, (encode(&hidden)? * vae.scaling)?])
+            }
+        };
+        Ok(Self { pixels: Arc::new(pixels), mask, means, latents, masked })
+    }
+
+    /// Returns how far each latent may change, `[1, 1, h, w]` of 0 to 1; `None` where all may.
+    pub(super) fn latent_mask(
+        &self,
+        (size, scale): (Size, usize),
+        compute: &Compute,
+    ) -> Result<Option<Tensor>, EngineError> {
+        self.mask.as_ref().map(|mask| spread(mask, size, scale, compute)).transpose()
+    }
+
+    /// Puts what may not change back into a picture: pixels whose mask is 0 have the same bits as
+    /// before.
+    pub(super) fn restore(&self, painted: &mut Pixels) {
+        let Some(mask) = &self.mask else { return };
+        let pairs = painted.rgba.chunks_exact_mut(4).zip(self.pixels.rgba.chunks_exact(4));
+        for ((new, old), mask) in pairs.zip(mask) {
+            let share = u32::from(*mask);
+            for (new, old) in new.iter_mut().zip(old) {
+                let mixed = u32::from(*new) * share + u32::from(*old) * (255 - share);
+                *new = ((mixed + 127) / 255) as u8;
+            }
+        }
+    }
+}
+
+/// Returns the brightness of each pixel, by the weights of BT.601.
+fn brightness(pixels: &Pixels) -> Vec<u8> {
+    let bright = |pixel: &[u8]| {
+        let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
+        ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8
+    };
+    pixels.rgba.chunks_exact(4).map(bright).collect()
+}
+
+/// Makes grey (0) of what is masked, as nets for inpainting were trained.
+fn hide(picture: &Tensor, mask: &[u8]) -> Result<Tensor, EngineError> {
+    let (_, _, height, width) = picture.dims4()?;
+    let kept: Vec<f32> = mask.iter().map(|mask| if *mask < 128 { 1.0 } else { 0.0 }).collect();
+    let kept = Tensor::from_vec(kept, (1, 1, height, width), picture.device())?;
+    Ok(picture.broadcast_mul(&kept)?)
+}
+
+/// Returns a mask of 0 and 1 at the size of the latents: the first pixel of each speaks for all.
+///
+/// # Source
+/// diffusers `StableDiffusionInpaintPipeline.prepare_mask_latents`, with its nearest neighbour.
+fn shrink(mask: &[u8], size: Size, scale: usize, compute: &Compute) -> Result<Tensor, EngineError> {
+    let width = size.width_px as usize;
+    let rows = mask.chunks_exact(width).step_by(scale);
+    let values: Vec<f32> = rows
+        .flat_map(|row| row.iter().step_by(scale))
+        .map(|mask| if *mask < 128 { 0.0 } else { 1.0 })
+        .collect();
+    let shape = (1, 1, size.height_px as usize / scale, width / scale);
+    Ok(Tensor::from_vec(values, shape, compute.device())?)
+}
+
+/// Returns the strongest mask of each latent's pixels, 0 to 1: what changes in a pixel changes its
+/// latent.
+fn spread(mask: &[u8], size: Size, scale: usize, compute: &Compute) -> Result<Tensor, EngineError> {
+    let (width, height) = (size.width_px as usize / scale, size.height_px as usize / scale);
+    let mut values = vec![0u8; width * height];
+    for (y, row) in mask.chunks_exact(size.width_px as usize).enumerate() {
+        for (x, mask) in row.iter().enumerate() {
+            if let Some(value) = values.get_mut(y / scale * width + x / scale) {
+                *value = (*value).max(*mask);
+            }
+        }
+    }
+    let values: Vec<f32> = values.into_iter().map(|value| f32::from(value) / 255.0).collect();
+    Ok(Tensor::from_vec(values, (1, 1, height, width), compute.device())?)
+}
