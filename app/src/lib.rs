@@ -14,5 +14,11 @@ pub mod update;
 pub mod widgets;
 mod window;
 
+use atelier_engine::kernels::Recycler;
+
+/// Networks write large blocks and drop them again, layer by layer.
+#[global_allocator]
+static ALLOCATOR: Recycler = Recycler;
+
 pub use frame_bench::bench_frames;
 pub use window::{WindowOptions, open_window};

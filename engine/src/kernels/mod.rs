@@ -17,6 +17,7 @@ mod elementwise;
 mod enlarge;
 mod level;
 mod linear;
+mod memory;
 mod micro;
 mod norm;
 mod panels;
@@ -39,14 +40,22 @@ pub use elementwise::{Activation, join_rows, silu};
 pub use enlarge::enlarge4;
 pub use level::{LEVEL_VARIABLE, Level};
 pub use linear::{Epilogue, Input, linear, paired_row};
+pub use memory::Recycler;
 pub use norm::{
     ChannelScales, GroupNorm, Modulation, group_norm, layer_norm, modulate, rms_norm,
     scale_channels,
 };
 pub use panels::{Held, Kind, Panels};
 pub use rows::{add_normed, look_up, soften};
-pub use scratch::release_scratch;
 pub use team::Team;
+
+/// Gives memory that is kept for later back to the system: what kernels work in, on every thread, and
+/// the blocks of [`Recycler`]. To be called when models were dropped.
+pub fn release_memory() {
+    rayon::broadcast(|_| scratch::release());
+    scratch::release();
+    memory::release();
+}
 
 /// Returns how many threads kernels share their work out to.
 pub fn threads() -> usize {

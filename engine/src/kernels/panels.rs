@@ -7,6 +7,9 @@ use super::element::Element;
 use super::level::Level;
 use crate::protocol::Precision;
 
+/// Rows of a panel that are filled together.
+const BLOCK_ROWS: usize = 32;
+
 /// One cache line of weights; its alignment spares the kernels loads across two lines.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
@@ -119,15 +122,23 @@ impl Panels {
         let (width, depth_full) = (panels.width(), panels.depth_full());
         let panel_len = panels.panel_len();
         if !panels.lines.is_empty() {
+            let line = width * T::GROUP;
             let fill = |(panel, values): (usize, &mut [T])| {
                 let columns = width.min(outputs - panel * width);
-                for (row, values) in values.chunks_exact_mut(width * T::GROUP).enumerate() {
-                    let (tap, k) = (row * T::GROUP / depth_full, row * T::GROUP % depth_full);
-                    for (column, slots) in values.chunks_exact_mut(T::GROUP).enumerate() {
-                        for (offset, slot) in slots.iter_mut().enumerate() {
-                            if column < columns && k + offset < depth {
-                                let output = panel * width + column;
-                                *slot = T::from_f32(weight(output, tap, k + offset));
+                for (tap, values) in values.chunks_exact_mut(width * depth_full).enumerate() {
+                    for (block, values) in values.chunks_mut(line * BLOCK_ROWS).enumerate() {
+                        // Column by column: what is read stands side by side in depth, and the
+                        // lines that are written stay in the nearest cache.
+                        for column in 0..columns {
+                            let output = panel * width + column;
+                            let mut k = block * BLOCK_ROWS * T::GROUP;
+                            for values in values.chunks_exact_mut(line) {
+                                for slot in &mut values[column * T::GROUP..][..T::GROUP] {
+                                    if k < depth {
+                                        *slot = T::from_f32(weight(output, tap, k));
+                                    }
+                                    k += 1;
+                                }
                             }
                         }
                     }

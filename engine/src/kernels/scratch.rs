@@ -46,8 +46,8 @@ impl<T: Held> Scratch<T> {
     }
 }
 
-/// Gives the memory that this thread keeps for kernels back to the system.
-pub fn release_scratch() {
+/// Lets go of the memory that this thread keeps for kernels.
+pub(super) fn release() {
     SPARE.with_borrow_mut(Vec::clear);
 }
 

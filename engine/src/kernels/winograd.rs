@@ -21,6 +21,22 @@ use crate::protocol::Precision;
 /// Squares of four outputs that are worked on together: a multiple of the rows of all tiles.
 const SQUARES: usize = 60;
 
+/// Transforms a kernel: `G·g·Gᵗ` of the paper, row by row.
+#[inline]
+fn transform_kernel(kernel: &[f32; 9]) -> [f32; 16] {
+    let along = |[a, b, c]: [f32; 3]| [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c];
+    let row = |row: usize| along([kernel[3 * row], kernel[3 * row + 1], kernel[3 * row + 2]]);
+    let rows = [row(0), row(1), row(2)];
+    let mut out = [0.0; 16];
+    for column in 0..4 {
+        let down = along([rows[0][column], rows[1][column], rows[2][column]]);
+        for (place, value) in down.into_iter().enumerate() {
+            out[4 * place + column] = value;
+        }
+    }
+    out
+}
+
 /// Holds the transformed weights, one matrix for each of sixteen places.
 #[derive(Debug, Clone)]
 pub(super) struct Winograd {
@@ -35,24 +51,18 @@ impl Winograd {
         [inputs, outputs]: [usize; 2],
         weight: &[f32],
     ) -> Self {
-        // G of the paper.
-        const FACTORS: [[f32; 3]; 4] =
-            [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
         // All sixteen at once, `[place, output, input]`, so that the kernels are read only once.
         let size = outputs * inputs;
         let mut places = vec![0f32; 16 * size];
         let out = Shared::new(&mut places);
         weight.par_chunks(9 * inputs).enumerate().for_each(|(output, weight)| {
+            // SAFETY: the row of an output in each place is written by the task of that output only.
+            let mut rows: [&mut [f32]; 16] = std::array::from_fn(|place| unsafe {
+                out.part(place * size + output * inputs, inputs)
+            });
             for (input, kernel) in weight.as_chunks::<9>().0.iter().enumerate() {
-                let row = |row: usize, factors: [f32; 3]| -> f32 {
-                    factors.iter().zip(&kernel[3 * row..]).map(|(f, w)| f * w).sum()
-                };
-                for (place, down, across) in
-                    (0..16).map(|place| (place, FACTORS[place / 4], FACTORS[place % 4]))
-                {
-                    let sum: f32 = (0..3).map(|i| down[i] * row(i, across)).sum();
-                    // SAFETY: every number is written by the task of its output, once.
-                    unsafe { out.part(place * size + output * inputs + input, 1)[0] = sum };
+                for (row, value) in rows.iter_mut().zip(transform_kernel(kernel)) {
+                    row[input] = value;
                 }
             }
         });

@@ -9,6 +9,8 @@ pub(super) struct Residents<K, M> {
     entries: Vec<Entry<K, M>>,
     /// Who had to go since the last time that this was asked.
     gone: Vec<K>,
+    /// Called when models were dropped, to give back what they worked in.
+    freed: fn(),
 }
 
 struct Entry<K, M> {
@@ -18,9 +20,10 @@ struct Entry<K, M> {
 }
 
 impl<K: PartialEq, M> Residents<K, M> {
-    /// Keeps at most `budget_bytes` of models, except that one model is always kept.
-    pub(super) fn new(budget_bytes: u64) -> Self {
-        Self { budget_bytes, entries: Vec::new(), gone: Vec::new() }
+    /// Keeps at most `budget_bytes` of models, except that one model is always kept; calls `freed`
+    /// whenever some were dropped.
+    pub(super) fn new(budget_bytes: u64, freed: fn()) -> Self {
+        Self { budget_bytes, entries: Vec::new(), gone: Vec::new(), freed }
     }
 
     /// Returns the model of this key; loads it when it is not in memory, after letting others go
@@ -53,22 +56,31 @@ impl<K: PartialEq, M> Residents<K, M> {
 
     /// Lets the models go whose keys `is_unwanted` names.
     pub(super) fn drop_where(&mut self, is_unwanted: impl Fn(&K) -> bool) {
+        let before = self.entries.len();
         self.entries.retain(|entry| !is_unwanted(&entry.key));
+        if self.entries.len() < before {
+            (self.freed)();
+        }
     }
 
     /// Lets every model go.
     pub(super) fn clear(&mut self) {
         self.entries.clear();
+        (self.freed)();
     }
 
     fn make_room(&mut self, bytes: u64) {
         let held = |entries: &[Entry<K, M>]| -> u64 {
             entries.iter().fold(0, |sum, entry| sum.saturating_add(entry.bytes))
         };
+        let before = self.entries.len();
         while !self.entries.is_empty()
             && held(&self.entries).saturating_add(bytes) > self.budget_bytes
         {
             self.gone.push(self.entries.remove(0).key);
+        }
+        if self.entries.len() < before {
+            (self.freed)();
         }
     }
 }
@@ -96,12 +108,12 @@ mod tests {
 
     #[test]
     fn a_model_in_memory_is_not_loaded_again() {
-        assert_eq!(loaded(&mut Residents::new(30), "abcabcaa"), "abc");
+        assert_eq!(loaded(&mut Residents::new(30, || ()), "abcabcaa"), "abc");
     }
 
     #[test]
     fn the_model_used_longest_ago_makes_room() {
-        let mut residents = Residents::new(20);
+        let mut residents = Residents::new(20, || ());
         assert_eq!(loaded(&mut residents, "abac"), "abc");
         assert_eq!(held(&residents), "ac");
         assert_eq!(residents.take_gone(), ['b']);
@@ -110,14 +122,14 @@ mod tests {
 
     #[test]
     fn a_model_larger_than_the_budget_is_kept_alone() {
-        let mut residents = Residents::new(5);
+        let mut residents = Residents::new(5, || ());
         assert_eq!(loaded(&mut residents, "aab"), "ab");
         assert_eq!(held(&residents), "b");
     }
 
     #[test]
     fn a_model_that_failed_to_load_is_not_kept_and_can_be_tried_again() {
-        let mut residents = Residents::new(30);
+        let mut residents = Residents::new(30, || ());
         assert_eq!(residents.get_or_load('a', 10, || Err("cut")), Err("cut"));
         assert_eq!(held(&residents), "");
         assert_eq!(loaded(&mut residents, "a"), "a");

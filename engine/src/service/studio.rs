@@ -6,6 +6,7 @@ use super::Runner;
 use super::diffusion::KnownCheckpoint;
 use super::residents::Residents;
 use crate::error::EngineError;
+use crate::kernels;
 use crate::library::{
     HOUSE_PICTURE, LanguageFile, Located, LocatedFile, LocatedWeights, ModelFiles, Models,
     PictureModel, available_memory_bytes, devices, total_memory_bytes,
@@ -103,7 +104,7 @@ impl Studio {
         Self {
             store,
             models,
-            residents: Residents::new(budget),
+            residents: Residents::new(budget, kernels::release_memory),
             known: Vec::new(),
             known_files: Vec::new(),
             known_checkpoints: Vec::new(),
