@@ -1,6 +1,7 @@
 //! Everything a person can do in the window, with the shortcuts and the command palette from one
 //! table.
 
+mod models;
 mod sound;
 mod trash;
 mod words;
@@ -13,6 +14,7 @@ use egui::{Key, KeyboardShortcut, Modifiers};
 use crate::i18n::{Language, Text};
 use crate::state::{Remedy, ResultId, Room, ThemeChoice, View};
 
+pub use models::ModelsAction;
 pub use sound::{LookAction, MusicAction, PlayAction, SoundAction};
 pub use trash::TrashAction;
 pub use words::{HelpAction, MessageAction, WordsAction};
@@ -42,6 +44,8 @@ pub enum Action {
     Words(WordsAction),
     /// Did something in the sound room.
     Sound(SoundAction),
+    /// Did something with a picture model or what stands beside it.
+    Models(ModelsAction),
     /// Did something with the trash.
     Trash(TrashAction),
     /// Closes the window.
@@ -231,6 +235,7 @@ impl Command {
             | Action::Canvas(_)
             | Action::History(_)
             | Action::Help(_)
+            | Action::Models(_)
             | Action::Job(JobAction::Generate) => room == Room::Pictures,
             Action::Words(_) => room == Room::Words,
             Action::Sound(SoundAction::MakeTune) => room == Room::Pictures,

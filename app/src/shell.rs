@@ -16,7 +16,7 @@ use crate::panels::{
 use crate::services::dialogs::Answer;
 use crate::services::textures::color_image;
 use crate::services::{Dialogs, EngineLink, Librarian, PlayerLink, SoundDesk, Textures, desktop};
-use crate::state::{AppState, Room, SavedSettings, SavedSound, SavedWords};
+use crate::state::{AppState, Room, SavedModels, SavedSettings, SavedSound, SavedWords};
 use crate::theme::{self, size};
 use crate::update::{Effect, Incoming, LibraryNews, LibraryTask, apply, update};
 
@@ -72,6 +72,13 @@ impl Shell {
         state.sound.player.gain = saved.sound.gain.clamp(0.0, 1.0);
         state.sound.view.sight = saved.sound.sight;
         state.sound.reopen = saved.sound.open;
+        state.models.pictures.folders = saved.models.folders;
+        state.models.pictures.chosen = saved.models.chosen;
+        if !state.models.pictures.folders.is_empty() {
+            state.models.pictures.searching = true;
+            let folders = state.models.pictures.folders.clone();
+            parts.librarian.ask(LibraryTask::FindModels(folders));
+        }
         state.prompt.text = saved.draft;
         state.prompt.negative = saved.draft_negative;
         state.words.draft = saved.words.draft;
@@ -303,6 +310,11 @@ impl Shell {
                     }
                 }
                 Effect::PickDataFolder => self.dialogs.ask_data_folder(),
+                Effect::PickModelFolder => self.dialogs.ask_model_folder(),
+                Effect::PickControlPicture => {
+                    let label = self.state.settings.language.get(Text::PictureFiles);
+                    self.dialogs.ask_control_picture(label);
+                }
                 Effect::FocusPrompt => {
                     let field = match self.state.shell.room {
                         Room::Words => MESSAGE_FIELD,
@@ -326,7 +338,7 @@ impl Shell {
     }
 
     fn saved_settings(&self) -> SavedSettings {
-        let AppState { settings, jobs, prompt, shell, words, sound, .. } = &self.state;
+        let AppState { settings, jobs, prompt, shell, words, sound, models, .. } = &self.state;
         SavedSettings {
             theme: settings.theme,
             language: Some(settings.language),
@@ -344,6 +356,10 @@ impl Shell {
                 gain: sound.player.gain,
                 sight: sound.view.sight,
                 open: sound.piece.as_ref().map_or(sound.reopen, |piece| piece.result),
+            },
+            models: SavedModels {
+                folders: models.pictures.folders.clone(),
+                chosen: models.pictures.chosen.clone(),
             },
             draft: prompt.text.clone(),
             draft_negative: prompt.negative.clone(),

@@ -3,6 +3,7 @@
 
 mod apply;
 mod effect;
+mod models;
 mod sound;
 mod sound_effect;
 mod sound_look;
@@ -17,6 +18,7 @@ use atelier_engine::protocol::{Live, ModelRef, NoiseSource, PictureRequest, Requ
 
 pub use apply::apply;
 pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
+pub use models::{CONTROL_RANGE, LORA_RANGE, fitted};
 pub use sound::SOUND_ENDINGS;
 pub use sound_effect::{OpenedSound, PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};
 
@@ -45,6 +47,7 @@ pub fn update(state: &mut AppState, action: Action) -> Vec<Effect> {
         Action::Help(action) => words::update_help(state, action),
         Action::Words(action) => words::update_words(state, action),
         Action::Sound(action) => sound::update_sound(state, action),
+        Action::Models(action) => models::update_models(state, action),
         Action::Trash(action) => trash::update_trash(state, action),
         Action::Quit => vec![Effect::Quit],
     }
@@ -63,9 +66,13 @@ fn update_prompt(state: &mut AppState, action: PromptAction) -> Vec<Effect> {
     let prompt = &mut state.prompt;
     match action {
         PromptAction::SetText(text) => {
-            prompt.unknown = state.models.unknown_words(&text);
+            if state.models.pictures.chosen.is_none() {
+                prompt.unknown = state.models.unknown_words(&text);
+            }
             prompt.text = text;
-            return vec![Effect::SaveSettings];
+            let mut effects = models::read_prompt(state);
+            effects.push(Effect::SaveSettings);
+            return effects;
         }
         PromptAction::SetNegative(text) => {
             prompt.negative = text;
@@ -108,8 +115,11 @@ fn update_prompt(state: &mut AppState, action: PromptAction) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Names the model for a new request: the one that is here, or the house model by name.
-fn model_ref(state: &AppState) -> ModelRef {
+/// Names the model for a new request: the one that was chosen, the house model that is here, or the house model by name.
+pub(crate) fn model_ref(state: &AppState) -> ModelRef {
+    if let Some(chosen) = &state.models.pictures.chosen {
+        return ModelRef::named(chosen.to_string_lossy());
+    }
     state.models.ready().map_or_else(|| ModelRef::named(HOUSE_PICTURE), |info| info.model.clone())
 }
 
@@ -401,6 +411,7 @@ fn delete(state: &mut AppState, id: ResultId) -> Vec<Effect> {
 
 /// Takes every setting of a recipe into the request that is being written.
 fn take_recipe(state: &mut AppState, recipe: &PictureRequest) -> Vec<Effect> {
+    let mut effects = models::take_model(state, recipe);
     state.prompt.take_recipe(recipe);
     // A style that the window does not offer is written out: what steers must be seen.
     let offered = state.models.ready().map(|info| info.styles.clone()).unwrap_or_default();
@@ -415,8 +426,12 @@ fn take_recipe(state: &mut AppState, recipe: &PictureRequest) -> Vec<Effect> {
     if recipe.noise != NoiseSource::Seed {
         say(state, MessageKind::Note, Text::RecipeNoiseLeft);
     }
-    state.prompt.unknown = state.models.unknown_words(&state.prompt.text);
-    vec![Effect::SaveSettings]
+    if state.models.pictures.chosen.is_none() {
+        state.prompt.unknown = state.models.unknown_words(&state.prompt.text);
+    }
+    effects.extend(models::read_prompt(state));
+    effects.push(Effect::SaveSettings);
+    effects
 }
 
 fn update_settings(state: &mut AppState, action: SettingsAction) -> Vec<Effect> {

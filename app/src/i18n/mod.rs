@@ -7,6 +7,7 @@ mod music;
 mod starts;
 mod texts;
 
+use atelier_engine::protocol::{HintKind, PromptIssue};
 use serde::{Deserialize, Serialize};
 
 pub use errors::{error_hint, error_sentence};
@@ -66,6 +67,31 @@ impl Language {
             filled.push_str(part);
         }
         filled
+    }
+
+    /// Says what there is to know about words of a prompt.
+    pub fn issue(self, issue: &PromptIssue, words: &str) -> String {
+        let text = match issue {
+            PromptIssue::And => Text::IssueAnd,
+            PromptIssue::SeveralChoices => Text::IssueSeveralChoices,
+            PromptIssue::Network => Text::IssueNetwork,
+            PromptIssue::UnknownLora => Text::IssueUnknownLora,
+            PromptIssue::UnknownWildcard => Text::IssueUnknownWildcard,
+            PromptIssue::TooDeep => Text::IssueTooDeep,
+            _ => Text::IssueClipped,
+        };
+        self.fill(text, &[&words])
+    }
+
+    /// Returns what a preprocessor of ControlNets is called.
+    pub fn hint_name(self, kind: HintKind) -> &'static str {
+        self.get(match kind {
+            HintKind::Canny => Text::HintCanny,
+            HintKind::Scribble => Text::HintScribble,
+            HintKind::Tile => Text::HintTile,
+            HintKind::Invert => Text::HintInvert,
+            _ => Text::HintNone,
+        })
     }
 
     /// Returns what a style, in the model's words, is called.

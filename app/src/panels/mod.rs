@@ -4,8 +4,10 @@
 mod canvas_panel;
 mod conversation_panel;
 mod conversations_list;
+mod extras_panel;
 mod film_strip;
 mod message_field;
+mod model_menu;
 mod offers_panel;
 mod palette_panel;
 mod piece_panel;

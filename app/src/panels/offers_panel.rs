@@ -153,6 +153,7 @@ fn recipe_ui(ui: &Ui, state: &AppState, canvas: egui::Rect, actions: &mut Vec<Ac
         RecipeClaim::ModelPath(path) => language.fill(Text::RecipeModelPath, &[path]),
         RecipeClaim::OtherModel(name) => language.fill(Text::RecipeOtherModel, &[name]),
         RecipeClaim::NoiseFile(path) => language.fill(Text::RecipeNoise, &[path]),
+        RecipeClaim::Files(paths) => language.fill(Text::RecipeFiles, &[paths]),
     }));
     if offer.foreign {
         lines.push(language.get(Text::ForeignRecipe).to_owned());

@@ -4,7 +4,9 @@ use atelier_engine::library::{Estimate, estimate};
 use atelier_engine::protocol::SamplerKind;
 use egui::{Id, RichText, ScrollArea, Ui, vec2};
 
+use super::extras_panel::{extras_ui, precision_ui, reading_ui, sampling_ui};
 use super::keys_of;
+use super::model_menu::model_menu_ui;
 use super::top_bar::{device_label, device_menu};
 use crate::action::{Action, HelpAction, JobAction, PromptAction};
 use crate::i18n::{Language, Text, size_of};
@@ -12,6 +14,7 @@ use crate::state::prompt::COUNT_MAX;
 use crate::state::words::HOUSE_WRITER;
 use crate::state::{AppState, SIZE_PRESETS};
 use crate::theme::{icons, palette, size};
+use crate::update::{fitted, model_ref};
 use crate::widgets::{
     Button, NumberField, details, field_label, segmented, shape_button, slider_row, stepper,
     text_area, text_field,
@@ -33,7 +36,9 @@ pub fn prompt_panel_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
     ScrollArea::vertical().auto_shrink([false, false]).show(ui, |ui| {
         ui.set_max_width(width);
         ui.spacing_mut().item_spacing.y = size::GAP;
+        model_menu_ui(ui, state, &mut actions);
         words_ui(ui, state, &mut actions);
+        extras_ui(ui, state, &mut actions);
         ui.add_space(size::GAP_SMALL);
         size_ui(ui, state, language, &mut actions);
         ui.add_space(size::GAP_SMALL);
@@ -57,6 +62,7 @@ fn words_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
         actions.push(Action::Prompt(PromptAction::SetText(text)));
     }
     help_ui(ui, state, actions);
+    reading_ui(ui, state);
     if !prompt.unknown.is_empty() {
         let words = crate::widgets::elide(&prompt.unknown.join(", "), 120);
         let line = language.fill(Text::UnknownWords, &[&words]);
@@ -78,7 +84,7 @@ fn words_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
     }
 
     let styles = state.models.ready().map(|info| info.styles.as_slice()).unwrap_or_default();
-    if !styles.is_empty() {
+    if !styles.is_empty() && state.models.pictures.chosen().is_none() {
         field_label(ui, language.get(Text::Style), "");
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = vec2(6.0, 6.0);
@@ -133,11 +139,17 @@ fn size_ui(ui: &mut Ui, state: &AppState, language: Language, actions: &mut Vec<
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 0.0;
         for preset in SIZE_PRESETS {
-            let [w, h] = [preset.size.width_px, preset.size.height_px];
+            let own = [preset.size.width_px, preset.size.height_px];
+            // Each model has these shapes at the size that it was trained at.
+            let size = match state.models.pictures.chosen() {
+                Some(model) => fitted(model.defaults, own),
+                None => preset.size,
+            };
+            let [w, h] = [size.width_px, size.height_px];
             let name = language.fill(Text::SizeName, &[&preset.name, &w, &h]);
             let labels = [preset.name, &name];
-            if shape_button(ui, width, labels, [w, h], preset.size == chosen).clicked() {
-                actions.push(Action::Prompt(PromptAction::SetSize(preset.size)));
+            if shape_button(ui, width, labels, own, size == chosen).clicked() {
+                actions.push(Action::Prompt(PromptAction::SetSize(size)));
             }
         }
     });
@@ -216,6 +228,7 @@ fn advanced_ui(ui: &mut Ui, state: &AppState, language: Language, actions: &mut 
         return;
     }
 
+    let is_house = state.models.pictures.chosen().is_none();
     let number = |name: Text| language.fill(Text::AsNumber, &[&language.get(name)]);
     let mut steps = f64::from(prompt.sampling.steps);
     let field_name = number(Text::Steps);
@@ -233,19 +246,24 @@ fn advanced_ui(ui: &mut Ui, state: &AppState, language: Language, actions: &mut 
     let field = NumberField {
         name: language.get(Text::Guidance),
         field_name: &field_name,
-        range: [1.0, 12.0],
+        range: [1.0, if is_house { 12.0 } else { 20.0 }],
         step: 0.1,
     };
     if slider_row(ui, field, &mut guidance) {
         actions.push(Action::Prompt(PromptAction::SetGuidance(guidance as f32)));
     }
 
-    field_label(ui, language.get(Text::Sampler), "");
-    let names = SamplerKind::FLOW.map(SamplerKind::label);
-    let chosen = SamplerKind::FLOW.iter().position(|kind| *kind == prompt.sampling.sampler);
-    if let Some(index) = segmented(ui, &names, chosen) {
-        actions.push(Action::Prompt(PromptAction::SetSampler(SamplerKind::FLOW[index])));
+    if is_house {
+        field_label(ui, language.get(Text::Sampler), "");
+        let names = SamplerKind::FLOW.map(SamplerKind::label);
+        let chosen = SamplerKind::FLOW.iter().position(|kind| *kind == prompt.sampling.sampler);
+        if let Some(index) = segmented(ui, &names, chosen) {
+            actions.push(Action::Prompt(PromptAction::SetSampler(SamplerKind::FLOW[index])));
+        }
+    } else {
+        sampling_ui(ui, state, actions);
     }
+    precision_ui(ui, state, actions);
 
     field_label(ui, language.get(Text::Device), "");
     let label = device_label(state);
@@ -277,6 +295,12 @@ fn generate_ui(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Acti
 }
 
 fn estimate_ui(ui: &mut Ui, state: &AppState) {
+    if let Some(model) = state.models.pictures.chosen() {
+        let request = state.prompt.request(model_ref(state), state.settings.device);
+        let memory_bytes = model.need.memory_bytes(request.precision, request.size);
+        let guess = Estimate { memory_bytes, duration_secs: 0.0 };
+        return cost_ui(ui, state, guess, state.jobs.pace.estimate_secs(&request));
+    }
     let Some(info) = state.models.ready() else { return };
     let request = state.prompt.request(info.model.clone(), state.settings.device);
     cost_ui(ui, state, estimate(&request), state.jobs.pace.estimate_secs(&request));
@@ -290,6 +314,11 @@ pub(super) fn cost_ui(ui: &mut Ui, state: &AppState, guess: Estimate, learned_se
     }
     let language = state.settings.language;
     let secs = learned_secs.unwrap_or(guess.duration_secs);
+    if secs <= 0.0 {
+        let line = language.fill(Text::EstimateMemory, &[&size_of(guess.memory_bytes)]);
+        details(ui, line);
+        return;
+    }
     let values: [&dyn std::fmt::Display; 2] =
         [&language.duration(secs), &size_of(guess.memory_bytes)];
     details(ui, language.fill(Text::Estimate, &values));

@@ -9,8 +9,11 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use rfd::{AsyncFileDialog, FileHandle};
 
-use crate::action::{Action, SoundAction};
+use crate::action::{Action, ModelsAction, SoundAction};
 use crate::update::{Effect, LibraryTask, SOUND_ENDINGS, SoundExport, SoundTask};
+
+/// How pictures that can be opened end.
+const PICTURE_ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
 /// Says what a dialog is for.
 enum Purpose {
@@ -24,6 +27,10 @@ enum Purpose {
     OpenSound,
     /// Where the data is moved.
     MoveData,
+    /// Which folder of models is added.
+    ModelFolder,
+    /// Which picture guides a ControlNet.
+    ControlPicture,
 }
 
 /// Is what follows from a dialog that was answered.
@@ -112,6 +119,17 @@ impl Dialogs {
         self.ask(Purpose::MoveData, "", AsyncFileDialog::new().pick_folder());
     }
 
+    /// Asks for a folder of models.
+    pub fn ask_model_folder(&mut self) {
+        self.ask(Purpose::ModelFolder, "", AsyncFileDialog::new().pick_folder());
+    }
+
+    /// Asks for the picture that guides a ControlNet; `label` says what kind of files pictures are.
+    pub fn ask_control_picture(&mut self, label: &str) {
+        let dialog = AsyncFileDialog::new().add_filter(label, &PICTURE_ENDINGS);
+        self.ask(Purpose::ControlPicture, "", dialog.pick_file());
+    }
+
     /// Returns what follows from the dialogs that were answered; never blocks.
     pub fn poll(&mut self) -> Vec<Answer> {
         let mut answers = Vec::new();
@@ -140,6 +158,12 @@ impl Dialogs {
                     }
                     Purpose::MoveData => {
                         Answer::Effect(Effect::Library(LibraryTask::MoveData(path)))
+                    }
+                    Purpose::ModelFolder => {
+                        Answer::Action(Action::Models(ModelsAction::AddFolder(path)))
+                    }
+                    Purpose::ControlPicture => {
+                        Answer::Action(Action::Models(ModelsAction::SetControlPicture(path)))
                     }
                 });
             }

@@ -10,18 +10,21 @@ use std::{fmt, fs, io, thread};
 
 use atelier_engine::EngineError;
 use atelier_engine::audio::recipe::recipe_of;
-use atelier_engine::library::{DeviceInfo, HOUSE_PICTURE, Models, available_memory_bytes, devices};
+use atelier_engine::library::{
+    DeviceInfo, HOUSE_PICTURE, Models, Shelf, available_memory_bytes, devices,
+};
 use atelier_engine::models::house_picture::Lexicon;
 use atelier_engine::protocol::{ModelRef, Request};
 use atelier_engine::store::conversations::{Conversation, ConversationShelf};
 use atelier_engine::store::files::write_atomic;
 use atelier_engine::store::{ResultRow, Store, png};
 
+use super::prompt_reader::PromptReader;
 use super::{recipes, trash};
 use crate::state::history::PAGE;
 use crate::state::{
-    DeviceEntry, Entry, LanguageModel, ModelInfo, NotesSketch, Recipe, SavedSettings, Thumbnail,
-    Unfinished,
+    DeviceEntry, Entry, FoundModels, LanguageModel, ModelInfo, NotesSketch, Recipe, SavedSettings,
+    Thumbnail, Unfinished,
 };
 use crate::update::{Incoming, LibraryNews, LibraryTask};
 
@@ -130,7 +133,7 @@ fn work(
     let mut desk = match Store::open(&place.data_folder).map(Arc::new) {
         Ok(store) => {
             opened(Ok(store.clone()));
-            let mut desk = Desk { store: Some(store), pending: HashMap::new() };
+            let mut desk = Desk { store: Some(store), ..Desk::default() };
             if let Err(error) = desk.say_opened(&**tell) {
                 tell(LibraryNews::Failed(error));
             }
@@ -139,7 +142,7 @@ fn work(
         Err(error) => {
             opened(Err(error.clone()));
             tell(LibraryNews::Failed(error));
-            Desk { store: None, pending: HashMap::new() }
+            Desk::default()
         }
     };
     tell(LibraryNews::FreeMemory(available_memory_bytes()));
@@ -155,7 +158,7 @@ fn work(
                 if matches!(task, LibraryTask::AddPending { .. }) {
                     tell(LibraryNews::FreeMemory(available_memory_bytes()));
                 }
-                desk.carry_out(task, &**tell)
+                desk.carry_out(task, &place.models, &**tell)
             }
             Order::SaveSettings(settings) => write_settings(&place.settings_file, &settings),
             Order::Stop => return,
@@ -185,10 +188,12 @@ fn find_model(models: &Models) -> Result<ModelInfo, EngineError> {
 }
 
 /// Holds what the librarian works with.
+#[derive(Default)]
 struct Desk {
     store: Option<Arc<Store>>,
     /// The window's keys of pending requests → the store's numbers.
     pending: HashMap<String, i64>,
+    reader: PromptReader,
 }
 
 impl Desk {
@@ -224,7 +229,12 @@ impl Desk {
         Ok(())
     }
 
-    fn carry_out(&mut self, task: LibraryTask, tell: &Tell) -> Result<(), EngineError> {
+    fn carry_out(
+        &mut self,
+        task: LibraryTask,
+        models: &Models,
+        tell: &Tell,
+    ) -> Result<(), EngineError> {
         match task {
             LibraryTask::ReadResults { before } => {
                 let rows = self.store()?.recent(PAGE, before)?;
@@ -288,6 +298,19 @@ impl Desk {
             LibraryTask::SearchConversations(query) => {
                 let ids = self.shelf()?.search(&query)?;
                 tell(LibraryNews::ConversationsFound { query, ids });
+            }
+            LibraryTask::FindModels(folders) => {
+                models.set_folders(folders);
+                tell(LibraryNews::PictureModels(Box::new(FoundModels {
+                    models: models.picture_models(),
+                    loras: models.shelf(Shelf::Loras),
+                    controls: models.shelf(Shelf::ControlNets),
+                    vaes: models.shelf(Shelf::Vaes),
+                })));
+            }
+            LibraryTask::ReadPrompt { text, steps } => {
+                let loras = models.shelf(Shelf::Loras);
+                tell(LibraryNews::PromptRead(self.reader.read(text, steps, &loras)?));
             }
             LibraryTask::ReadTrash => self.say_trash(tell)?,
             LibraryTask::RestoreTrashed(id) => {

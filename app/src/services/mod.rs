@@ -7,6 +7,7 @@ pub mod engine_link;
 pub mod librarian;
 pub mod places;
 pub mod player_link;
+mod prompt_reader;
 pub mod recipes;
 pub mod sound_desk;
 pub mod textures;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use atelier_engine::EngineError;
 use atelier_engine::protocol::{DeviceChoice, ModelRef};
 
+use super::PictureModels;
+
 /// Finds the words of a text that a model never saw, as byte ranges.
 pub type UnknownWords = Arc<dyn Fn(&str) -> Vec<Range<usize>> + Send + Sync>;
 
@@ -57,6 +59,8 @@ pub struct ModelsState {
     pub status: ModelStatus,
     /// The devices that are here, the fastest first.
     pub devices: Vec<DeviceEntry>,
+    /// The models of the Stable Diffusion family.
+    pub pictures: PictureModels,
     /// How much memory is free for models, in bytes: the most that was seen, because models in
     /// memory make room for others; `None` where the system does not say.
     pub free_memory_bytes: Option<u64>,

@@ -34,6 +34,8 @@ pub enum RecipeClaim {
     OtherModel(String),
     /// It takes its noise from a file.
     NoiseFile(String),
+    /// It uses files beside the model: LoRAs, pictures that guide.
+    Files(String),
 }
 
 impl RecipeClaim {
@@ -50,7 +52,9 @@ impl RecipeClaim {
             NoiseSource::Seed => None,
             NoiseSource::File(path) => Some(Self::NoiseFile(shown(&path.to_string_lossy()))),
         };
-        model.into_iter().chain(noise).collect()
+        let files = recipe.extras.files();
+        let files = (!files.is_empty()).then(|| Self::Files(shown(&files.join(", "))));
+        model.into_iter().chain(noise).chain(files).collect()
     }
 }
 

@@ -92,6 +92,10 @@ pub struct PromptState {
     pub advanced: bool,
     /// The words of the text that the model never saw.
     pub unknown: Vec<String>,
+    /// What stands beside a model of the Stable Diffusion family.
+    pub extras: Extras,
+    /// How exactly the processor computes.
+    pub precision: Precision,
 }
 
 impl Default for PromptState {
@@ -106,6 +110,8 @@ impl Default for PromptState {
             sampling: Sampling::default(),
             advanced: false,
             unknown: Vec::new(),
+            extras: Extras::default(),
+            precision: Precision::Fast,
         }
     }
 }
@@ -127,10 +133,17 @@ impl PromptState {
             noise: NoiseSource::Seed,
             preview: PreviewMode::EveryStep,
             device,
-            precision: Precision::Fast,
+            precision: self.precision,
             keep_latents: false,
-            extras: Extras::default(),
+            extras: self.ready_extras(),
         }
+    }
+
+    /// Returns what stands beside the model, without a ControlNet that has no picture yet.
+    fn ready_extras(&self) -> Extras {
+        let mut extras = self.extras.clone();
+        extras.controls.retain(|control| !control.picture.path.as_os_str().is_empty());
+        extras
     }
 
     /// Takes every setting of a recipe; the seed is locked, so that the same picture comes again.
@@ -143,5 +156,6 @@ impl PromptState {
         self.seed.set(recipe.seed);
         self.seed.locked = true;
         self.sampling = recipe.sampling;
+        self.precision = recipe.precision;
     }
 }

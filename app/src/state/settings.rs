@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use atelier_engine::protocol::DeviceChoice;
 use serde::{Deserialize, Serialize};
 
-use super::{Pace, Room, SavedSound, SavedWords};
+use super::{Pace, Room, SavedModels, SavedSound, SavedWords};
 use crate::i18n::Language;
 
 /// The scales that are offered, in percent.
@@ -74,6 +74,8 @@ pub struct SavedSettings {
     pub words: SavedWords,
     /// The sound room.
     pub sound: SavedSound,
+    /// Folders of models, and the one that paints.
+    pub models: SavedModels,
     /// The prompt that was being written.
     pub draft: String,
     /// The negative prompt that was being written.

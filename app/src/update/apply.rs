@@ -215,6 +215,17 @@ fn say_notice(state: &mut AppState, ticket: u64, notice: &Notice) {
             let left: Vec<&str> = names.iter().map(|name| short_name(name)).collect();
             language.fill(Text::NoticeMadeRoom, &[&left.join(", "), &came])
         }
+        // The line below the prompt says it already.
+        Notice::Prompt { issue, text }
+            if state.models.pictures.reading.issues.contains(&(issue.clone(), text.clone())) =>
+        {
+            return;
+        }
+        Notice::Prompt { issue, text } => language.issue(issue, text),
+        Notice::LoraUnmatched { name, count, .. } => {
+            language.fill(Text::NoticeLora, &[count, name])
+        }
+        Notice::Unusual { sentence } => sentence.clone(),
         _ => return,
     };
     let now = state.jobs.clock_secs;
@@ -242,6 +253,8 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
             say_error(state, &error);
             state.models.status = ModelStatus::Missing(error);
         }
+        LibraryNews::PictureModels(found) => return super::models::take_found(state, *found),
+        LibraryNews::PromptRead(reading) => super::models::take_reading(state, reading),
         LibraryNews::LanguageModels(models) => state.words.models = models,
         LibraryNews::Conversations(list) => take_list(state, list),
         LibraryNews::Conversation(conversation) => take_conversation(state, *conversation),

@@ -9,8 +9,8 @@ use atelier_engine::store::conversations::{Conversation, ConversationEntry, Conv
 
 use super::{PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};
 use crate::state::{
-    DeviceEntry, Entry, LanguageModel, ModelInfo, NotesSketch, RecipeOffer, ResultId, TrashId,
-    TrashItem, Unfinished,
+    DeviceEntry, Entry, FoundModels, LanguageModel, ModelInfo, NotesSketch, PromptReading,
+    RecipeOffer, ResultId, TrashId, TrashItem, Unfinished,
 };
 
 /// Asks a service for something.
@@ -64,6 +64,10 @@ pub enum Effect {
     OpenFolder(PathBuf),
     /// Asks where the data folder is to be moved, then moves it.
     PickDataFolder,
+    /// Asks for a folder of models.
+    PickModelFolder,
+    /// Asks for the picture that guides a ControlNet.
+    PickControlPicture,
     /// Puts the cursor into the field of the room that is open.
     FocusPrompt,
     /// Applies theme and scale.
@@ -116,6 +120,15 @@ pub enum LibraryTask {
     RestoreConversation(String),
     /// Finds the conversations that contain a text.
     SearchConversations(String),
+    /// Looks for models in these folders from now on.
+    FindModels(Vec<PathBuf>),
+    /// Reads a prompt as models of the Stable Diffusion family do.
+    ReadPrompt {
+        /// The prompt.
+        text: String,
+        /// The steps of the run.
+        steps: u32,
+    },
     /// Lists what is in the trash.
     ReadTrash,
     /// Brings something back from the trash and says what it is.
@@ -193,6 +206,10 @@ pub enum LibraryNews {
     ModelReady(ModelInfo),
     /// The model is not here.
     ModelMissing(EngineError),
+    /// What was found in the folders of models.
+    PictureModels(Box<FoundModels>),
+    /// How a prompt is read.
+    PromptRead(PromptReading),
     /// The language models that are here.
     LanguageModels(Vec<LanguageModel>),
     /// The conversations of the library.

@@ -6,8 +6,8 @@ use crate::weights::open::Checkpoint;
 /// Names of what a model's file may hold beside what painting needs: copies for further training.
 const UNNEEDED: [&str; 3] = ["model_ema.", "optimizer", "safety_checker"];
 
-/// Memory of the program beside weights and pictures, in bytes.
-const PROGRAM_BYTES: u64 = 60_000_000;
+/// Memory of the program beside weights and pictures, in bytes, with blocks that wait to be used again.
+const PROGRAM_BYTES: u64 = 380_000_000;
 /// What the largest moment of decoding takes for each pixel, in bytes.
 const DECODE_BYTES_PER_PIXEL: u64 = 3600;
 /// What two sides of guidance take in the net for each pixel, in bytes.

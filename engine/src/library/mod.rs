@@ -9,6 +9,7 @@ mod language;
 mod memory;
 mod models;
 mod picture_defaults;
+mod picture_models;
 mod shelves;
 
 pub use checkpoint::LocatedWeights;
@@ -22,6 +23,7 @@ pub use memory::{
 };
 pub use models::{HOUSE_PICTURE, Models, PictureModel};
 pub use picture_defaults::PictureDefaults;
+pub use picture_models::PictureEntry;
 pub use shelves::{Shelf, ShelfEntry};
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::{env, fs};
 
 use super::checkpoint::LocatedWeights;
@@ -32,8 +33,8 @@ pub struct Models {
     with_embedded: bool,
     /// Searched after what is compiled in.
     last: Vec<PathBuf>,
-    /// Folders of other programs, used where they are.
-    added: Vec<PathBuf>,
+    /// Folders of other programs, used where they are; clones share them.
+    added: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl Models {
@@ -50,7 +51,7 @@ impl Models {
             first,
             with_embedded: true,
             last: beside.into_iter().chain(source).collect(),
-            added: Vec::new(),
+            added: Arc::default(),
         }
         .with_folders(folders_named())
     }
@@ -61,23 +62,31 @@ impl Models {
             first: places.into_iter().collect(),
             with_embedded: false,
             last: Vec::new(),
-            added: Vec::new(),
+            added: Arc::default(),
         }
     }
 
     /// Looks in these folders too, which may be installations of other programs.
     #[must_use]
-    pub fn with_folders(mut self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
+    pub fn with_folders(self, folders: impl IntoIterator<Item = PathBuf>) -> Self {
+        let mut added = self.added_folders();
         for folder in folders {
-            if !self.added.contains(&folder) {
-                self.added.push(folder);
+            if !added.contains(&folder) {
+                added.push(folder);
             }
         }
+        self.set_folders(added);
         self
     }
 
-    pub(super) fn added_folders(&self) -> &[PathBuf] {
-        &self.added
+    /// Looks in these folders of other programs from now on, and so do all clones.
+    pub fn set_folders(&self, folders: Vec<PathBuf>) {
+        *self.added.lock().unwrap_or_else(PoisonError::into_inner) = folders;
+    }
+
+    /// Returns the folders of other programs.
+    pub fn added_folders(&self) -> Vec<PathBuf> {
+        self.added.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn first_places(&self) -> &[PathBuf] {

@@ -155,14 +155,14 @@ impl Models {
             folders.extend(named.filter(|folder| folder.is_dir()));
         }
         // A folder with files in it and nothing else is one of whole models.
-        let is_plain = |root: &&PathBuf| {
+        let is_plain = |root: &Path| {
             Shelf::ALL
                 .iter()
                 .flat_map(|shelf| shelf.folders())
                 .all(|name| !root.join(name).is_dir())
         };
         if shelf == Shelf::Checkpoints {
-            folders.extend(self.added_folders().iter().filter(is_plain).cloned());
+            folders.extend(self.added_folders().into_iter().filter(|root| is_plain(root)));
         }
         folders
     }

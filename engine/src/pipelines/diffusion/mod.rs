@@ -19,6 +19,7 @@ use candle_core::Tensor;
 
 pub use files::Description;
 pub use load::{Autoencoder, ModelPlan, Networks, load_control, load_tiny};
+pub use text::issue_of;
 pub use validate::{nearest_size, validate};
 
 use crate::error::EngineError;

@@ -99,7 +99,7 @@ impl ReadBoth {
             for notice in &read.notices {
                 let words = text.get(notice.source.clone()).unwrap_or_default();
                 let text = shortened(words);
-                notices.push(Notice::Prompt { issue: issue(&notice.kind), text });
+                notices.push(Notice::Prompt { issue: issue_of(&notice.kind), text });
             }
         }
         notices.dedup();
@@ -256,7 +256,8 @@ fn key(chunks: &[Chunk]) -> Vec<u8> {
     key
 }
 
-fn issue(kind: &NoticeKind) -> PromptIssue {
+/// Says in the words of the border what a reader of prompts noticed.
+pub fn issue_of(kind: &NoticeKind) -> PromptIssue {
     match kind {
         NoticeKind::UnsupportedAnd => PromptIssue::And,
         NoticeKind::UnsupportedChoice => PromptIssue::SeveralChoices,

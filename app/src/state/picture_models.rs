@@ -1,0 +1,68 @@
+//! The models of the Stable Diffusion family, and what stands beside them.
+
+use std::path::PathBuf;
+
+use atelier_engine::library::{PictureEntry, ShelfEntry};
+use atelier_engine::protocol::PromptIssue;
+use serde::{Deserialize, Serialize};
+
+/// Holds what was found in the folders of models.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FoundModels {
+    /// The models.
+    pub models: Vec<PictureEntry>,
+    /// LoRAs.
+    pub loras: Vec<ShelfEntry>,
+    /// ControlNets.
+    pub controls: Vec<ShelfEntry>,
+    /// Autoencoders.
+    pub vaes: Vec<ShelfEntry>,
+}
+
+/// Holds the models of the family and which one paints.
+#[derive(Debug, Clone, Default)]
+pub struct PictureModels {
+    /// Folders of models and installations of other programs, used where they are.
+    pub folders: Vec<PathBuf>,
+    /// What was found there.
+    pub found: FoundModels,
+    /// Whether the folders are being looked through.
+    pub searching: bool,
+    /// The path of the model that paints; `None` for the house model.
+    pub chosen: Option<PathBuf>,
+    /// How the chosen model reads the prompt.
+    pub reading: PromptReading,
+}
+
+impl PictureModels {
+    /// Returns the model that paints, unless it is the house model or not there.
+    pub fn chosen(&self) -> Option<&PictureEntry> {
+        let chosen = self.chosen.as_ref()?;
+        self.found.models.iter().find(|model| model.path == *chosen)
+    }
+}
+
+/// Shows how a prompt is read by a model of the family.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PromptReading {
+    /// The text that was read.
+    pub text: String,
+    /// How many tokens it has, without those that fill up.
+    pub tokens: usize,
+    /// How many chunks of 75 it takes.
+    pub chunks: usize,
+    /// The words whose weight is not 1, with it.
+    pub weighted: Vec<(String, f32)>,
+    /// What has no effect, with the words.
+    pub issues: Vec<(PromptIssue, String)>,
+}
+
+/// Holds what is remembered of models from one run of the program to the next.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SavedModels {
+    /// Folders of models.
+    pub folders: Vec<PathBuf>,
+    /// The model that paints.
+    pub chosen: Option<PathBuf>,
+}

@@ -1,0 +1,59 @@
+//! The picture models in the folders of other programs, as a person chooses among them.
+
+use std::path::PathBuf;
+
+use super::diffusion_need::DiffusionNeed;
+use super::models::Models;
+use super::picture_defaults::PictureDefaults;
+use super::shelves::Shelf;
+use crate::weights::detect::{Family, detect};
+use crate::weights::inspect::inspect;
+use crate::weights::open::Checkpoint;
+
+/// Describes a model of the Stable Diffusion family on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PictureEntry {
+    /// The file's name without its ending, or that of the folder.
+    pub name: String,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The line of models, for instance `SDXL`; empty where it cannot be told.
+    pub line: String,
+    /// What it was made for, where that is not painting from words, for instance `inpainting`.
+    pub purpose: Option<String>,
+    /// The size of its files.
+    pub bytes: u64,
+    /// The licence, where the file says so.
+    pub licence: Option<String>,
+    /// What it takes in memory.
+    pub need: DiffusionNeed,
+    /// What it is asked for when a person says nothing.
+    pub defaults: PictureDefaults,
+}
+
+impl Models {
+    /// Lists the models of the family in the folders of other programs; only headers are read. Files
+    /// that are something else, or damaged, are passed over.
+    pub fn picture_models(&self) -> Vec<PictureEntry> {
+        let mut models = Vec::new();
+        for entry in self.shelf(Shelf::Checkpoints) {
+            let Ok(file) = Checkpoint::open(&entry.path) else { continue };
+            let found = detect(&file);
+            if found.family != Family::StableDiffusion {
+                continue;
+            }
+            let purpose = found.variant.map(|variant| variant.to_string());
+            models.push(PictureEntry {
+                name: entry.name,
+                path: entry.path,
+                line: found.base.map(|base| base.to_string()).unwrap_or_default(),
+                purpose: purpose.filter(|purpose| purpose != "text to image"),
+                bytes: file.file_bytes(),
+                licence: inspect(&file).licence,
+                need: DiffusionNeed::of(&file),
+                defaults: PictureDefaults::of_checkpoint(&file),
+            });
+        }
+        models
+    }
+}
