@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use atelier_engine::pipelines::picture::{nearest_size, validate};
 use atelier_engine::protocol::{
-    DeviceChoice, ModelRef, NoiseSource, PictureRequest, Precision, PreviewMode, Prompt, Request,
-    SamplerKind, Sampling, ScheduleKind, Size,
+    ControlUse, DeviceChoice, Extras, HintKind, LoraUse, ModelRef, NoiseSource, PictureFile,
+    PictureRequest, Precision, PredictionChoice, PreviewMode, Prompt, Request, SamplerKind,
+    Sampling, ScheduleKind, Size, Source,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -55,17 +56,67 @@ fn device() -> impl Strategy<Value = DeviceChoice> {
     ]
 }
 
+fn model() -> impl Strategy<Value = ModelRef> {
+    (text(), text()).prop_map(|(name, sha256)| ModelRef { name, sha256 })
+}
+
+fn picture_file() -> impl Strategy<Value = PictureFile> {
+    (text(), text()).prop_map(|(path, sha256)| PictureFile { path: path.into(), sha256 })
+}
+
+fn extras() -> impl Strategy<Value = Extras> {
+    let number = || -100f32..100.0;
+    let lora =
+        (model(), number(), number()).prop_map(|(model, unet, text)| LoraUse { model, unet, text });
+    let hint = prop::sample::select(&HintKind::ALL[..]);
+    let control = (model(), picture_file(), hint, number(), [number(), number()]).prop_map(
+        |(model, picture, hint, strength, between)| ControlUse {
+            model,
+            picture,
+            hint,
+            strength,
+            between,
+        },
+    );
+    let source = (picture_file(), prop::option::of(picture_file()), number(), number()).prop_map(
+        |(picture, mask, strength, image_guidance)| Source {
+            picture,
+            mask,
+            strength,
+            image_guidance,
+        },
+    );
+    let prediction = prop_oneof![Just(PredictionChoice::Epsilon), Just(PredictionChoice::V)];
+    (
+        prop::collection::vec(lora, 0..3),
+        prop::collection::vec(model(), 0..3),
+        prop::option::of(model()),
+        prop::collection::vec(control, 0..3),
+        prop::option::of(any::<u32>()),
+        prop::option::of(prediction),
+        prop::option::of(source),
+    )
+        .prop_map(|(loras, embeddings, vae, controls, clip_skip, prediction, source)| Extras {
+            loras,
+            embeddings,
+            vae,
+            controls,
+            clip_skip,
+            prediction,
+            source,
+        })
+}
+
 fn request() -> impl Strategy<Value = PictureRequest> {
     let words = (text(), text(), prop::collection::vec(text(), 0..4));
     let prompt = words.prop_map(|(text, negative, styles)| Prompt { text, negative, styles });
-    let model = (text(), text()).prop_map(|(name, sha256)| ModelRef { name, sha256 });
     let size = any::<[u32; 2]>().prop_map(|[width_px, height_px]| Size { width_px, height_px });
     let preview = prop_oneof![Just(PreviewMode::Off), Just(PreviewMode::EveryStep)];
     let precision = prop_oneof![Just(Precision::Exact), Just(Precision::Fast)];
     let way = (device(), precision);
-    let rest = (any::<u64>(), any::<u32>(), noise(), preview, way, any::<bool>());
-    (model, prompt, size, sampling(), rest).prop_map(|(model, prompt, size, sampling, rest)| {
-        let (seed, count, noise, preview, (device, precision), keep_latents) = rest;
+    let rest = (any::<u64>(), any::<u32>(), noise(), preview, way, any::<bool>(), extras());
+    (model(), prompt, size, sampling(), rest).prop_map(|(model, prompt, size, sampling, rest)| {
+        let (seed, count, noise, preview, (device, precision), keep_latents, extras) = rest;
         PictureRequest {
             model,
             prompt,
@@ -78,7 +129,7 @@ fn request() -> impl Strategy<Value = PictureRequest> {
             device,
             precision,
             keep_latents,
-            extras: Extras::default(),
+            extras,
         }
     })
 }

@@ -182,6 +182,7 @@ fn real_large_models_have_exactly_the_tensors_that_their_shapes_describe() {
                 assert_eq!((config.hint_channels, config.net.levels[0].heads), (3, 8));
                 assert_eq!(config.embedding, [16, 32, 96, 256]);
             }
+            Part::TinyVae => unreachable!("no manifest of one"),
             Part::Vae => {
                 let base = detect(&file).base.or(Some(Base::Sdxl));
                 let config = VaeConfig::of(named.shapes(), None, base, &path).unwrap();

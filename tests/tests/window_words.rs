@@ -68,6 +68,8 @@ fn advanced_settings_open_and_change_the_sampler() -> anyhow::Result<()> {
     assert!(window.query_by_label("Steps").is_none());
     window.get_by_label("Advanced").click();
     settle(&mut window);
+    window.get_by_label("UniPC").scroll_to_me();
+    settle(&mut window);
     window.get_by_label("UniPC").click();
     settle(&mut window);
     assert_eq!(state(&window).prompt.sampling.sampler.id(), "unipc");

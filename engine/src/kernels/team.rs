@@ -19,6 +19,8 @@ const SPINS: u32 = 1000;
 const YIELDS: u32 = 50;
 /// The number of a region that never comes: the team is over.
 const CLOSED: u64 = u64::MAX;
+/// The numbers of regions stay below this, so that they fit into half a word, and begin again at 1.
+const REGIONS: u64 = u32::MAX as u64;
 
 /// What a region is made of: a function that is told the number of its chunk.
 type Chunk<'a> = dyn Fn(usize) + Sync + 'a;
@@ -96,7 +98,15 @@ impl Team {
         assert!(chunks < u32::MAX as usize, "the number of a chunk fits into half a word");
         let shared = &*self.shared;
         let fat: *const Chunk<'_> = work;
-        let region = shared.region.load(Ordering::Relaxed) + 1;
+        let region = match shared.region.load(Ordering::Relaxed) + 1 {
+            REGIONS.. => 1,
+            region => region,
+        };
+        // First no share has a chunk to give: a helper that is still looking for one of the last
+        // region would otherwise see the new number of chunks, and take one that is not there yet.
+        for share in &shared.shares {
+            share.next.swap(CLOSED, Ordering::AcqRel);
+        }
         shared.done.store(0, Ordering::Relaxed);
         shared.chunks.store(chunks, Ordering::Relaxed);
         shared.work.store((&raw const fat).cast_mut().cast(), Ordering::Relaxed);
