@@ -11,6 +11,7 @@ use atelier_engine::service::{Engine, Studio};
 
 use crate::i18n::Language;
 use crate::services::librarian::read_settings;
+use crate::services::places::HASHES_FILE;
 use crate::services::{EngineLink, LateRunner, Librarian, LibraryPlace, places};
 use crate::shell::{Shell, ShellParts};
 use crate::state::LanguageModel;
@@ -69,7 +70,8 @@ pub fn open_window(options: WindowOptions) -> anyhow::Result<()> {
             let wake = ctx.clone();
             let runner = LateRunner::new(move || {
                 let store = library.recv().map_err(|_| EngineError::Stopped)??;
-                Ok(Box::new(Studio::new(Some(store), models)))
+                let hashes = store.folder().join(HASHES_FILE);
+                Ok(Box::new(Studio::new(Some(store), models).with_hashes_in(hashes)))
             });
             let engine = Engine::spawn(runner, Arc::new(move || wake.request_repaint()))?;
             let parts = ShellParts {

@@ -1,9 +1,11 @@
 //! What several tests share.
 
+pub mod containers;
 pub mod golden;
 pub mod manifest;
 pub mod seeded;
 pub mod source;
 pub mod studio;
+pub mod tiny_diffusion;
 pub mod tiny_model;
 pub mod window;

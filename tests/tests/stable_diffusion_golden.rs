@@ -9,6 +9,7 @@ use atelier_engine::models::stable_diffusion::{
     Added, Conditions, TextEncoder, TinyAutoencoder, Unet, Vae,
 };
 use atelier_engine::nn::{Compute, Load};
+use atelier_engine::pipelines::diffusion::load_tiny;
 use atelier_engine::protocol::JobContext;
 use atelier_engine::weights::names::{Named, Part};
 use atelier_engine::weights::open::Checkpoint;
@@ -178,6 +179,24 @@ fn text_encoder(name: &str, activation: Activation, projection: Option<usize>) -
 fn the_text_encoders_agree_with_transformers() -> Result<()> {
     text_encoder("clip-l", Activation::QuickGelu, None)?;
     text_encoder("clip-g", Activation::Gelu, Some(24))
+}
+
+#[test]
+fn a_tiny_autoencoder_of_another_build_is_refused() -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/fixtures/checkpoints/taef2_decoder.pth");
+    if !path.is_file() {
+        println!("skipped: no {}", path.display());
+        return Ok(());
+    }
+    let compute = Compute::Kernels(Level::best(), Precision::Exact);
+    match load_tiny(&path, &compute, &JobContext::detached()) {
+        Ok(_) => anyhow::bail!("it was loaded, although it has layers that are not known"),
+        Err(error) => {
+            ensure!(error.to_string().contains("not known"), "{error}");
+            Ok(())
+        }
+    }
 }
 
 #[test]

@@ -9,13 +9,19 @@ use atelier_engine::service::{Engine, Studio};
 use atelier_engine::weights::inspect::inspect;
 use atelier_engine::weights::open::Checkpoint;
 
+use crate::services::places::{self, HASHES_FILE};
+
 /// Starts an engine that wakes the calling thread.
 ///
 /// # Errors
 /// [`EngineError::Stopped`] when the operating system gives no thread.
 pub fn engine(models: Models) -> Result<Engine, EngineError> {
     let waiting = thread::current();
-    let studio = Studio::new(None, models);
+    let mut studio = Studio::new(None, models);
+    // Hashes that the window has reckoned serve here too; nothing is made where there is no library.
+    if let Some(folder) = places::data_folder().ok().filter(|folder| folder.is_dir()) {
+        studio = studio.with_hashes_in(folder.join(HASHES_FILE));
+    }
     Engine::spawn(studio, Arc::new(move || waiting.unpark())).map_err(|_| EngineError::Stopped)
 }
 

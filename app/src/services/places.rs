@@ -9,6 +9,9 @@ use atelier_engine::EngineError;
 /// on a stick.
 pub const HOME_VARIABLE: &str = "ATELIER_HOME";
 
+/// The file in the data folder that keeps the hashes of models.
+pub const HASHES_FILE: &str = "model-hashes.json";
+
 fn home(variable: &str, below_home: &str) -> PathBuf {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set(variable)

@@ -7,12 +7,37 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
+use super::element::Element;
+
 /// Gives large blocks in large pages and uses them again; leaves small ones, and every block where
 /// there are no large pages (systems other than Linux), to the system's allocator.
 ///
 /// For `#[global_allocator]` in a program that runs models.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Recycler;
+
+/// Makes a vector for a kernel that writes all of it: what stands in it is anything, mostly what the
+/// last owner of the memory left there. Zeros would cost a pass over memory for nothing.
+pub fn any_values<T: Element>(len: usize) -> Vec<T> {
+    #[cfg(all(not(test), any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        let mut values: Vec<T> = Vec::with_capacity(len);
+        let start = values.as_mut_ptr();
+        // SAFETY: the assembly does nothing, but the compiler must take it to be what it cannot see
+        // into: that it fills the block, which it is given, with whatever bytes stand there. Every
+        // pattern of bits is a value of `T`, and the block has room for `len` of them.
+        unsafe {
+            std::arch::asm!("/* {0} */", in(reg) start, options(nostack, preserves_flags));
+            values.set_len(len);
+        }
+        values
+    }
+    // Where there is no assembly: zeros. In tests: what shows in every sum, should one be read.
+    #[cfg(not(all(not(test), any(target_arch = "x86_64", target_arch = "aarch64"))))]
+    {
+        vec![T::from_f32(if cfg!(test) { f32::NAN } else { 0.0 }); len]
+    }
+}
 
 /// Lets go of all blocks that wait.
 pub(super) fn release() {

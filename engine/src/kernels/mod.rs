@@ -40,7 +40,7 @@ pub use elementwise::{Activation, join_rows, silu};
 pub use enlarge::enlarge4;
 pub use level::{LEVEL_VARIABLE, Level};
 pub use linear::{Epilogue, Input, linear, paired_row};
-pub use memory::Recycler;
+pub use memory::{Recycler, any_values};
 pub use norm::{
     ChannelScales, GroupNorm, Modulation, group_norm, layer_norm, modulate, rms_norm,
     scale_channels,

@@ -53,6 +53,11 @@ impl LocatedWeights {
         Ok(Self { name: name.to_owned(), path: path.to_owned(), bytes, files })
     }
 
+    /// Returns each file of weights with its size and the time when it was written.
+    pub(super) fn files(&self) -> &[(PathBuf, u64, Option<SystemTime>)] {
+        &self.files
+    }
+
     /// Returns the hexadecimal SHA-256 of a file; of a folder, that of its files' hashes in the order
     /// of their names. `check` is called every few milliseconds.
     ///

@@ -5,6 +5,7 @@ mod devices;
 mod diffusion_need;
 mod estimate;
 mod files;
+mod hashes;
 mod language;
 mod memory;
 mod models;
@@ -17,6 +18,7 @@ pub use devices::{DeviceInfo, devices};
 pub use diffusion_need::DiffusionNeed;
 pub use estimate::{Estimate, LanguageNeed, estimate, estimate_music};
 pub use files::{Located, ModelFiles, Weights};
+pub use hashes::Hashes;
 pub use language::{HOUSE_COMPOSER, HOUSE_WRITER, LanguageEntry, LanguageFile, LocatedFile};
 pub use memory::{
     available_memory_bytes, held_memory_bytes, peak_memory_bytes, total_memory_bytes,

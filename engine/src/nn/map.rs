@@ -5,7 +5,7 @@ use candle_core::{
 };
 use half::bf16;
 
-use crate::kernels::{Element, Input};
+use crate::kernels::{Element, Input, any_values};
 
 /// A kernel's inputs: the numbers of one to three tensors.
 pub(super) type Inputs<'a, const N: usize> = [Input<'a>; N];
@@ -37,9 +37,9 @@ struct Map<F, O> {
 }
 
 impl<F, O: Output> Map<F, O> {
-    /// Makes the output, filled by `fill`.
+    /// Makes the output, of which `fill` writes every number.
     fn output(&self, fill: impl FnOnce(&F, &mut [O])) -> (CpuStorage, Shape) {
-        let mut out = vec![O::default(); self.shape.elem_count()];
+        let mut out = any_values(self.shape.elem_count());
         fill(&self.run, &mut out);
         (O::store(out), self.shape.clone())
     }

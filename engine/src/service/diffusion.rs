@@ -238,7 +238,7 @@ impl Studio {
         load: impl FnOnce(&Path) -> Result<Resident, EngineError>,
     ) -> Result<Resident, EngineError> {
         let located = self.models.locate_on(shelf, &model.name)?;
-        let known = self.known_beside(&located, job)?;
+        let known = self.hashes.of(&located, &mut || job.check())?;
         let key = ResidentKey {
             name: located.name.clone(),
             sha256: known,
@@ -283,9 +283,10 @@ impl Studio {
         job: &JobContext,
     ) -> Result<(), EngineError> {
         let extras = &mut request.extras;
+        let (models, hashes) = (&self.models, &mut self.hashes);
         let mut hash = |shelf: Shelf, model: &mut ModelRef| -> Result<(), EngineError> {
-            let located = self.models.locate_on(shelf, &model.name)?;
-            model.sha256 = self.known_beside(&located, job)?;
+            let located = models.locate_on(shelf, &model.name)?;
+            model.sha256 = hashes.of(&located, &mut || job.check())?;
             Ok(())
         };
         for lora in &mut extras.loras {
@@ -301,22 +302,6 @@ impl Studio {
             hash(Shelf::ControlNets, &mut control.model)?;
         }
         Ok(())
-    }
-
-    /// Returns the hash of a file, computed once for each state of it.
-    fn known_beside(
-        &mut self,
-        located: &LocatedWeights,
-        job: &JobContext,
-    ) -> Result<String, EngineError> {
-        let same = |known: &&(LocatedWeights, String)| known.0 == *located;
-        if let Some((_, hash)) = self.known_weights.iter().find(same) {
-            return Ok(hash.clone());
-        }
-        let hash = located.sha256(&mut || job.check())?;
-        self.known_weights.retain(|(known, _)| known.path != located.path);
-        self.known_weights.push((located.clone(), hash.clone()));
-        Ok(hash)
     }
 
     /// Returns what is known of a model's file.
@@ -335,7 +320,7 @@ impl Studio {
         let about = inspect(&file);
         let known = KnownCheckpoint {
             located: located.clone(),
-            sha256: self.known_beside(located, job)?,
+            sha256: self.hashes.of(located, &mut || job.check())?,
             licence: about.licence.unwrap_or_else(|| "unknown".to_owned()),
             need,
             base: crate::weights::detect::detect(&file).base,

@@ -1,5 +1,6 @@
 //! The runner of the real engine: finds the model, paints, saves.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Runner;
@@ -8,8 +9,8 @@ use super::residents::Residents;
 use crate::error::EngineError;
 use crate::kernels;
 use crate::library::{
-    HOUSE_PICTURE, LanguageFile, Located, LocatedFile, LocatedWeights, ModelFiles, Models,
-    PictureModel, available_memory_bytes, devices, total_memory_bytes,
+    HOUSE_PICTURE, Hashes, LanguageFile, Located, LocatedFile, ModelFiles, Models, PictureModel,
+    available_memory_bytes, devices, total_memory_bytes,
 };
 use crate::models::house_picture::Lexicon;
 use crate::models::language::WIDENED_BYTES;
@@ -47,7 +48,7 @@ pub struct Studio {
     /// What is known of models of the Stable Diffusion family.
     pub(super) known_checkpoints: Vec<KnownCheckpoint>,
     /// The hashes of those and of what stands beside them.
-    pub(super) known_weights: Vec<(LocatedWeights, String)>,
+    pub(super) hashes: Hashes,
     /// The words that prompts are thought up in, once they were asked for.
     lexicon: Option<(Located, Arc<Lexicon>)>,
     /// What [`DeviceChoice::Auto`] means here, once it was asked for.
@@ -108,11 +109,17 @@ impl Studio {
             known: Vec::new(),
             known_files: Vec::new(),
             known_checkpoints: Vec::new(),
-            known_weights: Vec::new(),
+            hashes: Hashes::default(),
             lexicon: None,
             fastest: None,
             free_memory: available_memory_bytes,
         }
+    }
+
+    /// Keeps the hashes of large files in a file, from one run of the program to the next.
+    #[must_use]
+    pub fn with_hashes_in(self, file: PathBuf) -> Self {
+        Self { hashes: Hashes::in_file(file), ..self }
     }
 
     /// Takes another source for how much memory is free, for tests.

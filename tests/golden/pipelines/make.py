@@ -13,6 +13,7 @@ where it asks for noise to add to a picture, it gets the noise of the case.
 import gzip
 import json
 import math
+import sys
 from pathlib import Path
 
 import diffusers
@@ -31,6 +32,9 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "sd"))
+from ldm import below, ldm_net, ldm_vae, with_top  # noqa: E402
+
 SIDE = 64
 PROMPT = "a red fox in the snow, oil painting"
 NEGATIVE = "blurry, dark"
@@ -170,11 +174,28 @@ def patched(pipeline, noise):
     """Takes means where latents of pictures are drawn, and the case's noise where noise is."""
     import diffusers.models.autoencoders.vae as module
     module.DiagonalGaussianDistribution.sample = lambda self, generator=None: self.mean
-    import sys
     for place in list(sys.modules.values()):
         name = getattr(place, "__name__", "")
         if name.startswith("diffusers.pipelines.stable_diffusion") and hasattr(place, "randn_tensor"):
             place.randn_tensor = lambda shape, **_: noise.clone()
+
+
+def compvis(parts):
+    """Lists CompVis's name of each tensor of a model, with its part, its name there and its shape here."""
+    single, meant = {}, []
+    for part, prefix, rename in [
+        ("unet", "model.diffusion_model.", lambda tensors: ldm_net(tensors, 1, 2)),
+        ("vae", "first_stage_model.", lambda tensors: ldm_vae(tensors, 4)),
+        ("text_encoder", "cond_stage_model.transformer.", lambda tensors: tensors),
+    ]:
+        named = parts[part].state_dict()
+        named = with_top(named) if part == "text_encoder" else named
+        marked = {}
+        for name, tensor in named.items():
+            marked[name] = torch.full(tensor.shape, float(len(meant)))
+            meant.append((part, name))
+        single |= below(prefix, rename(marked))
+    return {name: [*meant[int(tensor.flatten()[0])], list(tensor.shape)] for name, tensor in single.items()}
 
 
 def main():
@@ -187,6 +208,7 @@ def main():
     # Stable Diffusion 1: every sampler that adds no noise.
     sd1 = model("sd1", StableDiffusionPipeline, unet(), euler(), text())
     pipeline = StableDiffusionPipeline(**sd1, scheduler=euler(), **off)
+    golden["compvis"] = compvis(sd1)
     one = dict(set_alpha_to_one=False, steps_offset=1)
     samplers = {
         "euler": euler(),

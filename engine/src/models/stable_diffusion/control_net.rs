@@ -92,7 +92,7 @@ impl ControlNet {
         Ok(Self { trunk, hint, down, middle })
     }
 
-    /// Returns how many channels the picture has.
+    /// Returns how it computes.
     pub fn compute(&self) -> &Compute {
         &self.trunk.compute
     }

@@ -260,9 +260,9 @@ impl Trunk {
     fn embed(&self, times: &[f32], conditions: &Conditions<'_>) -> Result<Tensor, EngineError> {
         let device = self.compute.device();
         let mut waves = waves(times, self.config.levels[0].channels, device)?;
-        if let (Some(linear), Some(guidance)) = (&self.guidance, conditions.guidance) {
+        if let Some(linear) = &self.guidance {
             let width = self.config.guidance_width.unwrap_or_default();
-            let told = guidance_waves(guidance, width, device)?;
+            let told = guidance_waves(conditions.guidance.unwrap_or(1.0), width, device)?;
             waves = waves.broadcast_add(&linear.forward(&told)?)?;
         }
         let [first, second] = &self.time;

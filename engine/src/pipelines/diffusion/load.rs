@@ -145,7 +145,12 @@ pub fn load_tiny(
     let file = Checkpoint::open(path)?;
     let named = Named::of(&file, Part::TinyVae, job)?;
     let config = TinyVaeConfig::of(named.shapes(), path)?;
-    named.check(&config.tensors())?;
+    // Kin of another build have layers that this one would pass over, and would decode to nonsense.
+    let left = named.check(&config.tensors())?;
+    if let Some(name) = left.iter().find(|name| name.contains("coder.")) {
+        let reason = format!("is a tiny autoencoder of a kind that is not known, with “{name}”");
+        return Err(EngineError::damaged(path, reason));
+    }
     TinyAutoencoder::new(&config, &Load::new(&named, compute.clone()))
 }
 

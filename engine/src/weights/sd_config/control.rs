@@ -64,7 +64,12 @@ impl ControlConfig {
             hint_channels: json::whole(settings, "conditioning_channels", WIDTH_MAX)
                 .map_err(damaged)?
                 .unwrap_or(3),
-            embedding: json::wholes(settings, key, WIDTH_MAX).map_err(damaged)?,
+            embedding: json::wholes(settings, key, WIDTH_MAX)
+                .and_then(|widths| match widths.is_empty() {
+                    true => Err("describes no embedding of the hint".to_owned()),
+                    false => Ok(widths),
+                })
+                .map_err(damaged)?,
         })
     }
 

@@ -1,0 +1,336 @@
+//! Models of the Stable Diffusion family through the engine: from every container the same picture,
+//! LoRAs on and off, cancelling, memory, and what is said when something is wrong.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use atelier_engine::EngineError;
+use atelier_engine::library::{Models, held_memory_bytes};
+use atelier_engine::protocol::{
+    DeviceChoice, Event, Extras, LoraUse, ModelRef, NoiseSource, Notice, Output, PictureOutput,
+    PictureRequest, Pixels, Precision, PreviewMode, Prompt, PromptIssue, Request, SamplerKind,
+    Sampling, Size, Stage,
+};
+use atelier_engine::service::{Engine, Studio};
+use atelier_tests::containers::{write_gguf, write_shards, write_torch};
+use atelier_tests::seeded::{Named, seeded, write_safetensors};
+use atelier_tests::tiny_diffusion::{golden, models};
+use half::f16;
+use serde_json::{Value, json};
+
+fn request(model: &Path) -> PictureRequest {
+    PictureRequest {
+        model: ModelRef::named(model.to_string_lossy()),
+        prompt: Prompt { text: "a (red:1.2) fox".into(), ..Prompt::default() },
+        size: Size { width_px: 64, height_px: 64 },
+        sampling: Sampling {
+            sampler: SamplerKind::EulerA,
+            steps: 3,
+            guidance: 4.0,
+            ..Sampling::default()
+        },
+        seed: 7,
+        count: 1,
+        noise: NoiseSource::Seed,
+        preview: PreviewMode::EveryStep,
+        device: DeviceChoice::Cpu,
+        precision: Precision::Fast,
+        keep_latents: false,
+        extras: Extras::default(),
+    }
+}
+
+fn engine(folders: &[PathBuf]) -> Engine {
+    let models = Models::in_places([]).with_folders(folders.iter().cloned());
+    Engine::inline(Studio::new(None, models))
+}
+
+fn run(engine: &Engine, request: PictureRequest) -> Result<PictureOutput, EngineError> {
+    let handle = engine.submit(Request::Picture(Box::new(request)))?;
+    loop {
+        for event in engine.drain() {
+            match event {
+                Event::Finished(id, Output::Picture(output)) if id == handle.id() => {
+                    return Ok(output);
+                }
+                Event::Failed(id, error) if id == handle.id() => return Err(error),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn pixels(engine: &Engine, request: PictureRequest) -> Result<Arc<Pixels>> {
+    Ok(run(engine, request)?.pictures[0].pixels.clone())
+}
+
+/// Returns the tensors of the first model under the names of CompVis.
+fn compvis() -> Result<Vec<Named>> {
+    let (golden, _) = golden()?;
+    let list = golden["compvis"].as_object().context("no names of CompVis")?;
+    list.iter()
+        .map(|(name, meant)| {
+            let (part, stored) = (&meant[0], &meant[1]);
+            let full = format!(
+                "{}/{}",
+                part.as_str().context("a part")?,
+                stored.as_str().context("a name")?
+            );
+            let shape: Vec<usize> = serde_json::from_value(meant[2].clone())?;
+            // A 1×1 convolution has the numbers of its matrix, whose spread is by the same inputs.
+            let values = seeded(&full, &shape);
+            Ok((name.clone(), shape, values))
+        })
+        .collect()
+}
+
+/// Returns the tensors of a part as its file has them.
+fn part(folder: &Path, part: &str, file: &str) -> Result<Vec<Named>> {
+    let bytes = std::fs::read(folder.join(part).join(file))?;
+    let length = u64::from_le_bytes(bytes[..8].try_into()?) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + length])?;
+    let list = header.as_object().context("a header")?;
+    list.iter()
+        .map(|(name, about)| {
+            let shape: Vec<usize> = serde_json::from_value(about["shape"].clone())?;
+            let [from, to]: [usize; 2] = serde_json::from_value(about["data_offsets"].clone())?;
+            let data = &bytes[8 + length + from..8 + length + to];
+            let (pairs, _) = data.as_chunks::<2>();
+            Ok((name.clone(), shape, pairs.iter().map(|pair| f16::from_le_bytes(*pair)).collect()))
+        })
+        .collect()
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let path = entry?.path();
+        let target = to.join(path.file_name().context("a name")?);
+        if path.is_dir() {
+            copy_folder(&path, &target)?;
+        } else {
+            std::fs::copy(&path, &target)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn one_model_in_every_container_paints_the_same_picture() -> Result<()> {
+    let work = tempfile::tempdir()?;
+    let net = "diffusion_pytorch_model";
+    let engine = engine(&[]);
+    let at = |name: &str| work.path().join(name);
+    // A single file does not say how many heads its attentions have, nor the encoder's function: the
+    // folder says what is taken for nets of these widths otherwise.
+    let first = at("folder");
+    copy_folder(&models()?.join("sd1"), &first)?;
+    for (part, key, value) in [
+        ("unet", "attention_head_dim", json!([8, 1])),
+        ("text_encoder", "num_attention_heads", json!(1)),
+        ("text_encoder", "hidden_act", json!("gelu")),
+    ] {
+        let file = first.join(part).join("config.json");
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+        config[key] = value;
+        std::fs::write(&file, serde_json::to_vec(&config)?)?;
+    }
+    let want = pixels(&engine, request(&first))?;
+
+    let sharded = at("sharded");
+    copy_folder(&first, &sharded)?;
+    let tensors = part(&first, "unet", &format!("{net}.safetensors"))?;
+    std::fs::remove_file(sharded.join("unet").join(format!("{net}.safetensors")))?;
+    write_shards(&sharded.join("unet"), net, &tensors)?;
+
+    let torch_parts = at("torch-parts");
+    copy_folder(&first, &torch_parts)?;
+    for (name, file, torch) in [
+        ("unet", format!("{net}.safetensors"), format!("{net}.bin")),
+        ("vae", format!("{net}.safetensors"), format!("{net}.bin")),
+        ("text_encoder", "model.safetensors".to_owned(), "pytorch_model.bin".to_owned()),
+    ] {
+        let tensors = part(&first, name, &file)?;
+        std::fs::remove_file(torch_parts.join(name).join(&file))?;
+        write_torch(&torch_parts.join(name).join(torch), &tensors)?;
+    }
+
+    let single = compvis()?;
+    write_safetensors(&at("single.safetensors"), &single)?;
+    write_torch(&at("single.ckpt"), &single)?;
+    write_gguf(&at("single.gguf"), &single)?;
+    for name in ["sharded", "torch-parts", "single.safetensors", "single.ckpt", "single.gguf"] {
+        let got = pixels(&engine, request(&at(name))).with_context(|| name.to_owned())?;
+        ensure!(got == want, "{name} paints another picture");
+    }
+    Ok(())
+}
+
+/// Writes a LoRA of kohya's form that changes one attention of the net and one of the encoder.
+fn write_lora(path: &Path) -> Result<()> {
+    let mut tensors: Vec<Named> = Vec::new();
+    for (module, to, from) in [
+        ("lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q", 32, 32),
+        ("lora_te_text_model_encoder_layers_0_mlp_fc1", 48, 24),
+        ("lora_unet_no_such_module", 4, 4),
+    ] {
+        for (end, shape) in [("lora_down", [4, from]), ("lora_up", [to, 4])] {
+            let name = format!("{module}.{end}.weight");
+            let values = seeded(&name, &shape);
+            tensors.push((name, shape.to_vec(), values));
+        }
+        tensors.push((format!("{module}.alpha"), vec![], vec![f16::from_f32(4.0)]));
+    }
+    write_safetensors(path, &tensors)
+}
+
+#[test]
+fn a_lora_changes_a_picture_and_taken_off_leaves_no_trace() -> Result<()> {
+    let (model, home) = (models()?.join("sd1"), tempfile::tempdir()?);
+    write_lora(&home.path().join("models/Lora/Fox.safetensors"))?;
+    let engine = engine(&[home.path().to_owned()]);
+    let plain = pixels(&engine, request(&model))?;
+    let with = |strength: f32| {
+        let lora = LoraUse { model: ModelRef::named("fox"), unet: strength, text: strength };
+        let mut request = request(&model);
+        request.extras.loras.push(lora);
+        request
+    };
+    let output = run(&engine, with(1.0))?;
+    let changed = output.pictures[0].pixels.clone();
+    ensure!(changed != plain, "the LoRA changes nothing");
+    let unmatched = output.notices.iter().find_map(|notice| match notice {
+        Notice::LoraUnmatched { name, count, .. } => Some((name.as_str(), *count)),
+        _ => None,
+    });
+    ensure!(unmatched == Some(("Fox.safetensors", 1)), "{:?}", output.notices);
+    let recipe = &output.pictures[0].recipe.extras.loras[0];
+    ensure!(recipe.model.sha256.len() == 64, "the recipe has no hash of the LoRA");
+
+    let mut tagged = request(&model);
+    tagged.prompt.text.push_str(" <lora:FOX:1> <lora:bear:1>");
+    let output = run(&engine, tagged)?;
+    ensure!(output.pictures[0].pixels == changed, "a tag does the same as the list");
+    let bear = Notice::Prompt { issue: PromptIssue::UnknownLora, text: "<lora:bear:1>".into() };
+    ensure!(output.notices.contains(&bear), "{:?}", output.notices);
+
+    ensure!(pixels(&engine, with(0.0))? == plain && pixels(&engine, request(&model))? == plain);
+    Ok(())
+}
+
+#[test]
+fn a_batch_has_the_pictures_of_its_seeds_and_recipes_that_make_them_again() -> Result<()> {
+    let engine = engine(&[]);
+    let mut batch = request(&models()?.join("sdxl"));
+    batch.count = 2;
+    batch.prompt.text = "a {red|green|blue} fox, [a cat:a dog:0.5]".into();
+    let pictures = run(&engine, batch)?.pictures;
+    for picture in pictures {
+        let again = run(&engine, picture.recipe.clone())?;
+        ensure!(again.pictures[0].pixels == picture.pixels, "seed {}", picture.recipe.seed);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_is_said_in_a_sentence_before_or_without_painting() -> Result<()> {
+    let (first, home) = (models()?.join("sd1"), tempfile::tempdir()?);
+    let engine = engine(&[]);
+    let said = |request: PictureRequest| -> Result<String> {
+        match run(&engine, request) {
+            Ok(_) => bail!("a picture was painted"),
+            Err(error) => Ok(error.to_string()),
+        }
+    };
+    let mut wrong = request(&first);
+    wrong.size.width_px = 72;
+    let text = said(wrong)?;
+    ensure!(text.contains("multiple of 16 pixels") && text.contains("nearest size"), "{text}");
+
+    let lacking = home.path().join("lacking");
+    copy_folder(&first, &lacking)?;
+    std::fs::remove_dir_all(lacking.join("text_encoder"))?;
+    let text = said(request(&lacking))?;
+    ensure!(text.contains("lacks the text encoder"), "{text}");
+
+    let cut = home.path().join("cut");
+    copy_folder(&first, &cut)?;
+    let file = cut.join("unet/diffusion_pytorch_model.safetensors");
+    let bytes = std::fs::read(&file)?;
+    std::fs::write(&file, &bytes[..bytes.len() / 2])?;
+    let text = said(request(&cut))?;
+    ensure!(text.contains("diffusion_pytorch_model.safetensors"), "{text}");
+
+    let text = said(request(&models()?.join("instruct")))?;
+    ensure!(text.contains("needs a picture"), "{text}");
+    let text = said(request(&home.path().join("nothing.safetensors")))?;
+    ensure!(text.contains("There is no model"), "{text}");
+
+    let mut lora = request(&first);
+    let file = first.join("vae/diffusion_pytorch_model.safetensors");
+    let model = ModelRef::named(file.to_string_lossy());
+    lora.extras.loras.push(LoraUse { model, unet: 1.0, text: 1.0 });
+    let text = said(lora)?;
+    ensure!(text.contains("is no LoRA"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_cancel_ends_loading_and_painting_at_once() -> Result<()> {
+    let models = Models::in_places([]);
+    let engine = Engine::spawn(Studio::new(None, models), Arc::new(|| ()))?;
+    let mut waits = Vec::new();
+    for stage in [Stage::Loading, Stage::Sampling, Stage::Loading, Stage::Sampling] {
+        let mut long = request(&atelier_tests::tiny_diffusion::models()?.join("sd1"));
+        long.sampling.steps = 150;
+        // Another model each time, so that it is loaded anew.
+        long.precision = if waits.len() < 2 { Precision::Fast } else { Precision::Exact };
+        let handle = engine.submit(Request::Picture(Box::new(long)))?;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while handle.live().stage != stage {
+            ensure!(Instant::now() < deadline, "never came to {stage:?}");
+            std::thread::yield_now();
+        }
+        let asked = Instant::now();
+        handle.cancel();
+        loop {
+            let ended = engine.drain().into_iter().find_map(|event| match event {
+                Event::Failed(id, error) if id == handle.id() => Some(error),
+                _ => None,
+            });
+            if let Some(error) = ended {
+                ensure!(error == EngineError::Cancelled, "{error}");
+                break;
+            }
+            ensure!(Instant::now() < deadline, "the job did not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        waits.push(asked.elapsed());
+    }
+    println!("from cancel to end: {waits:?}");
+    waits.sort();
+    ensure!(waits[1] < Duration::from_millis(200), "{waits:?}");
+    Ok(())
+}
+
+#[test]
+fn switching_between_models_again_and_again_holds_no_more_memory() -> Result<()> {
+    // Each switch lets the model before go: there is room for one of them.
+    let engine = engine(&[]);
+    let names = ["sd1", "sd2", "sdxl", "inpaint"];
+    let mut held = Vec::new();
+    for switch in 0..24 {
+        let mut request = request(&models()?.join(names[switch % names.len()]));
+        request.sampling.steps = 1;
+        // A LoRA's strength stands for another model: the same weights are loaded anew.
+        request.precision = if switch % 2 == 0 { Precision::Fast } else { Precision::Exact };
+        run(&engine, request)?;
+        held.push(held_memory_bytes().unwrap_or(0));
+    }
+    println!("held after each switch: {held:?}");
+    let (early, late) = (held[held.len() / 2], held[held.len() - 1]);
+    ensure!(late as f64 <= early as f64 * 1.05, "{early} bytes grew to {late}");
+    Ok(())
+}
