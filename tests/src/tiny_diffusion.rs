@@ -11,7 +11,7 @@ use half::f16;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::seeded::{tensors, write_json, write_safetensors};
+use crate::seeded::{Named, seeded, tensors, write_json, write_safetensors};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/pipelines")
@@ -141,4 +141,44 @@ pub fn bytes_of(bytes: &[u8], name: &str) -> Result<(Vec<usize>, Vec<u8>)> {
     let shape: Vec<usize> = serde_json::from_value(about["shape"].clone())?;
     let [from, to]: [usize; 2] = serde_json::from_value(about["data_offsets"].clone())?;
     Ok((shape, bytes[8 + length + from..8 + length + to].to_vec()))
+}
+
+/// Copies a folder with all that is in it.
+///
+/// # Errors
+/// When it cannot be copied.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let path = entry?.path();
+        let target = to.join(path.file_name().context("a name")?);
+        if path.is_dir() {
+            copy_folder(&path, &target)?;
+        } else {
+            std::fs::copy(&path, &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a LoRA of kohya's form for the first model, that changes one attention of the net and one
+/// layer of the encoder, and names one module that is not there.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_lora(path: &Path) -> Result<()> {
+    let mut tensors: Vec<Named> = Vec::new();
+    for (module, to, from) in [
+        ("lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q", 32, 32),
+        ("lora_te_text_model_encoder_layers_0_mlp_fc1", 48, 24),
+        ("lora_unet_no_such_module", 4, 4),
+    ] {
+        for (end, shape) in [("lora_down", [4, from]), ("lora_up", [to, 4])] {
+            let name = format!("{module}.{end}.weight");
+            let values = seeded(&name, &shape);
+            tensors.push((name, shape.to_vec(), values));
+        }
+        tensors.push((format!("{module}.alpha"), vec![], vec![f16::from_f32(4.0)]));
+    }
+    write_safetensors(path, &tensors)
 }

@@ -16,7 +16,7 @@ use atelier_engine::protocol::{
 use atelier_engine::service::{Engine, Studio};
 use atelier_tests::containers::{write_gguf, write_shards, write_torch};
 use atelier_tests::seeded::{Named, seeded, write_safetensors};
-use atelier_tests::tiny_diffusion::{golden, models};
+use atelier_tests::tiny_diffusion::{copy_folder, golden, models, write_lora};
 use half::f16;
 use serde_json::{Value, json};
 
@@ -103,20 +103,6 @@ fn part(folder: &Path, part: &str, file: &str) -> Result<Vec<Named>> {
         .collect()
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let path = entry?.path();
-        let target = to.join(path.file_name().context("a name")?);
-        if path.is_dir() {
-            copy_folder(&path, &target)?;
-        } else {
-            std::fs::copy(&path, &target)?;
-        }
-    }
-    Ok(())
-}
-
 #[test]
 fn one_model_in_every_container_paints_the_same_picture() -> Result<()> {
     let work = tempfile::tempdir()?;
@@ -166,24 +152,6 @@ fn one_model_in_every_container_paints_the_same_picture() -> Result<()> {
         ensure!(got == want, "{name} paints another picture");
     }
     Ok(())
-}
-
-/// Writes a LoRA of kohya's form that changes one attention of the net and one of the encoder.
-fn write_lora(path: &Path) -> Result<()> {
-    let mut tensors: Vec<Named> = Vec::new();
-    for (module, to, from) in [
-        ("lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q", 32, 32),
-        ("lora_te_text_model_encoder_layers_0_mlp_fc1", 48, 24),
-        ("lora_unet_no_such_module", 4, 4),
-    ] {
-        for (end, shape) in [("lora_down", [4, from]), ("lora_up", [to, 4])] {
-            let name = format!("{module}.{end}.weight");
-            let values = seeded(&name, &shape);
-            tensors.push((name, shape.to_vec(), values));
-        }
-        tensors.push((format!("{module}.alpha"), vec![], vec![f16::from_f32(4.0)]));
-    }
-    write_safetensors(path, &tensors)
 }
 
 #[test]

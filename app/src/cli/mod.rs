@@ -90,6 +90,7 @@ impl Command {
 
 /// Reads the process's arguments, does what they say and returns the exit code.
 pub fn main() -> ExitCode {
+    atelier_engine::kernels::use_cores();
     run(std::env::args_os())
 }
 

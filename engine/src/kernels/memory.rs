@@ -18,7 +18,7 @@ pub struct Recycler;
 
 /// Makes a vector for a kernel that writes all of it: what stands in it is anything, mostly what the
 /// last owner of the memory left there. Zeros would cost a pass over memory for nothing.
-pub fn any_values<T: Element>(len: usize) -> Vec<T> {
+pub(crate) fn any_values<T: Element>(len: usize) -> Vec<T> {
     #[cfg(all(not(test), any(target_arch = "x86_64", target_arch = "aarch64")))]
     {
         let mut values: Vec<T> = Vec::with_capacity(len);

@@ -12,6 +12,7 @@ mod attend;
 mod attention;
 mod causal;
 mod conv;
+mod cores;
 mod element;
 mod elementwise;
 mod enlarge;
@@ -35,12 +36,14 @@ pub use attention::{AttentionShape, HeadNorms, Rotation, attention};
 pub use causal::attend as attend_causal;
 pub use causal::{CausalShape, HeadScales, KeyValues, Turn, TurnPairs, admit};
 pub use conv::{After, Before, Conv, ConvMode, ConvPlan, ConvShape};
+pub use cores::{physical_cores, use_cores};
 pub use element::Element;
 pub use elementwise::{Activation, join_rows, silu};
 pub use enlarge::enlarge4;
 pub use level::{LEVEL_VARIABLE, Level};
 pub use linear::{Epilogue, Input, linear, paired_row};
-pub use memory::{Recycler, any_values};
+pub use memory::Recycler;
+pub(crate) use memory::any_values;
 pub use norm::{
     ChannelScales, GroupNorm, Modulation, group_norm, layer_norm, modulate, rms_norm,
     scale_channels,

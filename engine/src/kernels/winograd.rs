@@ -18,8 +18,9 @@ use super::scratch::Scratch;
 use super::shared::Shared;
 use crate::protocol::Precision;
 
-/// Squares of four outputs that are worked on together: a multiple of the rows of all tiles.
-const SQUARES: usize = 60;
+/// The most squares of four outputs that are worked on together: their transformed inputs fit into a
+/// core's cache, and all weights are read once for them.
+const SQUARES: usize = 72;
 
 /// Transforms a kernel: `G·g·Gᵗ` of the paper, row by row.
 #[inline]
@@ -102,8 +103,11 @@ impl Winograd {
         let squares = [shape.height.div_ceil(2), shape.width.div_ceil(2)];
         let all = shape.images * squares[0] * squares[1];
         let out = Shared::new(out);
-        (0..all.div_ceil(SQUARES)).into_par_iter().with_max_len(1).for_each(|task| {
-            let range = task * SQUARES..all.min((task + 1) * SQUARES);
+        // As many tasks for every thread: the last of a few would keep all others waiting.
+        let tasks = all.div_ceil(SQUARES).next_multiple_of(rayon::current_num_threads());
+        let most = all.div_ceil(tasks.max(1)).max(1);
+        (0..all.div_ceil(most)).into_par_iter().with_max_len(1).for_each(|task| {
+            let range = task * most..all.min((task + 1) * most);
             let task = Task { places: &self.places, copy, shape, size, squares, range, after };
             let level = self.places[0].level();
             match (T::KIND, level) {

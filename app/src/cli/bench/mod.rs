@@ -2,6 +2,7 @@
 
 mod llm;
 mod network;
+mod peers;
 mod picture;
 mod player;
 mod sound;
@@ -39,6 +40,8 @@ enum What {
     Player(player::PlayerArgs),
     /// Measures the window's frames while pictures are painted
     Window(window::WindowArgs),
+    /// Says how to run the same work in PyTorch, OpenVINO, diffusers and llama.cpp
+    Peers,
 }
 
 impl BenchArgs {
@@ -51,6 +54,7 @@ impl BenchArgs {
             What::Sound(arguments) => arguments.json,
             What::Player(arguments) => arguments.json,
             What::Window(arguments) => arguments.json,
+            What::Peers => false,
         };
         if json { Voice::Json } else { Voice::Plain }
     }
@@ -74,5 +78,9 @@ pub fn bench(
         What::Sound(arguments) => sound::bench(arguments, console, interrupt),
         What::Player(arguments) => player::bench(arguments, console, interrupt),
         What::Window(arguments) => window::bench(arguments, console),
+        What::Peers => {
+            peers::tell(console);
+            Ok(())
+        }
     }
 }
