@@ -148,12 +148,21 @@ pub struct Conv {
 }
 
 /// Says what is done to a picture before it is convolved.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Before<'a> {
     /// What a norm multiplies and adds.
     pub scales: Option<&'a ChannelScales>,
     /// Applied next.
     pub activation: Activation,
+    /// Asked between parts of a large picture whether to stop; what is not yet written then stays
+    /// unwritten.
+    pub stop: Option<&'a dyn Fn() -> bool>,
+}
+
+impl Before<'_> {
+    fn is_stopped(&self) -> bool {
+        self.stop.is_some_and(|stop| stop())
+    }
 }
 
 /// Says what is done to the sums: `activation(sum + bias + image_bias) + residual`.
@@ -348,10 +357,16 @@ impl Conv {
         assert_eq!(out.len(), result.numbers(), "the output is as long as its shape says");
         after.check(shape.images, self.outputs * self.cells(), self.outputs, out.len());
         if let Some(winograd) = &self.winograd {
-            let copy = bordered::<f32>(x, shape, before, Winograd::border(shape));
-            match winograd.panels()[0].kind() {
-                Kind::F32 => winograd.run::<f32, O>(&copy, shape, after, out),
-                Kind::Bf16 => winograd.run::<bf16, O>(&copy, shape, after, out),
+            let out = Shared::new(out);
+            for part in Part::all(shape) {
+                if before.is_stopped() {
+                    return;
+                }
+                let copy = bordered::<f32>(x, part, before, Winograd::border(part.shape()));
+                match winograd.panels()[0].kind() {
+                    Kind::F32 => winograd.run::<f32, O>(&copy, part, after, &out),
+                    Kind::Bf16 => winograd.run::<bf16, O>(&copy, part, after, &out),
+                }
             }
             return;
         }
@@ -369,13 +384,16 @@ impl Conv {
         after: After<'_>,
         out: &mut [O],
     ) {
-        let copy = bordered::<T>(x, shape, before, self.border);
+        let copy = bordered::<T>(x, Part::whole(shape), before, self.border);
         let [top, bottom, left, right] = self.border;
         let line = (shape.width + left + right) * shape.channels;
         let image_len = (shape.height + top + bottom) * line;
         let step = self.plan_stride();
         let out = Shared::new(out);
         for phase in &self.phases {
+            if before.is_stopped() {
+                return;
+            }
             let [place_y, place_x] = phase.place;
             let rows_of = |end: usize, place: usize, spread: usize| {
                 end.saturating_sub(place).div_ceil(spread)
@@ -578,14 +596,60 @@ impl Build<'_> {
     }
 }
 
-/// Copies a picture into a border of zeros, doing what stands before the convolution.
+/// The most bytes of a copy that is worked on at once, in f32: what the caches of a processor hold.
+/// Small in tests, so that small pictures have parts too.
+const PART_BYTES: usize = if cfg!(test) { 4 << 10 } else { 20 << 20 };
+
+/// Says which pictures, and which rows of them, are worked on at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    /// All pictures.
+    pub(super) whole: ConvShape,
+    /// The first picture, and how many.
+    pub(super) images: [usize; 2],
+    /// The first row of each, and how many.
+    pub(super) rows: [usize; 2],
+}
+
+impl Part {
+    /// Makes the part that is everything.
+    fn whole(whole: ConvShape) -> Self {
+        Self { whole, images: [0, whole.images], rows: [0, whole.height] }
+    }
+
+    /// Divides pictures into parts whose copies stay small: all at once, or some rows, an even number,
+    /// of one picture after the other.
+    fn all(whole: ConvShape) -> impl Iterator<Item = Self> {
+        let line = whole.width.max(1) * whole.channels.max(1) * size_of::<f32>();
+        let fits = whole.images * whole.height * line <= PART_BYTES;
+        let images = if fits { whole.images.max(1) } else { 1 };
+        let rows = if fits { whole.height } else { (PART_BYTES / line).max(4) / 2 * 2 };
+        let rows = rows.max(1);
+        (0..whole.images).step_by(images).flat_map(move |image| {
+            (0..whole.height).step_by(rows).map(move |row| Self {
+                whole,
+                images: [image, images.min(whole.images - image)],
+                rows: [row, rows.min(whole.height - row)],
+            })
+        })
+    }
+
+    /// Returns the shape of the part.
+    pub(super) fn shape(&self) -> ConvShape {
+        ConvShape { images: self.images[1], height: self.rows[1], ..self.whole }
+    }
+}
+
+/// Copies a part of pictures into a border, doing what stands before the convolution: the rows beside
+/// the part where there are some, else zeros.
 fn bordered<T: Held>(
     x: Input<'_>,
-    shape: ConvShape,
+    part: Part,
     before: Before<'_>,
     [top, bottom, left, right]: [usize; 4],
 ) -> Scratch<T> {
-    let ConvShape { images, height, width, channels } = shape;
+    let whole = part.whole.height;
+    let ConvShape { images, height, width, channels } = part.shape();
     let line = (width + left + right) * channels;
     let rows = height + top + bottom;
     let len = images * rows * line;
@@ -596,12 +660,12 @@ fn bordered<T: Held>(
     let (ones, zeros) = (vec![1f32; channels], vec![0f32; channels]);
     let row_len = width * channels;
     copy[..len].par_chunks_mut(line.max(1)).enumerate().for_each(|(row, out)| {
-        let (image, y) = (row / rows, row % rows);
-        if y < top || y >= top + height {
+        let (image, y) = (part.images[0] + row / rows, part.rows[0] + row % rows);
+        if y < top || y - top >= whole {
             out.fill(T::default());
             return;
         }
-        let from = (image * height + y - top) * row_len;
+        let from = (image * whole + y - top) * row_len;
         let (before_row, out) = out.split_at_mut(left * channels);
         let (out, after_row) = out.split_at_mut(row_len);
         before_row.fill(T::default());

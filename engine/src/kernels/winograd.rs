@@ -9,7 +9,7 @@
 use half::bf16;
 use rayon::prelude::*;
 
-use super::conv::{After, ConvShape};
+use super::conv::{After, ConvShape, Part};
 use super::element::Element;
 use super::level::Level;
 use super::micro::{Isa, Portable, Rows};
@@ -89,10 +89,11 @@ impl Winograd {
     pub(super) fn run<T: Held, O: Element>(
         &self,
         copy: &[f32],
-        shape: ConvShape,
+        part: Part,
         after: After<'_>,
-        out: &mut [O],
+        out: &Shared<'_, O>,
     ) {
+        let shape = part.shape();
         let [top, bottom, left, right] = Self::border(shape);
         let size = [shape.height + top + bottom, shape.width + left + right];
         assert_eq!(
@@ -102,26 +103,26 @@ impl Winograd {
         );
         let squares = [shape.height.div_ceil(2), shape.width.div_ceil(2)];
         let all = shape.images * squares[0] * squares[1];
-        let out = Shared::new(out);
         // As many tasks for every thread: the last of a few would keep all others waiting.
         let tasks = all.div_ceil(SQUARES).next_multiple_of(rayon::current_num_threads());
         let most = all.div_ceil(tasks.max(1)).max(1);
         (0..all.div_ceil(most)).into_par_iter().with_max_len(1).for_each(|task| {
             let range = task * most..all.min((task + 1) * most);
-            let task = Task { places: &self.places, copy, shape, size, squares, range, after };
+            let task =
+                Task { places: &self.places, copy, part, shape, size, squares, range, after };
             let level = self.places[0].level();
             match (T::KIND, level) {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: panels are only packed for a level that the processor was found to have.
-                (Kind::Bf16, _) => unsafe { avx512_bf16(&task, &out) },
+                (Kind::Bf16, _) => unsafe { avx512_bf16(&task, out) },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.
-                (_, level) if level >= Level::Avx512 => unsafe { avx512(&task, &out) },
+                (_, level) if level >= Level::Avx512 => unsafe { avx512(&task, out) },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.
-                (_, Level::Avx2) => unsafe { avx2(&task, &out) },
+                (_, Level::Avx2) => unsafe { avx2(&task, out) },
                 // SAFETY: the portable tiles need nothing of the processor.
-                _ => unsafe { task_of::<f32, Portable, O>(&task, &out) },
+                _ => unsafe { task_of::<f32, Portable, O>(&task, out) },
             }
         });
     }
@@ -131,6 +132,7 @@ impl Winograd {
 struct Task<'a> {
     places: &'a [Panels],
     copy: &'a [f32],
+    part: Part,
     shape: ConvShape,
     /// Height and width of the copy.
     size: [usize; 2],
@@ -225,7 +227,8 @@ unsafe fn task_of<T: Held, I: Isa<T>, O: Element>(task: &Task<'_>, out: &Shared<
             for (cell, line) in lines.iter().enumerate() {
                 let (y, x) = (y + cell / 2, x + cell % 2);
                 if y < shape.height && x < shape.width {
-                    let at = (image * shape.height + y) * shape.width + x;
+                    let (image, y) = (task.part.images[0] + image, task.part.rows[0] + y);
+                    let at = (image * task.part.whole.height + y) * shape.width + x;
                     task.after.finish(&line[..columns], [image, at, column, outputs], out);
                 }
             }

@@ -19,17 +19,20 @@ enum Form {
 }
 
 /// Says what stands before a convolution.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Leading<'a> {
     /// A norm.
     pub norm: Option<&'a GroupNorm>,
     /// Then a function.
     pub activation: Activation,
+    /// Asked within a long convolution on the processor whether to stop. Where it says so, the result
+    /// is worth nothing: who gave it asks once more behind the convolution.
+    pub stop: Option<&'a dyn Fn() -> bool>,
 }
 
 impl Leading<'_> {
     /// SiLU alone.
-    pub const SILU: Self = Self { norm: None, activation: Activation::Silu };
+    pub const SILU: Self = Self { norm: None, activation: Activation::Silu, stop: None };
 }
 
 /// Says what is added to a convolution.
@@ -206,7 +209,11 @@ impl Conv {
                    residual: Option<&[f32]>,
                    out: &mut [f32]| {
             let scales = leading.norm.map(|norm| norm.scales(f32s(x), images));
-            let before = Before { scales: scales.as_ref(), activation: leading.activation };
+            let before = Before {
+                scales: scales.as_ref(),
+                activation: leading.activation,
+                stop: leading.stop,
+            };
             let bias = Some(self.bias.0.as_slice());
             let after = After { bias, image_bias, residual, ..After::default() };
             packed.forward(x, shape, before, after, out);

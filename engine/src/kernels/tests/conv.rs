@@ -121,7 +121,7 @@ fn check(case: Case) {
             let what = format!("{level:?} {precision:?} {case:?}");
             conv.forward(Input::F32(&x), shape, Before::default(), After::default(), &mut out);
             assert_close(&out, &plain, tolerance, &what);
-            let before = Before { scales: Some(&scales), activation: Activation::Silu };
+            let before = Before { scales: Some(&scales), activation: Activation::Silu, stop: None };
             let after = After {
                 bias: Some(&bias),
                 image_bias: Some(&image_bias),

@@ -75,8 +75,17 @@ impl Resnet {
 
     /// Computes the block for laid-out pictures; `time` is the SiLU of the embedding, `[batch,
     /// width]`.
-    pub(super) fn forward(&self, x: &Tensor, time: Option<&Tensor>) -> Result<Tensor, EngineError> {
-        let before = |norm| Leading { norm: Some(norm), activation: Activation::Silu };
+    ///
+    /// # Errors
+    /// That of `check`, which is asked within large convolutions too, and errors of the tensor library.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        time: Option<&Tensor>,
+        check: &Check<'_>,
+    ) -> Result<Tensor, EngineError> {
+        let stop = || check().is_err();
+        let before = |norm| Leading { norm: Some(norm), stop: Some(&stop), ..Leading::SILU };
         let time = match (&self.time, time) {
             (Some(linear), Some(time)) => Some(linear.forward(time)?),
             _ => None,
@@ -93,7 +102,10 @@ impl Resnet {
             }
             None => x,
         };
-        Ok(self.conv2.forward(&h, before(&self.norm2), Adding::residual(residual))?)
+        check()?;
+        let x = self.conv2.forward(&h, before(&self.norm2), Adding::residual(residual))?;
+        check()?;
+        Ok(x)
     }
 }
 

@@ -108,7 +108,8 @@ impl ControlNet {
             check()?;
             // The function stands behind each but the last: before the next one.
             let activation = if index == 0 { Activation::None } else { Activation::Silu };
-            x = conv.forward(&x, Leading { norm: None, activation }, Adding::default())?;
+            let leading = Leading { activation, ..Leading::default() };
+            x = conv.forward(&x, leading, Adding::default())?;
         }
         Ok(x)
     }

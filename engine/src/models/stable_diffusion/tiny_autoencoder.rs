@@ -28,7 +28,7 @@ impl Block {
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor, EngineError> {
-        let after = Leading { norm: None, activation: Activation::Relu };
+        let after = Leading { activation: Activation::Relu, ..Leading::default() };
         let [first, second, third] = &self.convs;
         let h = plain(first, x)?;
         let h = second.forward(&h, after, Adding::default())?;

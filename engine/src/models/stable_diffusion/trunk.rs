@@ -71,7 +71,7 @@ impl Layer {
 
     pub(super) fn forward(&self, x: &Tensor, told: &Told<'_>) -> Result<Tensor, EngineError> {
         (told.check)()?;
-        let x = self.resnet.forward(x, Some(&told.time))?;
+        let x = self.resnet.forward(x, Some(&told.time), told.check)?;
         match &self.transformer {
             Some(transformer) => transformer.forward(&x, &told.text, told.check),
             None => Ok(x),
@@ -248,7 +248,7 @@ impl Trunk {
     pub(super) fn middle(&self, mut x: Tensor, told: &Told<'_>) -> Result<Tensor, EngineError> {
         for (resnet, transformer) in &self.middle {
             (told.check)()?;
-            x = resnet.forward(&x, Some(&told.time))?;
+            x = resnet.forward(&x, Some(&told.time), told.check)?;
             if let Some(transformer) = transformer {
                 x = transformer.forward(&x, &told.text, told.check)?;
             }

@@ -5,7 +5,6 @@ use candle_core::Tensor;
 use super::blocks::{Check, doubling, group_norm, plain};
 use super::trunk::{Conditions, EPS, Layer, Trunk};
 use crate::error::EngineError;
-use crate::kernels::Activation;
 use crate::nn::{Adding, Conv, GroupNorm, Leading, Load};
 use crate::weights::sd_config::UnetConfig;
 
@@ -95,7 +94,7 @@ impl Unet {
                 x = plain(double, &x)?;
             }
         }
-        let leading = Leading { norm: Some(&self.norm), activation: Activation::Silu };
+        let leading = Leading { norm: Some(&self.norm), ..Leading::SILU };
         let x = self.last.forward(&x, leading, Adding::default())?;
         Ok(trunk.compute.lay_back(&x)?)
     }

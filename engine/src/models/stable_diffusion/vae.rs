@@ -4,7 +4,6 @@ use candle_core::Tensor;
 
 use super::blocks::{Check, PixelAttention, Resnet, doubling, group_norm, halving, plain};
 use crate::error::EngineError;
-use crate::kernels::Activation;
 use crate::nn::{Adding, Compute, Conv, GroupNorm, Leading, Linear, Load};
 use crate::weights::sd_config::VaeConfig;
 
@@ -79,7 +78,7 @@ impl Vae {
         let x = plain(&self.decoder.first, &x)?;
         let x = self.decoder.middle(&x, check)?;
         let x = self.decoder.levels(x, check)?;
-        Ok(self.compute.lay_back(&self.decoder.end(&x)?)?)
+        Ok(self.compute.lay_back(&self.decoder.end(&x, check)?)?)
     }
 
     /// Returns mean and logarithm of the variance, `[batch, 2 · channels, height / 8, width / 8]`, of
@@ -94,7 +93,7 @@ impl Vae {
         };
         let x = plain(&encoder.first, &self.compute.lay_out(pictures)?)?;
         let x = encoder.levels(x, check)?;
-        let x = encoder.end(&encoder.middle(&x, check)?)?;
+        let x = encoder.end(&encoder.middle(&x, check)?, check)?;
         Ok(self.compute.lay_back(&self.pointwise(self.out_of_encoder.as_ref(), x)?)?)
     }
 
@@ -172,30 +171,35 @@ impl Half {
     fn middle(&self, x: &Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
         let (before, attention, after) = &self.middle;
         check()?;
-        let x = before.forward(x, None)?;
+        let x = before.forward(x, None, check)?;
         check()?;
         let x = attention.forward(&x)?;
         check()?;
-        after.forward(&x, None)
+        after.forward(&x, None, check)
     }
 
     fn levels(&self, mut x: Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
         for level in &self.levels {
             for resnet in &level.resnets {
                 check()?;
-                x = resnet.forward(&x, None)?;
+                x = resnet.forward(&x, None, check)?;
             }
             if let Some(resize) = &level.resize {
                 check()?;
-                x = plain(resize, &x)?;
+                let stop = || check().is_err();
+                let leading = Leading { stop: Some(&stop), ..Leading::default() };
+                x = resize.forward(&x, leading, Adding::default())?;
             }
         }
         check()?;
         Ok(x)
     }
 
-    fn end(&self, x: &Tensor) -> Result<Tensor, EngineError> {
-        let leading = Leading { norm: Some(&self.norm), activation: Activation::Silu };
-        Ok(self.last.forward(x, leading, Adding::default())?)
+    fn end(&self, x: &Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
+        let stop = || check().is_err();
+        let leading = Leading { norm: Some(&self.norm), stop: Some(&stop), ..Leading::SILU };
+        let x = self.last.forward(x, leading, Adding::default())?;
+        check()?;
+        Ok(x)
     }
 }
