@@ -11,11 +11,12 @@ use atelier_engine::library::{Models, held_memory_bytes};
 use atelier_engine::protocol::{
     DeviceChoice, Event, Extras, LoraUse, ModelRef, NoiseSource, Notice, Output, PictureOutput,
     PictureRequest, Pixels, Precision, PreviewMode, Prompt, PromptIssue, Request, SamplerKind,
-    Sampling, Size, Stage,
+    Sampling, Size, Source, Stage,
 };
 use atelier_engine::service::{Engine, Studio};
+use atelier_engine::weights::sd_config::TinyVaeConfig;
 use atelier_tests::containers::{write_gguf, write_shards, write_torch};
-use atelier_tests::seeded::{Named, seeded, write_safetensors};
+use atelier_tests::seeded::{Named, seeded, tensors, write_safetensors};
 use atelier_tests::tiny_diffusion::{copy_folder, golden, models, write_lora};
 use half::f16;
 use serde_json::{Value, json};
@@ -242,6 +243,22 @@ fn what_is_wrong_is_said_in_a_sentence_before_or_without_painting() -> Result<()
     lora.extras.loras.push(LoraUse { model, unet: 1.0, text: 1.0 });
     let text = said(lora)?;
     ensure!(text.contains("is no LoRA"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_tiny_autoencoder_takes_the_place_of_a_whole_one() -> Result<()> {
+    let (model, home) = (models()?.join("sd1"), tempfile::tempdir()?);
+    let config = TinyVaeConfig { latent_channels: 4, has_decoder: true, has_encoder: true };
+    let file = home.path().join("taesd.safetensors");
+    write_safetensors(&file, &tensors("taesd", config.tensors()))?;
+    let engine = engine(&[]);
+    let plain = pixels(&engine, request(&model))?;
+    let mut tiny = request(&model);
+    tiny.extras.vae = Some(ModelRef::named(file.to_string_lossy()));
+    tiny.extras.source = Some(Source::new(models()?.join("init.png"), 0.5));
+    let picture = pixels(&engine, tiny)?;
+    ensure!((picture.width_px, picture.height_px) == (64, 64) && picture != plain);
     Ok(())
 }
 

@@ -305,7 +305,11 @@ impl Desk {
                     models: models.picture_models(),
                     loras: models.shelf(Shelf::Loras),
                     controls: models.shelf(Shelf::ControlNets),
-                    vaes: models.shelf(Shelf::Vaes),
+                    // A tiny one decodes too, in a hundredth of the time.
+                    vaes: [Shelf::Vaes, Shelf::TinyVaes]
+                        .into_iter()
+                        .flat_map(|shelf| models.shelf(shelf))
+                        .collect(),
                 })));
             }
             LibraryTask::ReadPrompt { text, steps } => {

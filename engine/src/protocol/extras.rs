@@ -16,7 +16,7 @@ pub struct Extras {
     /// Files of new words (textual inversion), beside those in the folders of embeddings.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub embeddings: Vec<ModelRef>,
-    /// The autoencoder to use in place of the model's own.
+    /// The autoencoder to use in place of the model's own, a whole one or a tiny one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vae: Option<ModelRef>,
     /// ControlNets with their pictures.

@@ -3,13 +3,13 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
+use super::autoencoder::Autoencoder;
 use super::files::Description;
 use crate::error::EngineError;
 use crate::models::stable_diffusion::{ControlNet, TextEncoder, TinyAutoencoder, Unet, Vae};
 use crate::nn::{Compute, Load};
 use crate::protocol::{JobContext, PredictionChoice};
 use crate::weights::Tensors;
-use crate::weights::detect::Base;
 use crate::weights::embedding::Embedding;
 use crate::weights::lora::{Lora, Patched, Stack, Strength, Targets, Unmatched};
 use crate::weights::names::{Named, Part};
@@ -42,12 +42,6 @@ pub struct Networks {
     pub(super) words: Vec<Embedding>,
     /// What of each LoRA fits nothing in this model.
     pub(super) unmatched: Vec<(PathBuf, Vec<Unmatched>)>,
-}
-
-/// Holds an autoencoder with what its latents are multiplied by.
-pub struct Autoencoder {
-    pub(super) net: Vae,
-    pub(super) scaling: f64,
 }
 
 impl Networks {
@@ -95,26 +89,6 @@ impl Networks {
     }
 }
 
-impl Autoencoder {
-    /// Loads an autoencoder that stands alone, for models of `base`.
-    ///
-    /// # Errors
-    /// As [`Networks::load`].
-    pub fn load(
-        path: &Path,
-        base: Option<Base>,
-        compute: &Compute,
-        job: &JobContext,
-    ) -> Result<Self, EngineError> {
-        let file = Checkpoint::open(path)?;
-        let named = Named::of(&file, Part::Vae, job)?;
-        let config = VaeConfig::of(named.shapes(), named.settings(), base, path)?;
-        let stack = Stack::default();
-        let progress = Progress::new(&file);
-        Loader { file: &file, stack: &stack, compute, job, progress: &progress }.vae(&config)
-    }
-}
-
 /// Loads a ControlNet.
 ///
 /// # Errors
@@ -155,24 +129,24 @@ pub fn load_tiny(
 }
 
 /// Counts the bytes that were read of a file.
-struct Progress {
+pub(super) struct Progress {
     done: Cell<u64>,
     total: u64,
 }
 
 impl Progress {
-    fn new(file: &Checkpoint) -> Self {
+    pub(super) fn new(file: &Checkpoint) -> Self {
         Self { done: Cell::new(0), total: file.file_bytes() }
     }
 }
 
 /// Loads the parts of one file.
-struct Loader<'a> {
-    file: &'a Checkpoint,
-    stack: &'a Stack<'a>,
-    compute: &'a Compute,
-    job: &'a JobContext,
-    progress: &'a Progress,
+pub(super) struct Loader<'a> {
+    pub(super) file: &'a Checkpoint,
+    pub(super) stack: &'a Stack<'a>,
+    pub(super) compute: &'a Compute,
+    pub(super) job: &'a JobContext,
+    pub(super) progress: &'a Progress,
 }
 
 impl Loader<'_> {
@@ -190,8 +164,8 @@ impl Loader<'_> {
         make(&Load::new(tensors, self.compute.clone()))
     }
 
-    fn vae(&self, config: &VaeConfig) -> Result<Autoencoder, EngineError> {
+    pub(super) fn vae(&self, config: &VaeConfig) -> Result<Autoencoder, EngineError> {
         let net = self.part(Part::Vae, &config.tensors(), |load| Vae::new(config, load))?;
-        Ok(Autoencoder { net, scaling: config.scaling_factor })
+        Ok(Autoencoder::Whole { net, scaling: config.scaling_factor })
     }
 }

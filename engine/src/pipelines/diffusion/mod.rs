@@ -4,6 +4,7 @@
 //! changed is opened and encoded (`source`), noise is led along the schedule while the net is asked
 //! about it (`guide`), and the autoencoder makes a picture of the latents.
 
+mod autoencoder;
 mod files;
 mod guide;
 mod load;
@@ -17,8 +18,9 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+pub use autoencoder::Autoencoder;
 pub use files::Description;
-pub use load::{Autoencoder, ModelPlan, Networks, load_control, load_tiny};
+pub use load::{ModelPlan, Networks, load_control, load_tiny};
 pub use text::issue_of;
 pub use validate::{nearest_size, validate};
 
@@ -321,8 +323,7 @@ impl<'a> Run<'a> {
                     .ok_or_else(|| EngineError::invalid("size", "is empty"))?;
                 let vae = self.vae()?;
                 let grey = from_pixels(&grey)?.to_device(self.networks().compute.device())?;
-                let moments = vae.net.encode(&grey, &|| self.job.check())?;
-                let grey = (moments.narrow(1, 0, moments.dim(1)? / 2)? * vae.scaling)?;
+                let grey = vae.encode(&grey, &|| self.job.check())?;
                 let mask = grey.narrow(1, 0, 1)?.ones_like()?;
                 Beside::Masked(Tensor::cat(&[&mask, &grey], 1)?)
             }
@@ -433,8 +434,7 @@ impl<'a> Run<'a> {
 
     fn decode(&self, latents: &Tensor) -> Result<Pixels, EngineError> {
         let vae = self.vae()?;
-        let latents = (latents / vae.scaling)?;
-        let picture = vae.net.decode(&latents, &|| self.job.check())?;
+        let picture = vae.decode(latents, &|| self.job.check())?;
         to_pixels(&picture.squeeze(0)?, "VAE")
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::load::Autoencoder;
+use super::autoencoder::Autoencoder;
 use crate::error::EngineError;
 use crate::nn::Compute;
 use crate::pipelines::{hints, pictures};
@@ -51,13 +51,11 @@ impl Prepared {
         };
         let check = || job.check();
         let encode = |picture: &Tensor| -> Result<Tensor, EngineError> {
-            let picture = picture.to_device(compute.device())?;
-            let moments = vae.net.encode(&picture, &check)?; // [1, 2 · channels, h, w]
-            Ok(moments.narrow(1, 0, moments.dim(1)? / 2)?)
+            vae.encode(&picture.to_device(compute.device())?, &check)
         };
         let picture = from_pixels(&pixels)?;
-        let means = encode(&picture)?;
-        let latents = (&means * vae.scaling)?;
+        let latents = encode(&picture)?;
+        let means = (&latents / vae.scaling())?;
         let masked = match (is_masked, &mask) {
             (false, _) => None,
             (true, mask) => {
@@ -65,7 +63,7 @@ impl Prepared {
                 let mask = mask.as_ref().unwrap_or(&all);
                 let hidden = hide(&picture, mask)?;
                 let small = shrink(mask, size, scale, compute)?;
-                Some([small, (encode(&hidden)? * vae.scaling)?])
+                Some([small, encode(&hidden)?])
             }
         };
         Ok(Self { pixels: Arc::new(pixels), mask, means, latents, masked })

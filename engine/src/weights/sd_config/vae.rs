@@ -70,6 +70,14 @@ impl VaeConfig {
         Self::from_settings(settings).map_err(|reason| EngineError::damaged(path, reason))
     }
 
+    /// Returns what latents of a line of models are multiplied by, where no settings say so.
+    pub fn scaling_of(base: Option<Base>) -> f64 {
+        match base {
+            Some(Base::Sdxl | Base::SdxlRefiner) => SCALING_OF_SDXL,
+            _ => SCALING_OF_SD,
+        }
+    }
+
     /// Returns all tensors with their shapes.
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let mut list = List::default();
@@ -137,9 +145,9 @@ impl VaeConfig {
         Ok(Self {
             picture_channels: side(shapes, "decoder.conv_out.weight", 0)?,
             latent_channels: side(shapes, "decoder.conv_in.weight", 1)?,
-            scaling_factor: match base {
-                Some(Base::Sdxl | Base::SdxlRefiner) => SCALING_OF_SDXL,
-                _ if channels.len() == LEVELS_OF_UPSCALER => SCALING_OF_UPSCALER,
+            scaling_factor: match (base, channels.len()) {
+                (Some(Base::Sdxl | Base::SdxlRefiner), _) => SCALING_OF_SDXL,
+                (_, LEVELS_OF_UPSCALER) => SCALING_OF_UPSCALER,
                 _ => SCALING_OF_SD,
             },
             channels,
