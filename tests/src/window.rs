@@ -40,7 +40,7 @@ impl Runner for GradientRunner {
             Request::Words(request) => return write(request, self.step, job).map(Output::Words),
             Request::Sound(request) => {
                 let output = compose(request, self.step, self.store.as_deref(), job)?;
-                return Ok(Output::Sound(output));
+                return Ok(Output::Sound(Box::new(output)));
             }
             _ => return Err(EngineError::Stopped),
         };
@@ -63,7 +63,7 @@ impl Runner for GradientRunner {
             let result_id = saved.as_ref().map(|saved| saved.id);
             let file = saved.map(|saved| saved.file);
             let picture = Picture { pixels, recipe, file, result_id };
-            job.partial(Partial::Picture(picture.clone()));
+            job.partial(Partial::Picture(Box::new(picture.clone())));
             pictures.push(picture);
         }
         Ok(Output::Picture(PictureOutput { pictures, notices: Vec::new(), latents: None }))
@@ -143,7 +143,7 @@ fn compose(
     let result_id = saved.as_ref().map(|saved| saved.id);
     let file = saved.map(|saved| saved.file);
     let sound = Sound { score, pcm, recipe: request.clone(), file, result_id };
-    job.partial(Partial::Sound(sound.clone()));
+    job.partial(Partial::Sound(Box::new(sound.clone())));
     let mut notices = Vec::new();
     if request.prompt.contains("zither") {
         notices.push(Notice::UnknownWords { words: vec!["zither".to_owned()] });

@@ -40,7 +40,7 @@ fn tune() -> SoundRequest {
 
 fn compose(engine: &Engine, request: SoundRequest) -> Result<SoundOutput> {
     match finish(engine, Request::Sound(Box::new(request)))? {
-        Output::Sound(output) => Ok(output),
+        Output::Sound(output) => Ok(*output),
         other => bail!("the job made {other:?}"),
     }
 }

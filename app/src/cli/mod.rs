@@ -53,7 +53,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Paints a picture from a prompt
-    Paint(paint::PaintArgs),
+    Paint(Box<paint::PaintArgs>),
     /// Writes with a language model
     Write(write::WriteArgs),
     /// Composes music from words, or goes on from music

@@ -42,7 +42,7 @@ impl Runner for Fake {
             })?;
             let picture = Self::picture(request, number);
             if word != "unannounced" {
-                job.partial(Partial::Picture(picture.clone()));
+                job.partial(Partial::Picture(Box::new(picture.clone())));
             }
             pictures.push(picture);
             match word {

@@ -71,7 +71,7 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
         }
         Event::Partial(_, Partial::Picture(picture)) => {
             // Who watches a batch goes on watching; the film strip has the finished one.
-            add_result(state, picture);
+            add_result(state, *picture);
         }
         Event::Finished(id, Output::Picture(output)) => {
             learn(state, id);

@@ -158,10 +158,6 @@ pub enum LibraryTask {
 }
 
 /// Is something that a service reports.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a handful of them live for one frame, and most are of the large kind"
-)]
 #[derive(Debug, Clone)]
 pub enum Incoming {
     /// The engine took a request.

@@ -58,10 +58,8 @@ fn update_extras(extras: &mut Extras, action: ModelsAction) {
                 lora.text = lora.unet;
             }
         }
-        ModelsAction::RemoveLora(index) => {
-            if index < extras.loras.len() {
-                extras.loras.remove(index);
-            }
+        ModelsAction::RemoveLora(index) if index < extras.loras.len() => {
+            extras.loras.remove(index);
         }
         ModelsAction::SetVae(path) => extras.vae = path.map(named),
         ModelsAction::SetControl(None) => extras.controls.clear(),

@@ -12,6 +12,7 @@ use crate::error::EngineError;
 ///
 /// Per job: [`Event::Started`], any number of [`Event::Text`] or [`Event::Partial`], then exactly
 /// one of [`Event::Finished`] or [`Event::Failed`]. A job cancelled while it waits has no `Started`.
+#[expect(clippy::large_enum_variant, reason = "each job has one large event, its last")]
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Event {
@@ -50,9 +51,9 @@ impl Event {
 #[non_exhaustive]
 pub enum Partial {
     /// One picture of a batch, saved.
-    Picture(Picture),
+    Picture(Box<Picture>),
     /// A piece of music, saved.
-    Sound(Sound),
+    Sound(Box<Sound>),
 }
 
 /// Holds everything that a job made.
@@ -64,7 +65,7 @@ pub enum Output {
     /// The text of a [`super::WordsRequest`].
     Words(WordsOutput),
     /// The piece of a [`super::SoundRequest`].
-    Sound(SoundOutput),
+    Sound(Box<SoundOutput>),
 }
 
 /// Holds the pictures of one job and what is to be said about them.

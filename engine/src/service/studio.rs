@@ -355,7 +355,9 @@ impl Runner for Studio {
         match request {
             Request::Picture(request) => self.paint(request, job).map(Output::Picture),
             Request::Words(request) => self.write(request, job).map(Output::Words),
-            Request::Sound(request) => self.compose(request, job).map(Output::Sound),
+            Request::Sound(request) => {
+                self.compose(request, job).map(|made| Output::Sound(Box::new(made)))
+            }
         }
     }
 
@@ -400,7 +402,7 @@ pub(super) fn save(
         picture.file = Some(saved.file);
         picture.result_id = Some(saved.id);
     }
-    job.partial(Partial::Picture(picture.clone()));
+    job.partial(Partial::Picture(Box::new(picture.clone())));
     Ok(picture)
 }
 
@@ -418,6 +420,6 @@ fn save_sound(
         sound.file = Some(saved.file);
         sound.result_id = Some(saved.id);
     }
-    job.partial(Partial::Sound(sound.clone()));
+    job.partial(Partial::Sound(Box::new(sound.clone())));
     Ok(sound)
 }

@@ -38,7 +38,7 @@ impl Block {
 
 #[derive(Debug, Clone)]
 enum Layer {
-    Block(Block),
+    Block(Box<Block>),
     Resize(Conv),
 }
 
@@ -61,7 +61,7 @@ impl Half {
         let layer = |(number, is_block): &(usize, bool)| -> Result<Layer, EngineError> {
             let load = load.pp(number);
             Ok(match is_block {
-                true => Layer::Block(Block::new(&load)?),
+                true => Layer::Block(Box::new(Block::new(&load)?)),
                 false => Layer::Resize(Conv::without_bias(width, width, plan, &load)?),
             })
         };

@@ -20,14 +20,14 @@ pub enum Autoencoder {
     /// A whole one, with what its latents are multiplied by.
     Whole {
         /// The networks.
-        net: Vae,
+        net: Box<Vae>,
         /// What latents are multiplied by before the net sees them.
         scaling: f64,
     },
     /// A tiny one, whose latents are scaled already.
     Tiny {
         /// The networks.
-        net: TinyAutoencoder,
+        net: Box<TinyAutoencoder>,
         /// What latents of its line of models are multiplied by.
         scaling: f64,
     },
@@ -46,7 +46,7 @@ impl Autoencoder {
     ) -> Result<Self, EngineError> {
         let file = Checkpoint::open(path)?;
         if detect(&file).family == Family::TinyAutoencoder {
-            let net = load_tiny(path, compute, job)?;
+            let net = Box::new(load_tiny(path, compute, job)?);
             return Ok(Self::Tiny { net, scaling: VaeConfig::scaling_of(base) });
         }
         let named = Named::of(&file, Part::Vae, job)?;

@@ -166,6 +166,6 @@ impl Loader<'_> {
 
     pub(super) fn vae(&self, config: &VaeConfig) -> Result<Autoencoder, EngineError> {
         let net = self.part(Part::Vae, &config.tensors(), |load| Vae::new(config, load))?;
-        Ok(Autoencoder::Whole { net, scaling: config.scaling_factor })
+        Ok(Autoencoder::Whole { net: Box::new(net), scaling: config.scaling_factor })
     }
 }
