@@ -74,11 +74,8 @@ impl Shell {
         state.sound.reopen = saved.sound.open;
         state.models.pictures.folders = saved.models.folders;
         state.models.pictures.chosen = saved.models.chosen;
-        if !state.models.pictures.folders.is_empty() {
-            state.models.pictures.searching = true;
-            let folders = state.models.pictures.folders.clone();
-            parts.librarian.ask(LibraryTask::FindModels(folders));
-        }
+        state.models.pictures.searching = true;
+        parts.librarian.ask(LibraryTask::FindModels(state.models.pictures.folders.clone()));
         state.prompt.text = saved.draft;
         state.prompt.negative = saved.draft_negative;
         state.words.draft = saved.words.draft;

@@ -35,7 +35,7 @@ use crate::state::{
 
 /// Changes the state as a person asked.
 pub fn update(state: &mut AppState, action: Action) -> Vec<Effect> {
-    match action {
+    let mut effects = match action {
         Action::Prompt(action) => update_prompt(state, action),
         Action::Job(action) => update_jobs(state, action),
         Action::Canvas(action) => update_canvas(state, action),
@@ -50,7 +50,9 @@ pub fn update(state: &mut AppState, action: Action) -> Vec<Effect> {
         Action::Models(action) => models::update_models(state, action),
         Action::Trash(action) => trash::update_trash(state, action),
         Action::Quit => vec![Effect::Quit],
-    }
+    };
+    effects.extend(models::read_prompt(state));
+    effects
 }
 
 /// Goes into a room.
@@ -66,13 +68,9 @@ fn update_prompt(state: &mut AppState, action: PromptAction) -> Vec<Effect> {
     let prompt = &mut state.prompt;
     match action {
         PromptAction::SetText(text) => {
-            if state.models.pictures.chosen.is_none() {
-                prompt.unknown = state.models.unknown_words(&text);
-            }
+            prompt.unknown = state.models.unknown_words(&text);
             prompt.text = text;
-            let mut effects = models::read_prompt(state);
-            effects.push(Effect::SaveSettings);
-            return effects;
+            return vec![Effect::SaveSettings];
         }
         PromptAction::SetNegative(text) => {
             prompt.negative = text;
@@ -426,10 +424,7 @@ fn take_recipe(state: &mut AppState, recipe: &PictureRequest) -> Vec<Effect> {
     if recipe.noise != NoiseSource::Seed {
         say(state, MessageKind::Note, Text::RecipeNoiseLeft);
     }
-    if state.models.pictures.chosen.is_none() {
-        state.prompt.unknown = state.models.unknown_words(&state.prompt.text);
-    }
-    effects.extend(models::read_prompt(state));
+    state.prompt.unknown = state.models.unknown_words(&state.prompt.text);
     effects.push(Effect::SaveSettings);
     effects
 }

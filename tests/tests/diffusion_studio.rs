@@ -257,7 +257,10 @@ fn a_tiny_autoencoder_takes_the_place_of_a_whole_one() -> Result<()> {
     let mut tiny = request(&model);
     tiny.extras.vae = Some(ModelRef::named(file.to_string_lossy()));
     tiny.extras.source = Some(Source::new(models()?.join("init.png"), 0.5));
-    let picture = pixels(&engine, tiny)?;
+    let made = run(&engine, tiny)?.pictures.remove(0);
+    let source = made.recipe.extras.source.context("the recipe keeps the picture")?;
+    ensure!(source.picture.sha256.len() == 64, "the recipe has no hash of the picture");
+    let picture = made.pixels;
     ensure!((picture.width_px, picture.height_px) == (64, 64) && picture != plain);
     Ok(())
 }

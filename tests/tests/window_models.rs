@@ -106,3 +106,25 @@ fn the_chosen_model_and_its_folder_are_there_after_a_restart_and_a_lost_one_is_n
     assert_eq!(state(&window).prompt.size.width_px, 256);
     Ok(())
 }
+
+#[test]
+fn words_that_the_house_model_never_saw_are_told_only_while_it_paints() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let web = installation(home.path())?;
+    let settings = serde_json::json!({
+        "draft": "an ornithopter",
+        "models": { "folders": [web], "chosen": web.join("models/Stable-diffusion/tiny") },
+    });
+    std::fs::write(home.path().join("settings.json"), serde_json::to_vec(&settings)?)?;
+    let mut window = open_studio(home.path())?;
+    wait_until(&mut window, "both models", |state| {
+        state.models.ready().is_some() && state.models.pictures.reading.tokens > 0
+    });
+    settle(&mut window);
+    assert!(window.query_by_label_contains("the model never saw").is_none());
+    // The shapes are offered at the size of the model that paints.
+    assert!(window.query_by_label("Size 1:1, 512 × 512 pixels").is_some());
+    choose(&mut window, "Model", "House model");
+    assert!(window.query_by_label_contains("the model never saw").is_some());
+    Ok(())
+}

@@ -60,7 +60,7 @@ pub struct ExtrasArgs {
     /// What is drawn from the picture of each ControlNet: none, canny, scribble, tile or invert
     #[arg(long, value_name = "NAME", value_parser = parse_hint)]
     hint: Vec<HintKind>,
-    /// VAE in place of the model's own; a TAESD decodes in a hundredth of the time
+    /// VAE in place of the model's own; a TAESD decodes in about a seventh of the time
     #[arg(long, value_name = "FILE")]
     vae: Option<String>,
     /// Layer of the text encoder that is read, counted from the last, which is 1

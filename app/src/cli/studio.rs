@@ -6,7 +6,7 @@ use std::thread;
 use atelier_engine::EngineError;
 use atelier_engine::library::{Models, PictureModel};
 use atelier_engine::service::{Engine, Studio};
-use atelier_engine::weights::inspect::inspect;
+use atelier_engine::weights::inspect;
 use atelier_engine::weights::open::Checkpoint;
 
 use crate::services::places::{self, HASHES_FILE};
@@ -33,7 +33,7 @@ pub fn licence(models: &Models, model: &str) -> Result<String, EngineError> {
     match models.locate_picture(model)? {
         PictureModel::House(located) => Ok(located.open(&mut || Ok(()))?.licence),
         PictureModel::Diffusion(located) => {
-            let licence = inspect(&Checkpoint::open(&located.path)?).licence;
+            let licence = inspect::licence(&Checkpoint::open(&located.path)?);
             Ok(licence.unwrap_or_else(|| "unknown".to_owned()))
         }
     }

@@ -23,7 +23,8 @@ const SKIPS: [Option<u32>; 4] = [None, Some(1), Some(2), Some(3)];
 pub(super) fn reading_ui(ui: &mut Ui, state: &AppState) {
     let language = state.settings.language;
     let reading = &state.models.pictures.reading;
-    if state.models.pictures.chosen().is_none() || reading.text.is_empty() {
+    let is_read = reading.text == state.prompt.text && !reading.text.is_empty();
+    if state.models.pictures.chosen().is_none() || !is_read {
         return;
     }
     let room = 75 * reading.chunks.max(1);
@@ -197,7 +198,13 @@ pub(super) fn sampling_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Actio
     if let Some(sampler) = choice(ui, name, &samplers, sampling.sampler) {
         actions.push(Action::Prompt(PromptAction::SetSampler(sampler)));
     }
-    let schedules: Vec<_> = ScheduleKind::ALL.iter().map(|kind| (kind.label(), *kind)).collect();
+    let schedules: Vec<_> = ScheduleKind::ALL
+        .iter()
+        .map(|kind| match kind {
+            ScheduleKind::Automatic => (language.get(Text::DeviceAuto), *kind),
+            kind => (kind.label(), *kind),
+        })
+        .collect();
     let name = language.get(Text::Schedule);
     if let Some(schedule) = choice(ui, name, &schedules, sampling.schedule) {
         actions.push(Action::Models(ModelsAction::SetSchedule(schedule)));

@@ -148,7 +148,7 @@ fn size_ui(ui: &mut Ui, state: &AppState, language: Language, actions: &mut Vec<
             let [w, h] = [size.width_px, size.height_px];
             let name = language.fill(Text::SizeName, &[&preset.name, &w, &h]);
             let labels = [preset.name, &name];
-            if shape_button(ui, width, labels, own, size == chosen).clicked() {
+            if shape_button(ui, width, labels, [w, h], size == chosen).clicked() {
                 actions.push(Action::Prompt(PromptAction::SetSize(size)));
             }
         }

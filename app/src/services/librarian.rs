@@ -11,7 +11,7 @@ use std::{fmt, fs, io, thread};
 use atelier_engine::EngineError;
 use atelier_engine::audio::recipe::recipe_of;
 use atelier_engine::library::{
-    DeviceInfo, HOUSE_PICTURE, Models, Shelf, available_memory_bytes, devices,
+    DeviceInfo, HOUSE_PICTURE, Models, Shelf, ShelfEntry, available_memory_bytes, devices,
 };
 use atelier_engine::models::house_picture::Lexicon;
 use atelier_engine::protocol::{ModelRef, Request};
@@ -194,6 +194,8 @@ struct Desk {
     /// The window's keys of pending requests → the store's numbers.
     pending: HashMap<String, i64>,
     reader: PromptReader,
+    /// The LoRAs that were found last.
+    loras: Vec<ShelfEntry>,
 }
 
 impl Desk {
@@ -301,11 +303,12 @@ impl Desk {
             }
             LibraryTask::FindModels(folders) => {
                 models.set_folders(folders);
+                self.loras = models.shelf(Shelf::Loras);
                 tell(LibraryNews::PictureModels(Box::new(FoundModels {
                     models: models.picture_models(),
-                    loras: models.shelf(Shelf::Loras),
+                    loras: self.loras.clone(),
                     controls: models.shelf(Shelf::ControlNets),
-                    // A tiny one decodes too, in a hundredth of the time.
+                    // A tiny one decodes too.
                     vaes: [Shelf::Vaes, Shelf::TinyVaes]
                         .into_iter()
                         .flat_map(|shelf| models.shelf(shelf))
@@ -313,8 +316,7 @@ impl Desk {
                 })));
             }
             LibraryTask::ReadPrompt { text, steps } => {
-                let loras = models.shelf(Shelf::Loras);
-                tell(LibraryNews::PromptRead(self.reader.read(text, steps, &loras)?));
+                tell(LibraryNews::PromptRead(self.reader.read(text, steps, &self.loras)?));
             }
             LibraryTask::ReadTrash => self.say_trash(tell)?,
             LibraryTask::RestoreTrashed(id) => {

@@ -80,9 +80,12 @@ impl ModelsState {
         }
     }
 
-    /// Returns the words of `text` that the model never saw, each once, as they were written.
+    /// Returns the words of `text` that the house model never saw, each once, as they were written;
+    /// none while another model paints.
     pub fn unknown_words(&self, text: &str) -> Vec<String> {
-        let Some(info) = self.ready() else { return Vec::new() };
+        let Some(info) = self.ready().filter(|_| self.pictures.chosen.is_none()) else {
+            return Vec::new();
+        };
         let mut joined: Vec<Range<usize>> = Vec::new();
         for range in (info.unknown_words)(text) {
             // Chinese characters come one by one; those that stand together are one word.

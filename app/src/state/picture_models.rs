@@ -30,6 +30,8 @@ pub struct PictureModels {
     pub searching: bool,
     /// The path of the model that paints; `None` for the house model.
     pub chosen: Option<PathBuf>,
+    /// The prompt and the steps that the chosen model was last asked about.
+    pub asked: Option<(String, u32)>,
     /// How the chosen model reads the prompt.
     pub reading: PromptReading,
 }

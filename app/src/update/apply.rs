@@ -22,7 +22,7 @@ use crate::state::{
 
 /// Changes the state as a service reports.
 pub fn apply(state: &mut AppState, incoming: Incoming) -> Vec<Effect> {
-    match incoming {
+    let mut effects = match incoming {
         Incoming::Accepted { ticket, job } => {
             if let Some(entry) = state.jobs.jobs.iter_mut().find(|entry| entry.ticket == ticket) {
                 entry.id = Some(job);
@@ -45,7 +45,9 @@ pub fn apply(state: &mut AppState, incoming: Incoming) -> Vec<Effect> {
             state.messages.expire(state.jobs.clock_secs);
             Vec::new()
         }
-    }
+    };
+    effects.extend(super::models::read_prompt(state));
+    effects
 }
 
 fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {

@@ -120,15 +120,12 @@ fn choose(state: &mut AppState, path: Option<PathBuf>) -> Vec<Effect> {
     prompt.size = fitted(defaults, shape);
     prompt.sampling = defaults.sampling;
     if pictures.chosen.is_some() {
-        prompt.unknown.clear();
         prompt.styles.clear();
     } else {
         prompt.extras = Extras::default();
-        prompt.unknown = state.models.unknown_words(&prompt.text);
     }
-    let mut effects = read_prompt(state);
-    effects.push(Effect::SaveSettings);
-    effects
+    prompt.unknown = state.models.unknown_words(&prompt.text);
+    vec![Effect::SaveSettings]
 }
 
 /// Returns the size of a model's own area that has a shape, on its grid.
@@ -151,6 +148,8 @@ fn search(state: &mut AppState) -> Vec<Effect> {
 pub(super) fn take_found(state: &mut AppState, found: FoundModels) -> Vec<Effect> {
     let pictures = &mut state.models.pictures;
     (pictures.found, pictures.searching) = (found, false);
+    // Other LoRAs may be known now.
+    pictures.asked = None;
     if pictures.chosen.is_some() && pictures.chosen().is_none() {
         // Its folder is gone: the house model paints, and the settings are its own.
         return choose(state, None);
@@ -163,17 +162,23 @@ pub(super) fn take_found(state: &mut AppState, found: FoundModels) -> Vec<Effect
             state.prompt.sampling = defaults.sampling;
         }
     }
-    read_prompt(state)
+    Vec::new()
 }
 
-/// Has the prompt read as the chosen model reads it; the house model needs no such reading.
-pub(super) fn read_prompt(state: &mut AppState) -> Vec<Effect> {
-    if state.models.pictures.chosen().is_none() {
-        state.models.pictures.reading = PromptReading::default();
-        return Vec::new();
+/// Has the prompt read as the chosen model reads it, once for each text, whoever wrote it; the house
+/// model needs no such reading. To be called after every change.
+pub(super) fn read_prompt(state: &mut AppState) -> Option<Effect> {
+    let pictures = &mut state.models.pictures;
+    let (text, steps) = (&state.prompt.text, state.prompt.sampling.steps);
+    if pictures.chosen.is_none() {
+        pictures.asked = None;
+        return None;
     }
-    let text = state.prompt.text.clone();
-    vec![Effect::Library(LibraryTask::ReadPrompt { text, steps: state.prompt.sampling.steps })]
+    if pictures.asked.as_ref().is_some_and(|asked| asked.0 == *text && asked.1 == steps) {
+        return None;
+    }
+    pictures.asked = Some((text.clone(), steps));
+    Some(Effect::Library(LibraryTask::ReadPrompt { text: text.clone(), steps }))
 }
 
 /// Takes in how the prompt is read, unless it has changed since.

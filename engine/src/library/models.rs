@@ -41,7 +41,9 @@ impl Models {
     /// Looks in the folders of `ATELIER_MODELS`, in the program itself, in `assets/models` beside
     /// the program, and in that of the source tree which it was built from.
     pub fn standard() -> Self {
-        let first = folders_named();
+        let named = env::var_os(PLACES_VARIABLE).unwrap_or_default();
+        let first =
+            env::split_paths(&named).filter(|place| !place.as_os_str().is_empty()).collect();
         let beside = env::current_exe()
             .ok()
             .and_then(|program| Some(program.parent()?.join("assets").join("models")));
@@ -53,7 +55,6 @@ impl Models {
             last: beside.into_iter().chain(source).collect(),
             added: Arc::default(),
         }
-        .with_folders(folders_named())
     }
 
     /// Looks in `places` only.
@@ -197,12 +198,6 @@ impl Models {
         names.dedup();
         names
     }
-}
-
-/// Returns the folders of `ATELIER_MODELS`.
-fn folders_named() -> Vec<PathBuf> {
-    let named = env::var_os(PLACES_VARIABLE).unwrap_or_default();
-    env::split_paths(&named).filter(|place| !place.as_os_str().is_empty()).collect()
 }
 
 impl Default for Models {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::models::{Models, PictureModel};
 use crate::error::EngineError;
 use crate::protocol::{SamplerKind, Sampling, ScheduleKind, Size};
-use crate::weights::detect::{Base, Prediction, Variant, detect};
+use crate::weights::detect::{Base, Detection, Prediction, Variant, detect};
 use crate::weights::open::Checkpoint;
 
 /// Holds what a picture model is asked for when a person says nothing.
@@ -45,7 +45,11 @@ impl PictureDefaults {
     /// The cards of Stable Diffusion 1.5, 2.1, XL base, SD-Turbo, SDXL-Turbo, SDXL-Lightning,
     /// Hyper-SD and LCM.
     pub fn of_checkpoint(file: &Checkpoint) -> Self {
-        let found = detect(file);
+        Self::of_detected(&detect(file), file.path())
+    }
+
+    /// Does the same as [`PictureDefaults::of_checkpoint`] for what was told of a file already.
+    pub(super) fn of_detected(found: &Detection, path: &Path) -> Self {
         let side = match (found.base, found.prediction) {
             (Some(Base::Sdxl | Base::SdxlRefiner), _) => 1024,
             (Some(Base::Sd2), Some(Prediction::V)) => 768,
@@ -64,7 +68,7 @@ impl PictureDefaults {
             schedule,
             ..Sampling::default()
         };
-        let name = name_of(file.path());
+        let name = name_of(path);
         let steps = steps_in(&name);
         let (side, sampling) = if found.variant == Some(Variant::LatentConsistency) {
             (side, Sampling { guidance: 8.0, ..few(SamplerKind::Lcm, 4, ScheduleKind::Automatic) })

@@ -7,7 +7,7 @@ use super::models::Models;
 use super::picture_defaults::PictureDefaults;
 use super::shelves::Shelf;
 use crate::weights::detect::{Family, detect};
-use crate::weights::inspect::inspect;
+use crate::weights::inspect::licence;
 use crate::weights::open::Checkpoint;
 
 /// Describes a model of the Stable Diffusion family on disk.
@@ -42,16 +42,16 @@ impl Models {
             if found.family != Family::StableDiffusion {
                 continue;
             }
-            let purpose = found.variant.map(|variant| variant.to_string());
+            let purpose = found.variant.as_ref().map(ToString::to_string);
             models.push(PictureEntry {
                 name: entry.name,
                 path: entry.path,
-                line: found.base.map(|base| base.to_string()).unwrap_or_default(),
+                line: found.base.as_ref().map(ToString::to_string).unwrap_or_default(),
                 purpose: purpose.filter(|purpose| purpose != "text to image"),
                 bytes: file.file_bytes(),
-                licence: inspect(&file).licence,
+                licence: licence(&file),
                 need: DiffusionNeed::of(&file),
-                defaults: PictureDefaults::of_checkpoint(&file),
+                defaults: PictureDefaults::of_detected(&found, file.path()),
             });
         }
         models

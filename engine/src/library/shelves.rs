@@ -148,9 +148,12 @@ impl Models {
     }
 
     /// Returns the folders of a kind that are there.
-    fn folders_of(&self, shelf: Shelf) -> Vec<PathBuf> {
+    pub fn folders_of(&self, shelf: Shelf) -> Vec<PathBuf> {
+        // Folders of the environment stay, whichever a person adds or takes away.
+        let mut roots = self.first_places().to_vec();
+        roots.extend(self.added_folders());
         let mut folders = Vec::new();
-        for root in self.added_folders() {
+        for root in &roots {
             let named = shelf.folders().iter().map(|name| root.join(name));
             folders.extend(named.filter(|folder| folder.is_dir()));
         }
@@ -162,7 +165,7 @@ impl Models {
                 .all(|name| !root.join(name).is_dir())
         };
         if shelf == Shelf::Checkpoints {
-            folders.extend(self.added_folders().into_iter().filter(|root| is_plain(root)));
+            folders.extend(roots.into_iter().filter(|root| is_plain(root)));
         }
         folders
     }

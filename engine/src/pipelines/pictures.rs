@@ -5,7 +5,6 @@ use std::io::Cursor;
 use std::path::Path;
 
 use image::{ImageDecoder, ImageReader, Limits, metadata::Orientation};
-use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
 use crate::protocol::Pixels;
@@ -17,20 +16,18 @@ const MAX_SIDE_PX: u32 = 16_384;
 /// The most memory that decoding may take: a picture of 100 million pixels with 16 bits each.
 const MAX_DECODED_BYTES: u64 = 1 << 30;
 
-/// Opens a picture (PNG, JPEG or WebP), turned as its camera says; returns its pixels and the
-/// hexadecimal SHA-256 of the file.
+/// Opens a picture (PNG, JPEG or WebP), turned as its camera says.
 ///
 /// # Errors
 /// [`EngineError::Io`] when it cannot be read; [`EngineError::Damaged`] when it is no such picture, or
 /// larger than 16,384 pixels each way.
-pub(super) fn open(path: &Path) -> Result<(Pixels, String), EngineError> {
+pub(super) fn open(path: &Path) -> Result<Pixels, EngineError> {
     let unreadable = |error: std::io::Error| EngineError::io("read the picture", path, &error);
     let about = fs::metadata(path).map_err(unreadable)?;
     if !about.is_file() || about.len() > MAX_FILE_BYTES {
         return Err(EngineError::damaged(path, "is no picture, or too large for one"));
     }
     let bytes = fs::read(path).map_err(unreadable)?;
-    let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let broken = |error: image::ImageError| {
         let reason = format!("is no picture that can be opened ({error})");
         EngineError::damaged(path, reason)
@@ -49,7 +46,6 @@ pub(super) fn open(path: &Path) -> Result<(Pixels, String), EngineError> {
     let rgba = picture.into_rgba8();
     let (width, height) = rgba.dimensions();
     Pixels::new(width, height, rgba.into_raw())
-        .map(|pixels| (pixels, hash))
         .ok_or_else(|| EngineError::damaged(path, "is a picture without pixels"))
 }
 

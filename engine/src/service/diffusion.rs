@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::studio::{Resident, ResidentKey, Studio, mixed_up, save};
 use crate::error::EngineError;
-use crate::library::{DiffusionNeed, LocatedWeights, Shelf};
+use crate::library::{DiffusionNeed, LocatedWeights, Shelf, ShelfEntry};
 use crate::models::stable_diffusion::prompt::{Wildcards, lora_tags};
 use crate::nn::Compute;
 use crate::pipelines::diffusion::{
@@ -17,8 +17,8 @@ use crate::pipelines::open_device;
 use crate::protocol::{
     DeviceChoice, JobContext, Live, LoraUse, ModelRef, PictureOutput, PictureRequest, Stage,
 };
-use crate::weights::detect::Base;
-use crate::weights::inspect::inspect;
+use crate::weights::detect::{Base, detect};
+use crate::weights::inspect::licence;
 use crate::weights::open::Checkpoint;
 
 /// What stands in a file of a tiny autoencoder's name, by the line of models.
@@ -54,10 +54,12 @@ impl Studio {
         self.fill_hashes(&mut request, job)?;
 
         let wildcards = self.wildcards()?;
+        let shelf = self.models.shelf(Shelf::Loras);
         let mut companions = self.companions(&request, &known, device, job)?;
+        companions.lora_names = shelf.iter().map(|entry| entry.name.clone()).collect();
         companions.wildcards = wildcards;
         let mut output = PictureOutput { pictures: Vec::new(), notices: Vec::new(), latents: None };
-        for (first, count, loras) in self.batches(&request, &companions.wildcards)? {
+        for (first, count, loras) in self.batches(&request, &companions.wildcards, &shelf)? {
             let mut part = request.clone();
             part.seed = request.seed.wrapping_add(u64::from(first));
             part.count = count;
@@ -124,11 +126,12 @@ impl Studio {
         &self,
         request: &PictureRequest,
         wildcards: &Wildcards,
+        shelf: &[ShelfEntry],
     ) -> Result<Vec<(u32, u32, Vec<Strong>)>, EngineError> {
         let mut batches: Vec<(u32, u32, Vec<Strong>)> = Vec::new();
         for index in 0..request.count {
             let seed = request.seed.wrapping_add(u64::from(index));
-            let loras = self.loras(request, seed, wildcards)?;
+            let loras = self.loras(request, seed, wildcards, shelf)?;
             match batches.last_mut() {
                 Some((_, count, same)) if *same == loras => *count += 1,
                 _ => batches.push((index, 1, loras)),
@@ -144,6 +147,7 @@ impl Studio {
         request: &PictureRequest,
         seed: u64,
         wildcards: &Wildcards,
+        shelf: &[ShelfEntry],
     ) -> Result<Vec<Strong>, EngineError> {
         let mut loras: Vec<Strong> = Vec::new();
         let mut add = |path: PathBuf, [unet, text]: [f32; 2]| match loras
@@ -162,19 +166,13 @@ impl Studio {
         for text in [request.prompt.with_styles(), request.prompt.negative.clone()] {
             for tag in lora_tags(&text, seed, wildcards) {
                 // A name in a prompt is never a path: prompts come from strangers.
-                let entry = self.lora_on_shelf(&tag.name);
-                if let Some(path) = entry {
-                    add(path, [tag.unet_weight as f32, tag.text_weight as f32]);
+                let found = shelf.iter().find(|entry| entry.name.eq_ignore_ascii_case(&tag.name));
+                if let Some(entry) = found {
+                    add(entry.path.clone(), [tag.unet_weight as f32, tag.text_weight as f32]);
                 }
             }
         }
         Ok(loras)
-    }
-
-    fn lora_on_shelf(&self, name: &str) -> Option<PathBuf> {
-        let shelf = self.models.shelf(Shelf::Loras);
-        let entry = shelf.into_iter().find(|entry| entry.name.eq_ignore_ascii_case(name));
-        entry.map(|entry| entry.path)
     }
 
     /// Loads what stands beside the model.
@@ -223,8 +221,6 @@ impl Studio {
                 companions.embeddings.push(entry.path);
             }
         }
-        let loras = self.models.shelf(Shelf::Loras);
-        companions.lora_names = loras.into_iter().map(|entry| entry.name).collect();
         Ok(companions)
     }
 
@@ -256,21 +252,17 @@ impl Studio {
         let is_xl = known.base == Some(Base::Sdxl);
         let fits = |name: &str| {
             let name = name.to_lowercase();
-            let is_decoder =
-                name.starts_with("taesd") && !name.contains("encoder") || name.ends_with("decoder");
-            is_decoder
-                && name.starts_with("taesd")
+            name.starts_with("taesd")
+                && !name.starts_with("taesd3")
+                && !name.contains("encoder")
                 && name.contains(TINY_XL) == is_xl
-                && !name.contains("taesd3")
         };
         let mut shelf = self.models.shelf(Shelf::TinyVaes).into_iter();
         shelf.find(|entry| fits(&entry.name)).map(|entry| entry.path)
     }
 
     fn wildcards(&self) -> Result<Wildcards, EngineError> {
-        let shelf = self.models.shelf(Shelf::Wildcards);
-        let folders: Vec<&Path> = shelf.iter().filter_map(|entry| entry.path.parent()).collect();
-        match folders.first() {
+        match self.models.folders_of(Shelf::Wildcards).first() {
             Some(folder) => Wildcards::read(folder),
             None => Ok(Wildcards::default()),
         }
@@ -301,6 +293,14 @@ impl Studio {
         for control in &mut extras.controls {
             hash(Shelf::ControlNets, &mut control.model)?;
         }
+        let guides = extras.controls.iter_mut().map(|control| &mut control.picture);
+        let source = extras.source.iter_mut();
+        let sources =
+            source.flat_map(|source| std::iter::once(&mut source.picture).chain(&mut source.mask));
+        for picture in guides.chain(sources) {
+            let located = LocatedWeights::at(&picture.path.to_string_lossy(), &picture.path)?;
+            picture.sha256 = self.hashes.of(&located, &mut || job.check())?;
+        }
         Ok(())
     }
 
@@ -317,13 +317,12 @@ impl Studio {
         let need = DiffusionNeed::of(&file);
         // Before gigabytes are read for a hash.
         self.check_room(&located.name, need.held_bytes(crate::protocol::Precision::Fast))?;
-        let about = inspect(&file);
         let known = KnownCheckpoint {
             located: located.clone(),
             sha256: self.hashes.of(located, &mut || job.check())?,
-            licence: about.licence.unwrap_or_else(|| "unknown".to_owned()),
+            licence: licence(&file).unwrap_or_else(|| "unknown".to_owned()),
             need,
-            base: crate::weights::detect::detect(&file).base,
+            base: detect(&file).base,
         };
         self.known_checkpoints.retain(|other| other.located.path != located.path);
         self.known_checkpoints.push(known.clone());

@@ -77,14 +77,18 @@ impl Counts {
     }
 }
 
+/// Returns the licence that a file names, long ones cut.
+pub fn licence(checkpoint: &Checkpoint) -> Option<String> {
+    LICENCES.iter().find_map(|key| {
+        let held = checkpoint.facts().iter().find(|(name, _)| name == key);
+        held.map(|(_, value)| value.trim()).filter(|value| !value.is_empty()).map(shortened)
+    })
+}
+
 /// Looks at an open checkpoint.
 pub fn inspect(checkpoint: &Checkpoint) -> Inspection {
     let found = detect(checkpoint);
     let facts = checkpoint.facts();
-    let fact = |key: &str| {
-        let held = facts.iter().find(|(name, _)| name == key).map(|(_, value)| value.trim());
-        held.filter(|value| !value.is_empty()).map(shortened)
-    };
     let mut missing = found.missing;
     missing.extend(checkpoint.missing().iter().cloned());
     let mut strange = checkpoint.notes().to_vec();
@@ -109,7 +113,7 @@ pub fn inspect(checkpoint: &Checkpoint) -> Inspection {
         naming: found.naming.map(|naming| naming.to_string()),
         details: found.details.into_iter().map(|(k, v)| (k.to_owned(), shortened(&v))).collect(),
         tensors: Counts::of(checkpoint),
-        licence: LICENCES.iter().find_map(|key| fact(key)),
+        licence: licence(checkpoint),
         missing,
         strange,
         metadata: facts

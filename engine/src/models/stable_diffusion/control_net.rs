@@ -10,7 +10,7 @@ use super::blocks::Check;
 use super::trunk::{Conditions, Trunk};
 use crate::error::EngineError;
 use crate::kernels::{Activation, ConvPlan};
-use crate::nn::{Adding, Compute, Conv, Leading, Linear, Load};
+use crate::nn::{Adding, Conv, Leading, Linear, Load};
 use crate::weights::sd_config::ControlConfig;
 
 /// Holds what ControlNets add to a denoiser, one picture for each that the way down keeps and one for
@@ -90,11 +90,6 @@ impl ControlNet {
         let deepest = net.levels[net.levels.len() - 1].channels;
         let middle = zero(deepest, &load.pp("controlnet_mid_block"))?;
         Ok(Self { trunk, hint, down, middle })
-    }
-
-    /// Returns how it computes.
-    pub fn compute(&self) -> &Compute {
-        &self.trunk.compute
     }
 
     /// Reads a picture of hints `[batch, 3, 8 · height, 8 · width]` of 0..=1, once for all steps.

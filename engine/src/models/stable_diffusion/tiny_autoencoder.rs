@@ -1,4 +1,4 @@
-//! The tiny autoencoder: latents to pictures in a hundredth of the time.
+//! The tiny autoencoder: latents to pictures with one part in forty of the weights.
 //!
 //! # Source
 //! Ollin Boer Bohan's TAESD, `taesd.py`.

@@ -1,4 +1,5 @@
-//! Pictures to latents and back: by a whole autoencoder, or by a tiny one in a hundredth of the time.
+//! Pictures to latents and back: by a whole autoencoder, or by a tiny one in about a seventh of the time
+//! (0.8 s for 5.6 at 512×512, two cores of Zen 4).
 
 use std::path::Path;
 

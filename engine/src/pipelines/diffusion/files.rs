@@ -9,7 +9,7 @@ use crate::math::schedule::{AlignedFor, NoiseTable};
 use crate::models::stable_diffusion::prompt::Padding;
 use crate::protocol::{JobContext, PredictionChoice};
 use crate::sampling::Prediction;
-use crate::weights::detect::{self, Base, Family, Variant, detect};
+use crate::weights::detect::{self, Base, Family, detect};
 use crate::weights::names::{Named, Part};
 use crate::weights::open::Checkpoint;
 use crate::weights::sd_config::{TextConfig, UnetConfig, VaeConfig, read_json};
@@ -24,8 +24,6 @@ pub(super) const INSTRUCTED_CHANNELS: usize = 8;
 pub struct Description {
     /// The line of models, where it is told by the width of the words.
     pub base: Option<Base>,
-    /// What the model was made for.
-    pub variant: Option<Variant>,
     /// The net.
     pub unet: UnetConfig,
     /// The autoencoder; `None` where the file has none.
@@ -44,8 +42,6 @@ pub struct Description {
     pub padding: Padding,
     /// An empty negative prompt stands for nothing at all, not for an empty text.
     pub has_empty_negative: bool,
-    /// What is unusual about the files, each as a sentence.
-    pub notes: Vec<String>,
 }
 
 impl Description {
@@ -94,7 +90,6 @@ impl Description {
         let first = text(Part::TextEncoder)?;
         Ok(Self {
             base,
-            variant: found.variant,
             vae,
             padding: padding(file, &first, is_xl)?,
             first,
@@ -114,7 +109,6 @@ impl Description {
             is_trailing: scheduler.fact("timestep_spacing") == Some("trailing"),
             has_empty_negative: is_xl && empty_negative(path)?,
             unet,
-            notes: found.strange,
         })
     }
 

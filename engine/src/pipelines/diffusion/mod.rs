@@ -299,8 +299,7 @@ impl<'a> Run<'a> {
 
     fn control(&self, wish: &ControlUse, net: &Arc<ControlNet>) -> Result<Control, EngineError> {
         let size = self.request.size;
-        let (picture, _) = pictures::open(&wish.picture.path)?;
-        let picture = pictures::over_white(&picture);
+        let picture = pictures::over_white(&pictures::open(&wish.picture.path)?);
         let fitted = hints::fit(&picture, size.width_px, size.height_px);
         let drawn = from_pixels(&hints::draw(wish.hint, &fitted))?;
         let drawn = ((drawn + 1.0)? * 0.5)?.to_device(self.networks().compute.device())?;

@@ -40,8 +40,7 @@ impl Prepared {
         job: &JobContext,
     ) -> Result<Self, EngineError> {
         let fitted = |path| -> Result<Pixels, EngineError> {
-            let (picture, _) = pictures::open(path)?;
-            let picture = pictures::over_white(&picture);
+            let picture = pictures::over_white(&pictures::open(path)?);
             Ok(hints::fit(&picture, size.width_px, size.height_px))
         };
         let pixels = fitted(&source.picture.path)?;
