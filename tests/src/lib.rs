@@ -3,6 +3,7 @@
 pub mod containers;
 pub mod golden;
 pub mod manifest;
+pub mod painting;
 pub mod seeded;
 pub mod source;
 pub mod studio;

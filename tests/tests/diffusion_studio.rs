@@ -1,67 +1,25 @@
 //! Models of the Stable Diffusion family through the engine: from every container the same picture,
 //! LoRAs on and off, cancelling, memory, and what is said when something is wrong.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use atelier_engine::EngineError;
-use atelier_engine::library::{Models, held_memory_bytes};
+use atelier_engine::library::Models;
 use atelier_engine::protocol::{
-    DeviceChoice, Event, Extras, LoraUse, ModelRef, NoiseSource, Notice, Output, PictureOutput,
-    PictureRequest, Pixels, Precision, PreviewMode, Prompt, PromptIssue, Request, SamplerKind,
-    Sampling, Size, Source, Stage,
+    Event, LoraUse, ModelRef, Notice, PictureRequest, Pixels, Precision, PromptIssue, Request,
+    Source, Stage,
 };
 use atelier_engine::service::{Engine, Studio};
 use atelier_engine::weights::sd_config::TinyVaeConfig;
 use atelier_tests::containers::{write_gguf, write_shards, write_torch};
+use atelier_tests::painting::{engine, request, run};
 use atelier_tests::seeded::{Named, seeded, tensors, write_safetensors};
 use atelier_tests::tiny_diffusion::{copy_folder, golden, models, write_lora};
 use half::f16;
 use serde_json::{Value, json};
-
-fn request(model: &Path) -> PictureRequest {
-    PictureRequest {
-        model: ModelRef::named(model.to_string_lossy()),
-        prompt: Prompt { text: "a (red:1.2) fox".into(), ..Prompt::default() },
-        size: Size { width_px: 64, height_px: 64 },
-        sampling: Sampling {
-            sampler: SamplerKind::EulerA,
-            steps: 3,
-            guidance: 4.0,
-            ..Sampling::default()
-        },
-        seed: 7,
-        count: 1,
-        noise: NoiseSource::Seed,
-        preview: PreviewMode::EveryStep,
-        device: DeviceChoice::Cpu,
-        precision: Precision::Fast,
-        keep_latents: false,
-        extras: Extras::default(),
-    }
-}
-
-fn engine(folders: &[PathBuf]) -> Engine {
-    let models = Models::in_places([]).with_folders(folders.iter().cloned());
-    Engine::inline(Studio::new(None, models))
-}
-
-fn run(engine: &Engine, request: PictureRequest) -> Result<PictureOutput, EngineError> {
-    let handle = engine.submit(Request::Picture(Box::new(request)))?;
-    loop {
-        for event in engine.drain() {
-            match event {
-                Event::Finished(id, Output::Picture(output)) if id == handle.id() => {
-                    return Ok(output);
-                }
-                Event::Failed(id, error) if id == handle.id() => return Err(error),
-                _ => {}
-            }
-        }
-    }
-}
 
 fn pixels(engine: &Engine, request: PictureRequest) -> Result<Arc<Pixels>> {
     Ok(run(engine, request)?.pictures[0].pixels.clone())
@@ -300,25 +258,5 @@ fn a_cancel_ends_loading_and_painting_at_once() -> Result<()> {
     println!("from cancel to end: {waits:?}");
     waits.sort();
     ensure!(waits[1] < Duration::from_millis(200), "{waits:?}");
-    Ok(())
-}
-
-#[test]
-fn switching_between_models_again_and_again_holds_no_more_memory() -> Result<()> {
-    // Each switch lets the model before go: there is room for one of them.
-    let engine = engine(&[]);
-    let names = ["sd1", "sd2", "sdxl", "inpaint"];
-    let mut held = Vec::new();
-    for switch in 0..24 {
-        let mut request = request(&models()?.join(names[switch % names.len()]));
-        request.sampling.steps = 1;
-        // A LoRA's strength stands for another model: the same weights are loaded anew.
-        request.precision = if switch % 2 == 0 { Precision::Fast } else { Precision::Exact };
-        run(&engine, request)?;
-        held.push(held_memory_bytes().unwrap_or(0));
-    }
-    println!("held after each switch: {held:?}");
-    let (early, late) = (held[held.len() / 2], held[held.len() - 1]);
-    ensure!(late as f64 <= early as f64 * 1.05, "{early} bytes grew to {late}");
     Ok(())
 }
