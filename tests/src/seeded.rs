@@ -26,11 +26,13 @@ pub fn seeded(name: &str, shape: &[usize]) -> Vec<f16> {
             z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             z ^= z >> 31;
             let even = (z >> 40) as f64 / f64::from(1 << 23) - 1.0;
-            f16::from_f64(match (shape.len(), name.ends_with("weight")) {
+            let value = match (shape.len(), name.ends_with("weight")) {
                 (1, true) => even * 0.2 + 1.0,
                 (1, false) => even * 0.2,
                 _ => even * (3.0 / fan_in as f64).sqrt(),
-            })
+            };
+            // By way of f32: some processors round f64 to f16 that way, others at once.
+            f16::from_f32(value as f32)
         })
         .collect()
 }

@@ -1,12 +1,12 @@
 //! The networks of the Stable Diffusion family against diffusers and transformers, on tiny random
-//! checkpoints (`golden/stable-diffusion/make.py`).
+//! checkpoints (`golden/stable-diffusion/make.py`, `make_control.py`).
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use atelier_engine::kernels::{Level, Precision};
 use atelier_engine::models::stable_diffusion::{
-    Added, Conditions, TextEncoder, TinyAutoencoder, Unet, Vae,
+    Added, Conditions, ControlNet, TextEncoder, TinyAutoencoder, Unet, Vae,
 };
 use atelier_engine::nn::{Compute, Load};
 use atelier_engine::pipelines::diffusion::load_tiny;
@@ -14,22 +14,33 @@ use atelier_engine::protocol::JobContext;
 use atelier_engine::weights::names::{Named, Part};
 use atelier_engine::weights::open::Checkpoint;
 use atelier_engine::weights::sd_config::{
-    Activation, Addition, TextConfig, TinyVaeConfig, UnetConfig, UnetLevel, VaeConfig,
+    Activation, Addition, ControlConfig, TextConfig, TinyVaeConfig, UnetConfig, UnetLevel, VaeConfig,
 };
 use atelier_engine::weights::{Weights, read_tensor};
+use atelier_tests::seeded::{self, write_safetensors};
 use candle_core::{Device, Tensor};
 
 /// A file of weights, inputs and outputs.
 struct Golden {
     path: PathBuf,
     bytes: Vec<u8>,
+    /// The weights, where the file has none because they follow from their names.
+    seeded: Option<Vec<u8>>,
 }
 
 impl Golden {
     fn open(name: &str) -> Result<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/stable-diffusion");
         let path = folder.join(format!("{name}.safetensors"));
-        Ok(Self { bytes: std::fs::read(&path)?, path })
+        Ok(Self { bytes: std::fs::read(&path)?, path, seeded: None })
+    }
+
+    /// Opens a file without weights; those are made of `list`.
+    fn seeded(name: &str, list: Vec<(String, Vec<usize>)>) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("weights.safetensors");
+        write_safetensors(&file, &seeded::tensors(name, list))?;
+        Ok(Self { seeded: Some(std::fs::read(file)?), ..Self::open(name)? })
     }
 
     fn tensor(&self, name: &str) -> Result<Tensor> {
@@ -45,7 +56,8 @@ impl Golden {
     /// spread of what is computed.
     fn each(&self, check: impl Fn(&Load<'_>, f64) -> Result<()>) -> Result<()> {
         let job = JobContext::detached();
-        let weights = Weights::open(&self.bytes, &self.path, &job)?;
+        let bytes = self.seeded.as_ref().unwrap_or(&self.bytes);
+        let weights = Weights::open(bytes, &self.path, &job)?;
         let mut ways: Vec<(Compute, f64)> = Level::available()
             .into_iter()
             .map(|level| (Compute::Kernels(level, Precision::Exact), 1e-4))
@@ -147,6 +159,55 @@ fn the_autoencoder_agrees_with_diffusers() -> Result<()> {
         golden.compare("out.picture", &picture, tolerance, load)?;
         let moments = vae.encode(&golden.tensor("in.picture")?, &|| Ok(()))?;
         golden.compare("out.moments", &moments, tolerance, load)
+    })
+}
+
+fn control(name: &str, strength: f32, net: UnetConfig) -> Result<()> {
+    let config = ControlConfig { net, hint_channels: 3, embedding: vec![8, 16, 16, 32] };
+    let golden = Golden::seeded(name, config.tensors())?;
+    golden.each(|load, tolerance| {
+        let control = ControlNet::new(&config, load)?;
+        let added = if config.net.addition.is_some() {
+            let sizes = golden.numbers("in.sizes")?;
+            let (sizes, _) = sizes.as_chunks::<6>();
+            Some(Added { pooled: golden.tensor("in.pooled")?, sizes: sizes.to_vec() })
+        } else {
+            None
+        };
+        let times = golden.numbers("in.times")?;
+        let (latents, text) = (golden.tensor("in.latents")?, golden.tensor("in.text")?);
+        let conditions = Conditions { added: added.as_ref(), ..Conditions::text(&text) };
+        let hint = control.hint(&golden.tensor("in.hint")?, &|| Ok(()))?;
+        let hint = (&hint, strength);
+        let got = control.forward(&latents, &times, &conditions, hint, &|| Ok(()))?;
+        let got = got.tensors(load.compute())?;
+        ensure!(got.len() == 5, "{} residuals", got.len());
+        for (name, got) in ["down0", "down1", "down2", "down3", "middle"].iter().zip(&got) {
+            golden.compare(&format!("out.{name}"), got, tolerance, load)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_residuals_of_controlnets_agree_with_diffusers() -> Result<()> {
+    control("control-sd1", 1.0, net(&[(32, 1, 2), (64, 0, 2)], 24))?;
+    let addition = Some(Addition { input: 20 + 6 * 16, size_width: 16 });
+    let plain = net(&[(32, 0, 2), (64, 2, 4)], 24);
+    let xl = UnetConfig { has_linear_projections: true, addition, ..plain };
+    control("control-sdxl", 0.6, xl)
+}
+
+#[test]
+fn both_halves_of_the_tiny_autoencoder_agree_with_diffusers() -> Result<()> {
+    let config = TinyVaeConfig { latent_channels: 4, has_decoder: true, has_encoder: true };
+    let golden = Golden::seeded("tiny-vae", config.tensors())?;
+    golden.each(|load, tolerance| {
+        let tiny = TinyAutoencoder::new(&config, load)?;
+        let picture = tiny.decode(&golden.tensor("in.latents")?, &|| Ok(()))?;
+        golden.compare("out.picture", &picture, tolerance, load)?;
+        let latents = tiny.encode(&golden.tensor("in.picture")?, &|| Ok(()))?;
+        golden.compare("out.latents", &latents, tolerance, load)
     })
 }
 

@@ -10,7 +10,7 @@ use super::blocks::Check;
 use super::trunk::{Conditions, Trunk};
 use crate::error::EngineError;
 use crate::kernels::{Activation, ConvPlan};
-use crate::nn::{Adding, Conv, Leading, Linear, Load};
+use crate::nn::{Adding, Compute, Conv, Leading, Linear, Load};
 use crate::weights::sd_config::ControlConfig;
 
 /// Holds what ControlNets add to a denoiser, one picture for each that the way down keeps and one for
@@ -22,6 +22,16 @@ pub struct Residuals {
 }
 
 impl Residuals {
+    /// Returns all as `[batch, channels, height, width]`: those for the way down in its order, then
+    /// the one for the middle. `compute` is what the ControlNet was loaded for.
+    ///
+    /// # Errors
+    /// Errors of the tensor library.
+    pub fn tensors(&self, compute: &Compute) -> Result<Vec<Tensor>, EngineError> {
+        let all = self.down.iter().chain([&self.middle]);
+        all.map(|tensor| Ok(compute.lay_back(tensor)?)).collect()
+    }
+
     /// Adds what another ControlNet adds.
     ///
     /// # Errors

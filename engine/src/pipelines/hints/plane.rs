@@ -24,6 +24,15 @@ impl Plane {
         }
     }
 
+    /// Returns one colour of a picture (0 red, 1 green, 2 blue), 0 to 255.
+    pub(super) fn channel(picture: &Pixels, channel: usize) -> Self {
+        Self {
+            width: picture.width_px as usize,
+            height: picture.height_px as usize,
+            values: picture.rgba.chunks_exact(4).map(|pixel| f32::from(pixel[channel])).collect(),
+        }
+    }
+
     /// Returns the number at a place; beyond the edge that of the nearest pixel.
     pub(super) fn at(&self, x: isize, y: isize) -> f32 {
         let x = x.clamp(0, self.width as isize - 1) as usize;

@@ -45,6 +45,14 @@ fn the_edge_of_a_disc_is_one_thin_ring() {
 }
 
 #[test]
+fn edges_between_colours_of_one_brightness_are_seen() {
+    // 0.299 · 200 = 0.587 · 102, so a grey picture of this has no edge.
+    let colours = |x: u32, _: u32| if x < 16 { [200, 0, 0] } else { [0, 102, 0] };
+    let drawn = draw(HintKind::Canny, &picture(32, 32, colours));
+    assert!((0..32).all(|y| red(&drawn, 15, y) == 255 || red(&drawn, 16, y) == 255));
+}
+
+#[test]
 fn faint_edges_are_drawn_only_where_they_go_on_from_strong_ones() {
     let faint = |x: u32, _: u32| if x < 16 { [100; 3] } else { [135; 3] };
     let drawn = draw(HintKind::Canny, &picture(32, 32, faint));
