@@ -14,7 +14,8 @@ use atelier_engine::protocol::JobContext;
 use atelier_engine::weights::names::{Named, Part};
 use atelier_engine::weights::open::Checkpoint;
 use atelier_engine::weights::sd_config::{
-    Activation, Addition, ControlConfig, TextConfig, TinyVaeConfig, UnetConfig, UnetLevel, VaeConfig,
+    Activation, Addition, ControlConfig, TextConfig, TinyVaeConfig, UnetConfig, UnetLevel,
+    VaeConfig,
 };
 use atelier_engine::weights::{Weights, read_tensor};
 use atelier_tests::seeded::{self, write_safetensors};

@@ -68,6 +68,10 @@ const MOST_QUERIES: usize = REGISTERS * 16;
 /// The most rows of a tile that is three registers wide.
 const MOST_ROWS: usize = 8;
 
+/// Multiplications between two questions whether to go on: some 30 ms on two cores in f32.
+/// Few in tests, whose shapes are small.
+const ROUND: usize = if cfg!(test) { 20_000 } else { 2_000_000_000 };
+
 /// Computes softmax(scale · q kᵀ) v for each sequence and head: `out[sequence · queries, heads,
 /// head_width]`.
 ///
@@ -80,8 +84,23 @@ const MOST_ROWS: usize = 8;
 pub fn attend<T: Held, O: Element>(
     level: Level,
     settings: Attend,
+    vectors: [Vectors<'_, T>; 3],
+    out: &mut [O],
+) {
+    attend_until(level, settings, vectors, out, None);
+}
+
+/// Computes as [`attend`] does, and asks `stop` from time to time whether to stop; what is not yet
+/// written then stays as it was.
+///
+/// # Panics
+/// As [`attend`].
+pub fn attend_until<T: Held, O: Element>(
+    level: Level,
+    settings: Attend,
     [q, k, v]: [Vectors<'_, T>; 3],
     out: &mut [O],
+    stop: Option<&dyn Fn() -> bool>,
 ) {
     let Attend { sequences, head_width, is_causal, .. } = settings;
     q.check(sequences, head_width);
@@ -104,7 +123,7 @@ pub fn attend<T: Held, O: Element>(
     let block_rows = REGISTERS * level.panel_width() / 2;
     let blocks = q.rows.div_ceil(block_rows);
     let out = Shared::new(out);
-    (0..sequences * q.heads * blocks).into_par_iter().with_max_len(1).for_each(|task| {
+    let work = |task: usize| {
         let (index, block) = (task / blocks, task % blocks);
         let (sequence, head) = (index / q.heads, index % q.heads);
         let rows = block * block_rows..q.rows.min((block + 1) * block_rows);
@@ -123,7 +142,19 @@ pub fn attend<T: Held, O: Element>(
             // SAFETY: the portable tiles need nothing of the processor.
             _ => unsafe { block_of::<f32, Portable, T, O>(&head, &out) },
         }
-    });
+    };
+    let tasks = sequences * q.heads * blocks;
+    let together = match stop {
+        Some(_) => (ROUND / (2 * block_rows * k.rows * head_width).max(1)).max(4),
+        None => tasks,
+    };
+    for from in (0..tasks).step_by(together) {
+        if stop.is_some_and(|stop| stop()) {
+            return;
+        }
+        let round = from..tasks.min(from + together);
+        round.into_par_iter().with_max_len(1).for_each(work);
+    }
 }
 
 /// The keys and values of one head.

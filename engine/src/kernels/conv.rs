@@ -188,6 +188,8 @@ struct Writer<'a, O> {
     spread: [usize; 2],
     /// The first channel of the group.
     first: usize,
+    /// The first line, over all images.
+    from: usize,
     out: &'a Shared<'a, O>,
 }
 
@@ -196,6 +198,7 @@ impl<O: Element> Finish for Writer<'_, O> {
     unsafe fn finish<T: Element, I: Isa<T>>(&self, sums: &Sums<'_>) {
         let ([height, width], result) = (self.size, self.result);
         let (row, x) = (sums.row / width, sums.row % width);
+        let row = self.from + row;
         let (image, y) = (row / height, row % height);
         let y = y * self.spread[0] + self.place[0];
         let x = x * self.spread[1] + self.place[1];
@@ -391,9 +394,6 @@ impl Conv {
         let step = self.plan_stride();
         let out = Shared::new(out);
         for phase in &self.phases {
-            if before.is_stopped() {
-                return;
-            }
             let [place_y, place_x] = phase.place;
             let rows_of = |end: usize, place: usize, spread: usize| {
                 end.saturating_sub(place).div_ceil(spread)
@@ -407,7 +407,18 @@ impl Conv {
                 bias.iter().skip(2 * place_y + place_x).step_by(cells).copied().collect()
             });
             let after = After { bias: of_cell.as_deref().or(after.bias), ..after };
-            for (group, panels) in phase.panels.iter().enumerate() {
+            // Bands of lines, between which it can be stopped; one band where nobody asks.
+            let lines = shape.images * height;
+            let work =
+                width * phase.panels.len() * per_group * phase.taps.len() * phase.panels[0].depth();
+            let band = if before.stop.is_some() { (BAND / work.max(1)).max(2) } else { lines };
+            let bands = (0..lines).step_by(band.max(1));
+            for (from, (group, panels)) in bands
+                .flat_map(|from| phase.panels.iter().enumerate().map(move |group| (from, group)))
+            {
+                if before.is_stopped() {
+                    return;
+                }
                 let taps: Vec<usize> = phase
                     .taps
                     .iter()
@@ -415,9 +426,10 @@ impl Conv {
                     .collect();
                 let source = Source {
                     values: &copy,
-                    rows: shape.images * height * width,
+                    rows: band.min(lines - from) * width,
                     group_rows: width,
                     group_start: |row: usize| {
+                        let row = from + row;
                         row / height * image_len + row % height * step[0] * line
                     },
                     row_stride: step[1] * shape.channels,
@@ -430,6 +442,7 @@ impl Conv {
                     place: phase.place,
                     spread: self.spread,
                     first: group * per_group,
+                    from,
                     out: &out,
                 };
                 product(panels, &source, writer);
@@ -447,6 +460,10 @@ impl Conv {
         if matches!(self.plan.mode, ConvMode::Transposed(_)) { [1; 2] } else { self.plan.stride }
     }
 }
+
+/// Multiplications between two questions whether to go on: some 30 ms on two cores in f32.
+/// Few in tests, whose shapes are small.
+const BAND: usize = if cfg!(test) { 20_000 } else { 2_000_000_000 };
 
 /// What phases are built from.
 struct Build<'a> {

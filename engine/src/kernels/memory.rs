@@ -39,10 +39,16 @@ pub(crate) fn any_values<T: Element>(len: usize) -> Vec<T> {
     }
 }
 
-/// Lets go of all blocks that wait.
+/// Lets go of all blocks that wait, and of what the system's allocator keeps of small ones.
 pub(super) fn release() {
     #[cfg(target_os = "linux")]
     blocks::release();
+    // A model's small blocks lie in the heaps of the threads that loaded it; of 3 GB they left 430 MB.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: this touches only memory that nobody has; it may be called at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 #[cfg(not(target_os = "linux"))]

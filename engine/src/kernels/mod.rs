@@ -31,7 +31,7 @@ mod team;
 mod winograd;
 
 pub use crate::protocol::Precision;
-pub use attend::{Attend, Vectors, attend};
+pub use attend::{Attend, Vectors, attend, attend_until};
 pub use attention::{AttentionShape, HeadNorms, Rotation, attention};
 pub use causal::attend as attend_causal;
 pub use causal::{CausalShape, HeadScales, KeyValues, Turn, TurnPairs, admit};

@@ -157,9 +157,17 @@ impl Heads {
 /// Computes softmax(q kᵀ / √head_width) v from rows `[batch · rows, 3 · heads · head_width]` of
 /// queries, keys and values: `[batch · rows, heads · head_width]` in the numbers that products read.
 ///
+/// On the processor `stop` is asked from time to time whether to stop. Where it says so, the result
+/// holds anything and must not be used.
+///
 /// # Errors
 /// Passes on errors of the tensor library.
-pub fn self_attention(compute: &Compute, qkv: &Tensor, heads: Heads) -> Result<Tensor> {
+pub fn self_attention(
+    compute: &Compute,
+    qkv: &Tensor,
+    heads: Heads,
+    stop: Option<&dyn Fn() -> bool>,
+) -> Result<Tensor> {
     let (rows, width) = (qkv.dim(0)?, heads.width());
     if qkv.dim(1)? != 3 * width {
         candle_core::bail!("there are a query, key and value of {width} per row");
@@ -174,11 +182,13 @@ pub fn self_attention(compute: &Compute, qkv: &Tensor, heads: Heads) -> Result<T
             match qkv {
                 Input::F32(values) => {
                     let of = |part: usize| vectors(values, length, 3 * width, part, heads);
-                    kernels::attend(*level, heads.settings(), [of(0), of(1), of(2)], out);
+                    let vectors = [of(0), of(1), of(2)];
+                    kernels::attend_until(*level, heads.settings(), vectors, out, stop);
                 }
                 Input::Bf16(values) => {
                     let of = |part: usize| vectors(values, length, 3 * width, part, heads);
-                    kernels::attend(*level, heads.settings(), [of(0), of(1), of(2)], out);
+                    let vectors = [of(0), of(1), of(2)];
+                    kernels::attend_until(*level, heads.settings(), vectors, out, stop);
                 }
             }
         })

@@ -1,5 +1,6 @@
 //! Measures networks of the Stable Diffusion family with random weights of the real shapes.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
@@ -44,6 +45,9 @@ pub struct Measured {
     pub load_secs: f64,
     /// Seconds of every run.
     pub run_secs: Vec<f64>,
+    /// The longest time within a run in which nobody asked whether to go on, in seconds: how long a
+    /// cancel may take to be seen.
+    pub unasked_secs: f64,
     /// Some numbers of the result, spread over all of it: the same in every way of computing, within
     /// its precision.
     pub sample: Vec<f32>,
@@ -93,16 +97,28 @@ pub fn measure(
     let load_secs = start.elapsed().as_secs_f64();
     let mut run_secs = Vec::new();
     let mut sample = Vec::new();
+    let (asked, unasked) = (Cell::new(Instant::now()), Cell::new(0f64));
+    let note = || {
+        let before = asked.replace(Instant::now());
+        unasked.set(unasked.get().max(before.elapsed().as_secs_f64()));
+    };
+    let check = &|| {
+        note();
+        check()
+    };
     for run in 0..=runs {
         let start = Instant::now();
+        asked.set(start);
+        unasked.set(if run == 1 { 0.0 } else { unasked.get() });
         let result = network.run(check)?.flatten_all()?;
+        note();
         let values = result.to_vec1::<f32>()?;
         if run > 0 {
             run_secs.push(start.elapsed().as_secs_f64());
         }
         sample = values.iter().step_by((values.len() / 4).max(1)).copied().take(4).collect();
     }
-    Ok(Measured { load_secs, run_secs, sample })
+    Ok(Measured { load_secs, run_secs, unasked_secs: unasked.get(), sample })
 }
 
 impl Network {

@@ -104,6 +104,7 @@ pub fn bench(
         "seconds": seconds,
         "all_seconds": first.run_secs,
         "load_seconds": first.load_secs,
+        "unasked_seconds": first.unasked_secs,
         "gflop_per_second": per_second / 1e9,
         "matrix_gflop_per_second": rate / 1e9,
         "share_of_matrix_rate": per_second / rate,
@@ -123,6 +124,8 @@ pub fn bench(
         if let Some(ratio) = ratio {
             console.line(&format!("{ratio:.1} times as fast as candle's own operations"));
         }
+        let unasked = 1000.0 * first.unasked_secs;
+        console.line(&format!("a cancel is seen within {unasked:.0} ms"));
         if let Some(bytes) = memory {
             console.line(&format!("at most {} MB of memory", bytes / 1_000_000));
         }

@@ -142,6 +142,14 @@ fn attending_agrees_with_a_plain_loop_over_odd_shapes() {
                 if precision == Precision::Exact {
                     attend(level, settings, vectors, &mut out);
                     assert_close(&out, &want, 2e-5, &what);
+                    // In rounds, between which it is asked whether to stop, it is the same.
+                    let mut again = vec![0f32; want.len()];
+                    attend_until(level, settings, vectors, &mut again, Some(&|| false));
+                    assert_eq!(again, out, "{what}");
+                    let untouched = vec![7f32; want.len()];
+                    again.copy_from_slice(&untouched);
+                    attend_until(level, settings, vectors, &mut again, Some(&|| true));
+                    assert_eq!(again, untouched, "{what}");
                     continue;
                 }
                 let narrow = |x: &[f32]| x.iter().map(|x| bf16::from_f32(*x)).collect::<Vec<_>>();

@@ -121,7 +121,9 @@ fn check(case: Case) {
             let what = format!("{level:?} {precision:?} {case:?}");
             conv.forward(Input::F32(&x), shape, Before::default(), After::default(), &mut out);
             assert_close(&out, &plain, tolerance, &what);
-            let before = Before { scales: Some(&scales), activation: Activation::Silu, stop: None };
+            // Also in parts, between which it is asked whether to stop.
+            let (scales, stop) = (Some(&scales), Some(&(|| false) as &dyn Fn() -> bool));
+            let before = Before { scales, activation: Activation::Silu, stop };
             let after = After {
                 bias: Some(&bias),
                 image_bias: Some(&image_bias),

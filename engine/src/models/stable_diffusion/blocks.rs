@@ -92,6 +92,7 @@ impl Resnet {
         };
         let adding = Adding { per_image: time.as_ref(), residual: None };
         let h = self.conv1.forward(x, before(&self.norm1), adding)?;
+        check()?;
         let short;
         let residual = match &self.shortcut {
             Some(shortcut) => {
@@ -137,17 +138,19 @@ impl Attention {
         compute: &Compute,
         x: &Tensor,
         normed: &Tensor,
-        context: &Tensor,
-        heads: Heads,
+        (context, heads): (&Tensor, Heads),
+        check: &Check<'_>,
     ) -> Result<Tensor, EngineError> {
+        let stop = || check().is_err();
         let first = self.first.forward_narrow(normed, Activation::None)?;
         let mixed = match &self.text {
-            None => self_attention(compute, &first, heads)?,
+            None => self_attention(compute, &first, heads, Some(&stop))?,
             Some(text) => {
                 let text = text.forward_narrow(context, Activation::None)?;
                 cross_attention(compute, &first, &text, heads)?
             }
         };
+        check()?;
         Ok(self.out.forward_residual(&mixed, x, None)?)
     }
 }
@@ -226,9 +229,10 @@ impl Transformer {
             let compute = &self.compute;
             check()?;
             let [norm1, norm2, norm3] = &block.norms;
-            rows = block.own.forward(compute, &rows, &norm1.forward(&rows)?, context, heads)?;
+            let beside = (context, heads);
+            rows = block.own.forward(compute, &rows, &norm1.forward(&rows)?, beside, check)?;
             check()?;
-            rows = block.cross.forward(compute, &rows, &norm2.forward(&rows)?, context, heads)?;
+            rows = block.cross.forward(compute, &rows, &norm2.forward(&rows)?, beside, check)?;
             let inner = block.gated.forward(&norm3.forward(&rows)?)?;
             rows = block.out.forward_residual(&inner, &rows, None)?;
         }
@@ -280,12 +284,14 @@ impl PixelAttention {
     }
 
     /// Computes `x + attention(norm(x))` for laid-out pictures.
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, EngineError> {
+    pub(super) fn forward(&self, x: &Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
+        let stop = || check().is_err();
         let [batch, height, width, channels] = self.compute.sizes(x)?;
         let heads = Heads { batch, heads: 1, head_width: channels, is_causal: false };
         let normed = self.norm.forward_rows(x, Activation::None)?;
         let qkv = self.qkv.forward_narrow(&normed, Activation::None)?;
-        let mixed = self_attention(&self.compute, &qkv, heads)?;
+        let mixed = self_attention(&self.compute, &qkv, heads, Some(&stop))?;
+        check()?;
         let rows = self.out.forward_residual(&mixed, &self.compute.rows(x)?, None)?;
         Ok(self.compute.pictures(&rows, [batch, height, width])?)
     }

@@ -151,7 +151,7 @@ impl TextEncoder {
             }
             let [norm1, norm2] = &layer.norms;
             let qkv = layer.qkv.forward_narrow(&norm1.forward(&x)?, Activation::None)?;
-            let mixed = self_attention(&self.compute, &qkv, heads)?;
+            let mixed = self_attention(&self.compute, &qkv, heads, None)?;
             x = layer.out.forward_residual(&mixed, &x, None)?;
             let [first, second] = &layer.mlp;
             let inner = first.forward_narrow(&norm2.forward(&x)?, activation)?;

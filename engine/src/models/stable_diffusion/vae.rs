@@ -173,8 +173,7 @@ impl Half {
         check()?;
         let x = before.forward(x, None, check)?;
         check()?;
-        let x = attention.forward(&x)?;
-        check()?;
+        let x = attention.forward(&x, check)?;
         after.forward(&x, None, check)
     }
 
