@@ -24,7 +24,7 @@ from diffusers import (
     AutoencoderKL, ControlNetModel, DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler,
     KDPM2DiscreteScheduler, LMSDiscreteScheduler, PNDMScheduler, StableDiffusionControlNetPipeline,
     StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
-    StableDiffusionPipeline, StableDiffusionXLControlNetPipeline, StableDiffusionXLPipeline, LatentConsistencyModelPipeline,
+    StableDiffusionPipeline, StableDiffusionXLControlNetPipeline, StableDiffusionXLInpaintPipeline, StableDiffusionXLPipeline, LatentConsistencyModelPipeline,
     UNet2DConditionModel, UniPCMultistepScheduler,
 )
 from PIL import Image
@@ -270,14 +270,26 @@ def main():
     run("lcm", "lcm", told, euler(), sampler="euler", guidance=8.0)
 
     # Stable Diffusion XL.
-    xl_net = unet(cross_attention_dim=56, attention_head_dim=(2, 4), transformer_layers_per_block=(1, 2),
-                  use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=256,
-                  projection_class_embeddings_input_dim=40 + 6 * 256,
-                  down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"))
+    xl_sizes = dict(
+        cross_attention_dim=56, attention_head_dim=(2, 4), transformer_layers_per_block=(1, 2),
+        use_linear_projection=True, addition_embed_type="text_time", addition_time_embed_dim=256,
+        projection_class_embeddings_input_dim=40 + 6 * 256,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"))
+    xl_net = unet(**xl_sizes)
     xl = model("sdxl", StableDiffusionXLPipeline, xl_net, euler(), text(), second=text_config(32, "gelu", 40))
     large = StableDiffusionXLPipeline(**xl, scheduler=euler())
     run("sdxl-euler", "sdxl", large, euler(), sampler="euler", decode=True)
     run("sdxl-empty", "sdxl", large, euler(), sampler="euler", negative=None)
+    # As Turbo is run, and as Lightning is: few steps from the very last level, without guidance.
+    trailing = EulerDiscreteScheduler(**plain, timestep_spacing="trailing")
+    run("sdxl-turbo", "sdxl", large, trailing, sampler="euler", schedule="trailing", steps=1, guidance=1.0)
+    run("sdxl-lightning", "sdxl", large, trailing, sampler="euler", schedule="trailing", steps=4, guidance=1.0)
+    nine = model("sdxl-inpaint", StableDiffusionXLInpaintPipeline, unet(9, **xl_sizes), euler(), text(),
+                 second=text_config(32, "gelu", 40))
+    filling = StableDiffusionXLInpaintPipeline(**nine, scheduler=euler())
+    noise = torch.randn(1, 4, SIDE // 8, SIDE // 8, generator=torch.Generator().manual_seed(1))
+    run("sdxl-inpaint", "sdxl-inpaint", filling, euler(), sampler="euler", init=True, strength=1.0, mask=True,
+        call=dict(image=image, mask_image=cover, strength=1.0, height=SIDE, width=SIDE, latents=first(noise, euler())))
 
     # ControlNets.
     for kind, net, base, pipe, more in [
