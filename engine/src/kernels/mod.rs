@@ -16,6 +16,8 @@ mod cores;
 mod element;
 mod elementwise;
 mod enlarge;
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+mod guard;
 mod level;
 mod linear;
 mod memory;

@@ -54,6 +54,11 @@ pub(super) fn release() {
 impl<T> Drop for Scratch<T> {
     fn drop(&mut self) {
         let lines = std::mem::take(&mut self.lines);
+        // A buffer that is longer than it must be would hide who reads beyond it.
+        #[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+        if super::guard::is_on() {
+            return;
+        }
         // A thread that is ending has no store any more.
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
