@@ -10,6 +10,7 @@
 
 mod attend;
 mod attention;
+mod border;
 mod causal;
 mod conv;
 mod cores;

@@ -9,7 +9,8 @@
 use half::bf16;
 use rayon::prelude::*;
 
-use super::conv::{After, ConvShape, Part};
+use super::border::Part;
+use super::conv::{After, ConvShape};
 use super::element::Element;
 use super::level::Level;
 use super::micro::{Isa, Portable, Rows};
