@@ -53,6 +53,16 @@ impl Golden {
         Ok(read_tensor(&self.bytes, name, &self.path)?.1)
     }
 
+    /// Reads what XL is told beside the text, where the net is one of XL's.
+    fn added(&self, is_xl: bool) -> Result<Option<Added>> {
+        if !is_xl {
+            return Ok(None);
+        }
+        let sizes = self.numbers("in.sizes")?;
+        let (sizes, _) = sizes.as_chunks::<6>();
+        Ok(Some(Added { pooled: self.tensor("in.pooled")?, sizes: sizes.to_vec() }))
+    }
+
     /// Runs `check` for every way of computing with the error that it may have: relative to the
     /// spread of what is computed.
     fn each(&self, check: impl Fn(&Load<'_>, f64) -> Result<()>) -> Result<()> {
@@ -98,13 +108,7 @@ fn unet(name: &str, config: &UnetConfig) -> Result<()> {
     let golden = Golden::open(name)?;
     golden.each(|load, tolerance| {
         let unet = Unet::new(config, load)?;
-        let added = if config.addition.is_some() {
-            let sizes = golden.numbers("in.sizes")?;
-            let (sizes, _) = sizes.as_chunks::<6>();
-            Some(Added { pooled: golden.tensor("in.pooled")?, sizes: sizes.to_vec() })
-        } else {
-            None
-        };
+        let added = golden.added(config.addition.is_some())?;
         let times = golden.numbers("in.times")?;
         let (latents, text) = (golden.tensor("in.latents")?, golden.tensor("in.text")?);
         let conditions = Conditions { added: added.as_ref(), ..Conditions::text(&text) };
@@ -168,13 +172,7 @@ fn control(name: &str, strength: f32, net: UnetConfig) -> Result<()> {
     let golden = Golden::seeded(name, config.tensors())?;
     golden.each(|load, tolerance| {
         let control = ControlNet::new(&config, load)?;
-        let added = if config.net.addition.is_some() {
-            let sizes = golden.numbers("in.sizes")?;
-            let (sizes, _) = sizes.as_chunks::<6>();
-            Some(Added { pooled: golden.tensor("in.pooled")?, sizes: sizes.to_vec() })
-        } else {
-            None
-        };
+        let added = golden.added(config.net.addition.is_some())?;
         let times = golden.numbers("in.times")?;
         let (latents, text) = (golden.tensor("in.latents")?, golden.tensor("in.text")?);
         let conditions = Conditions { added: added.as_ref(), ..Conditions::text(&text) };

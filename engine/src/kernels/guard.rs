@@ -5,13 +5,14 @@
 //! given back. The tests of the kernels are run once more that way.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::ffi::CStr;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 
 /// Asks for guarded memory.
-const ASKED: &str = "ATELIER_GUARD";
+const ASKED: &CStr = c"ATELIER_GUARD";
 const PAGE: usize = 4096;
 /// Smaller blocks are left to the system: the names and lists of the tests themselves.
 const SMALLEST: usize = 64;
@@ -30,7 +31,7 @@ pub(super) fn is_on() -> bool {
         0 => {
             // The standard library would take memory to answer.
             // SAFETY: the name ends with a zero; nobody changes the environment in these tests.
-            let is_on = !unsafe { libc::getenv(c"ATELIER_GUARD".as_ptr()) }.is_null();
+            let is_on = !unsafe { libc::getenv(ASKED.as_ptr()) }.is_null();
             STATE.store(if is_on { 2 } else { 1 }, Ordering::Relaxed);
             is_on
         }
@@ -90,14 +91,15 @@ fn again(arguments: &[&str]) -> std::process::ExitStatus {
     let mut command = std::process::Command::new(program);
     // A backtrace reads symbols into so many blocks that the system runs out of mappings.
     command.env("RUST_BACKTRACE", "0");
-    command.args(arguments).env(ASKED, "1").stdout(std::process::Stdio::null());
+    let asked = ASKED.to_str().expect("the name is plain text");
+    command.args(arguments).env(asked, "1").stdout(std::process::Stdio::null());
     command.stderr(std::process::Stdio::null()).status().expect("the program starts")
 }
 
 #[test]
 fn no_kernel_touches_memory_beyond_a_block_or_after_its_end() {
     let status = again(&["kernels::", "--skip", "kernels::guard"]);
-    assert!(status.success(), "`{ASKED}=1 cargo test --lib kernels::` ends with {status}");
+    assert!(status.success(), "`ATELIER_GUARD=1 cargo test --lib kernels::` ends with {status}");
 }
 
 #[test]

@@ -17,15 +17,14 @@ import sys
 from pathlib import Path
 
 import diffusers
-import numpy
 import torch
 import transformers
 from diffusers import (
     AutoencoderKL, ControlNetModel, DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler,
     KDPM2DiscreteScheduler, LMSDiscreteScheduler, PNDMScheduler, StableDiffusionControlNetPipeline,
     StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline, StableDiffusionInstructPix2PixPipeline,
-    StableDiffusionPipeline, StableDiffusionXLControlNetPipeline, StableDiffusionXLInpaintPipeline, StableDiffusionXLPipeline, LatentConsistencyModelPipeline,
-    UNet2DConditionModel, UniPCMultistepScheduler,
+    StableDiffusionPipeline, StableDiffusionXLControlNetPipeline, StableDiffusionXLInpaintPipeline, StableDiffusionXLPipeline,
+    LatentConsistencyModelPipeline, UNet2DConditionModel, UniPCMultistepScheduler,
 )
 from PIL import Image
 from safetensors.torch import save_file
