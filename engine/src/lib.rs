@@ -5,6 +5,7 @@
 //! own thread. Modules stand in storeys: each names only what stands below it in this list.
 
 pub mod audio;
+pub mod canvas;
 pub mod error;
 pub mod kernels;
 pub mod library;
