@@ -5,7 +5,11 @@
 //! what they have in common: that is what undo, the tree of edits and the textures build on.
 
 mod area;
+mod brush;
+mod ink;
+mod limits;
 mod tiles;
 
 pub use area::Area;
+pub use brush::{BRUSH_SIZES_PX, Brush, Stroke};
 pub use tiles::{TILE_PX, TileAt, Tiles};
