@@ -8,8 +8,11 @@ mod area;
 mod brush;
 mod ink;
 mod limits;
+mod scan;
+mod shapes;
 mod tiles;
 
 pub use area::Area;
 pub use brush::{BRUSH_SIZES_PX, Brush, Stroke};
+pub use shapes::{Shape, ShapeStyle, paint_shape};
 pub use tiles::{TILE_PX, TileAt, Tiles};
