@@ -9,10 +9,12 @@ mod brush;
 mod ink;
 mod limits;
 mod scan;
+mod select;
 mod shapes;
 mod tiles;
 
 pub use area::Area;
 pub use brush::{BRUSH_SIZES_PX, Brush, Stroke};
+pub use select::{ColourMatch, Combine, combine, invert, select_colour};
 pub use shapes::{Shape, ShapeStyle, paint_shape};
 pub use tiles::{TILE_PX, TileAt, Tiles};
