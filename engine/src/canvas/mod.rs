@@ -7,6 +7,7 @@
 mod area;
 mod borders;
 mod brush;
+mod fill;
 mod ink;
 mod limits;
 mod outline;
@@ -18,6 +19,7 @@ mod tiles;
 pub use area::Area;
 pub use borders::{MAX_BORDER_PX, feather, grow, shrink};
 pub use brush::{BRUSH_SIZES_PX, Brush, Stroke};
+pub use fill::{Bucket, Gradient, GradientShape, paint_gradient, pour};
 pub use outline::{MAX_OUTLINE_LINES, outline};
 pub use select::{ColourMatch, Combine, combine, invert, select_colour};
 pub use shapes::{Shape, ShapeStyle, paint_shape};
