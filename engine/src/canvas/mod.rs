@@ -5,7 +5,13 @@
 //! what they have in common: that is what undo, the tree of edits and the textures build on.
 
 mod area;
+mod composite;
+mod document;
 mod tiles;
 
 pub use area::Area;
+pub use composite::{Blend, lay_over};
+pub use document::{
+    Document, Layer, LayerId, LayerKind, MAX_LAYERS, MAX_PIXELS, MAX_SIDE_PX, check_size,
+};
 pub use tiles::{TILE_PX, TileAt, Tiles};
