@@ -5,13 +5,20 @@
 //! what they have in common: that is what undo, the tree of edits and the textures build on.
 
 mod area;
+mod brush;
 mod composite;
 mod document;
+mod ink;
+mod limits;
+mod scan;
+mod shapes;
 mod tiles;
 
 pub use area::Area;
+pub use brush::{BRUSH_SIZES_PX, Brush, Stroke};
 pub use composite::{Blend, lay_over};
 pub use document::{
     Document, Layer, LayerId, LayerKind, MAX_LAYERS, MAX_PIXELS, MAX_SIDE_PX, check_size,
 };
+pub use shapes::{Shape, ShapeStyle, paint_shape};
 pub use tiles::{TILE_PX, TileAt, Tiles};
