@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Area, Document, TileAt, Tiles};
+use super::{Area, Document, TILE_PX, TileAt, Tiles};
+use crate::protocol::Pixels;
 
 /// Says how a layer's colours meet those below it.
 ///
@@ -81,6 +82,48 @@ impl Document {
             }
         }
         made
+    }
+
+    /// Returns a small picture whose longer side has at most `side_px` pixels; `None` for none.
+    pub fn thumbnail(&self, side_px: u32) -> Option<Pixels> {
+        let longer = self.size.width_px.max(self.size.height_px);
+        let step = f64::from(longer.max(side_px)) / f64::from(side_px.max(1));
+        let scaled = |px: u32| ((f64::from(px) / step).round() as u32).max(1);
+        let (width_px, height_px) = (scaled(self.size.width_px), scaled(self.size.height_px));
+        // Sums of colours by alpha, of alpha, and of pixels: a tile at a time, so that a large
+        // document takes no more memory than a small one.
+        let mut sums = vec![[0u32; 5]; width_px as usize * height_px as usize];
+        for at in Tiles::<4>::touched(self.area()) {
+            let area = Tiles::<4>::tile_area(at);
+            let tile = self.composite_tile(at);
+            let part = area.intersect(self.area());
+            for y in part.y..part.bottom() {
+                let row = (f64::from(y) / step) as usize;
+                for x in part.x..part.right() {
+                    let column = (f64::from(x) / step) as usize;
+                    let place = row.min(height_px as usize - 1) * width_px as usize
+                        + column.min(width_px as usize - 1);
+                    let sum = &mut sums[place];
+                    sum[4] += 1;
+                    let start = ((y - area.y) * TILE_PX + x - area.x) as usize * 4;
+                    if let Some([r, g, b, a]) =
+                        tile.as_ref().and_then(|tile| tile.get(start..start + 4))
+                    {
+                        let alpha = u32::from(*a);
+                        sum[0] += u32::from(*r) * alpha / 255;
+                        sum[1] += u32::from(*g) * alpha / 255;
+                        sum[2] += u32::from(*b) * alpha / 255;
+                        sum[3] += alpha;
+                    }
+                }
+            }
+        }
+        let pixel = |[r, g, b, alpha, count]: &[u32; 5]| {
+            let colour = |sum: &u32| (sum * 255).checked_div(*alpha).unwrap_or(0).min(255) as u8;
+            let alpha = alpha.checked_div(*count).unwrap_or(0) as u8;
+            [colour(r), colour(g), colour(b), alpha]
+        };
+        Pixels::new(width_px, height_px, sums.iter().flat_map(pixel).collect())
     }
 
     /// Returns the picture that the visible layers make of an area, straight RGBA, rows from the

@@ -37,6 +37,9 @@ pub const PROJECT_EXTENSION: &str = "atelier-project";
 /// How long a statement waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The longer side of a node's small picture, in pixels.
+pub const NODE_THUMBNAIL_PX: u32 = 96;
+
 /// What `PRAGMA user_version` says of files that this version reads.
 const VERSION: i64 = 1;
 
@@ -47,7 +50,7 @@ const TABLES: &str = "
         packed BLOB NOT NULL
     );
     CREATE TABLE nodes (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        id INTEGER PRIMARY KEY,
         parent INTEGER REFERENCES nodes (id),
         created_ms INTEGER NOT NULL,
         kind TEXT NOT NULL,
@@ -59,7 +62,7 @@ const TABLES: &str = "
     CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 ";
 
-/// Names a node of a project; never used again in it.
+/// Names a node of a project; later ones have higher numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeId(pub i64);
@@ -126,6 +129,8 @@ impl EditKind {
 /// Holds what a new node says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewNode {
+    /// Its name: above those of all others ([`Trail::next_id`]).
+    pub id: NodeId,
     /// The node from which it was done; `None` for the first.
     pub parent: Option<NodeId>,
     /// What was done.
@@ -134,8 +139,6 @@ pub struct NewNode {
     pub detail: String,
     /// The document after it.
     pub document: Document,
-    /// A small picture of the document.
-    pub thumbnail: Option<Pixels>,
     /// The recipe, where something was generated.
     pub recipe: Option<PictureRequest>,
 }
@@ -243,7 +246,8 @@ impl Project {
         self.check_writable()?;
         let path = self.path.clone();
         let wrong = |error: rusqlite::Error| failed(&path, &error);
-        let thumbnail = node.thumbnail.as_ref().map(png::encode_plain).transpose()?;
+        let thumbnail = node.document.thumbnail(NODE_THUMBNAIL_PX);
+        let thumbnail = thumbnail.as_ref().map(png::encode_plain).transpose()?;
         let recipe = node.recipe.as_ref().map(serde_json::to_string).transpose();
         let recipe = recipe.map_err(|error| EngineError::Index { reason: error.to_string() })?;
         let change = self.connection.transaction().map_err(wrong)?;
@@ -252,9 +256,10 @@ impl Project {
         let created_ms = now_ms();
         change
             .execute(
-                "INSERT INTO nodes (parent, created_ms, kind, detail, document, thumbnail, recipe)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO nodes (id, parent, created_ms, kind, detail, document, thumbnail, recipe)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
+                    node.id.0,
                     node.parent.map(|id| id.0),
                     created_ms,
                     node.kind.id(),
@@ -265,7 +270,7 @@ impl Project {
                 ],
             )
             .map_err(wrong)?;
-        let id = NodeId(change.last_insert_rowid());
+        let id = node.id;
         set_fact(&change, "head", &id.0.to_string()).map_err(wrong)?;
         let done = change.commit().map_err(wrong);
         if done.is_err() {

@@ -12,17 +12,22 @@ fn begun(project: &mut Project) -> (Document, NodeId) {
     let picture = Pixels::new(300, 200, rgba).unwrap();
     let document = Document::of_picture(&picture, "Picture").unwrap();
     let node = node_of(None, EditKind::Begun, &document);
-    let id = project.add(&node).unwrap().id;
+    let id = add(project, node);
     (document, id)
+}
+
+fn add(project: &mut Project, mut node: NewNode) -> NodeId {
+    node.id = project.trail().unwrap().next_id();
+    project.add(&node).unwrap().id
 }
 
 fn node_of(parent: Option<NodeId>, kind: EditKind, document: &Document) -> NewNode {
     NewNode {
+        id: NodeId(1),
         parent,
         kind,
         detail: "detail".to_owned(),
         document: document.clone(),
-        thumbnail: Some(Pixels::new(2, 1, vec![7; 8]).unwrap()),
         recipe: None,
     }
 }
@@ -41,7 +46,7 @@ fn every_node_is_found_again_after_a_restart_bit_for_bit() {
     let top = second.add_layer("Paint", LayerKind::Mask).unwrap();
     second.layer_mut(top).unwrap().pixels.fill(Area::new(-20, 10, 50, 50), [9, 8, 7, 100]);
     second.layer_mut(top).unwrap().blend = Blend::Screen;
-    let second_id = project.add(&node_of(Some(first_id), EditKind::Painted, &second)).unwrap().id;
+    let second_id = add(&mut project, node_of(Some(first_id), EditKind::Painted, &second));
     let path = project.path().to_owned();
     drop(project);
 
@@ -51,7 +56,8 @@ fn every_node_is_found_again_after_a_restart_bit_for_bit() {
     assert_eq!((trail.head(), trail.undo()), (Some(second_id), Some(first_id)));
     assert_eq!(project.document(first_id).unwrap(), first);
     assert_eq!(project.document(second_id).unwrap(), second);
-    assert_eq!(project.thumbnail(second_id).unwrap().unwrap().rgba, [7; 8]);
+    let small = project.thumbnail(first_id).unwrap().unwrap();
+    assert_eq!((small.width_px, small.height_px), (96, 64));
     assert_eq!(list(folder.path()).unwrap(), [path]);
 }
 
@@ -63,11 +69,11 @@ fn a_node_costs_only_the_tiles_that_it_changed() {
     assert_eq!(tile_count(&project), 6);
     let layer = document.active.unwrap();
     document.layer_mut(layer).unwrap().pixels.fill(Area::new(1, 1, 5, 5), [0, 0, 0, 255]);
-    project.add(&node_of(Some(id), EditKind::Painted, &document)).unwrap();
+    add(&mut project, node_of(Some(id), EditKind::Painted, &document));
     assert_eq!(tile_count(&project), 7);
     // The same pixels made anew, in other memory, are found by their hash.
     let again = Document::of_picture(&document.picture(), "Again").unwrap();
-    project.add(&node_of(Some(id), EditKind::Placed, &again)).unwrap();
+    add(&mut project, node_of(Some(id), EditKind::Placed, &again));
     assert_eq!(tile_count(&project), 7);
 }
 
@@ -77,7 +83,7 @@ fn documents_that_are_read_share_their_tiles() {
     let mut project = Project::create(folder.path(), "Shared").unwrap();
     let (mut document, first) = begun(&mut project);
     document.add_layer("Above", LayerKind::Raster).unwrap();
-    let second = project.add(&node_of(Some(first), EditKind::LayerAdded, &document)).unwrap().id;
+    let second = add(&mut project, node_of(Some(first), EditKind::LayerAdded, &document));
     let path = project.path().to_owned();
     drop((project, document));
     let mut project = Project::open(&path).unwrap();
@@ -124,7 +130,7 @@ fn a_tile_that_was_damaged_is_told_and_the_other_nodes_stay() {
     let (mut document, first) = begun(&mut project);
     let layer = document.active.unwrap();
     document.layer_mut(layer).unwrap().pixels.fill(Area::new(1, 1, 5, 5), [0, 0, 0, 255]);
-    let second = project.add(&node_of(Some(first), EditKind::Painted, &document)).unwrap().id;
+    let second = add(&mut project, node_of(Some(first), EditKind::Painted, &document));
     project.connection.execute("UPDATE tiles SET packed = x'00' WHERE id = 7", []).unwrap();
     let path = project.path().to_owned();
     drop(project);
@@ -167,7 +173,7 @@ fn a_thousand_random_actions_are_undone_to_the_start_and_redone_to_the_end_bit_f
     let mut seen = vec![document.picture()];
     for step in 0..1000 {
         act(&mut document, philox4x32([step, 0, 0, 0], [20_261_126, 6]));
-        at = project.add(&node_of(Some(at), EditKind::Painted, &document)).unwrap().id;
+        at = add(&mut project, node_of(Some(at), EditKind::Painted, &document));
         if step % 100 == 99 {
             seen.push(document.picture());
         }
@@ -205,9 +211,9 @@ fn going_back_and_doing_something_else_keeps_both_branches() {
         painted.layer_mut(layer).unwrap().pixels.fill(Area::new(0, 0, 9, 9), [colour; 4]);
         painted
     };
-    let left = project.add(&node_of(Some(first_id), EditKind::Painted, &paint(1))).unwrap().id;
+    let left = add(&mut project, node_of(Some(first_id), EditKind::Painted, &paint(1)));
     project.go_to(first_id).unwrap();
-    let right = project.add(&node_of(Some(first_id), EditKind::Painted, &paint(2))).unwrap().id;
+    let right = add(&mut project, node_of(Some(first_id), EditKind::Painted, &paint(2)));
     let path = project.path().to_owned();
     drop(project);
     let mut project = Project::open(&path).unwrap();

@@ -72,6 +72,11 @@ impl Trail {
         }
     }
 
+    /// Returns the name of the next node.
+    pub fn next_id(&self) -> NodeId {
+        NodeId(self.nodes.keys().next_back().map_or(1, |id| id.0.saturating_add(1)))
+    }
+
     /// Returns the node that the person is at.
     pub fn head(&self) -> Option<NodeId> {
         self.head
