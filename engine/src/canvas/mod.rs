@@ -5,20 +5,28 @@
 //! what they have in common: that is what undo, the tree of edits and the textures build on.
 
 mod area;
+mod borders;
 mod brush;
 mod composite;
 mod document;
+mod fill;
 mod ink;
 mod limits;
+mod outline;
 mod scan;
+mod select;
 mod shapes;
 mod tiles;
 
 pub use area::Area;
+pub use borders::{MAX_BORDER_PX, feather, grow, shrink};
 pub use brush::{BRUSH_SIZES_PX, Brush, Stroke};
 pub use composite::{Blend, lay_over};
 pub use document::{
     Document, Layer, LayerId, LayerKind, MAX_LAYERS, MAX_PIXELS, MAX_SIDE_PX, check_size,
 };
+pub use fill::{Bucket, Gradient, GradientShape, paint_gradient, pour};
+pub use outline::{MAX_OUTLINE_LINES, outline};
+pub use select::{ColourMatch, Combine, combine, invert, select_colour};
 pub use shapes::{Shape, ShapeStyle, paint_shape};
 pub use tiles::{TILE_PX, TileAt, Tiles};
