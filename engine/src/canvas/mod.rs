@@ -7,6 +7,8 @@
 mod area;
 mod borders;
 mod brush;
+mod composite;
+mod document;
 mod fill;
 mod ink;
 mod limits;
@@ -21,6 +23,10 @@ mod transform;
 pub use area::Area;
 pub use borders::{MAX_BORDER_PX, feather, grow, shrink};
 pub use brush::{BRUSH_SIZES_PX, Brush, Stroke};
+pub use composite::{Blend, lay_over};
+pub use document::{
+    Document, Layer, LayerId, LayerKind, MAX_LAYERS, MAX_PIXELS, MAX_SIDE_PX, check_size,
+};
 pub use fill::{Bucket, Gradient, GradientShape, paint_gradient, pour};
 pub use outline::{MAX_OUTLINE_LINES, outline};
 pub use resample::{Filter, rotate, scale};
