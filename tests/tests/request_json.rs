@@ -84,6 +84,7 @@ fn extras() -> impl Strategy<Value = Extras> {
             mask,
             strength,
             image_guidance,
+            region: None,
         },
     );
     let prediction = prop_oneof![Just(PredictionChoice::Epsilon), Just(PredictionChoice::V)];

@@ -226,15 +226,15 @@ pub(super) fn editor_commands() -> Vec<Command> {
     let extend = |side| document(DocumentAction::Extend(side));
     vec![
         command(Text::EditPicture, EditorAction::EditShown, const { &[keys(PLAIN, Key::E)] }),
-        command(Text::NewCanvas, EditorAction::New, const { &[keys(COMMAND, Key::N)] }),
         command(Text::OpenLatest, EditorAction::OpenLatest, const { &[keys(COMMAND, Key::O)] }),
         command(Text::CloseEditor, EditorAction::Close, const { &[keys(COMMAND, Key::W)] }),
-        command(Text::UndoEdit, EditorAction::Undo, const { &[keys(COMMAND, Key::Z)] }),
         command(
             Text::RedoEdit,
             EditorAction::Redo,
             const { &[keys(COMMAND_SHIFT, Key::Z), keys(COMMAND, Key::Y)] },
         ),
+        // After redo: its keys with Shift would be taken for these.
+        command(Text::UndoEdit, EditorAction::Undo, const { &[keys(COMMAND, Key::Z)] }),
         command(Text::ToolHand, take(Tool::Hand), const { &[keys(PLAIN, Key::H)] }),
         command(Text::ToolMove, take(Tool::Move), const { &[keys(PLAIN, Key::V)] }),
         command(Text::ToolBrush, take(Tool::Brush), const { &[keys(PLAIN, Key::B)] }),
@@ -263,16 +263,16 @@ pub(super) fn editor_commands() -> Vec<Command> {
             EditorAction::Tool(ToolAction::SizeBy(0.8)),
             const { &[keys(PLAIN, Key::OpenBracket)] },
         ),
+        command(
+            Text::InvertSelection,
+            select(SelectAction::Invert),
+            const { &[keys(COMMAND_SHIFT, Key::I)] },
+        ),
         command(Text::SelectAll, select(SelectAction::All), const { &[keys(COMMAND, Key::A)] }),
         command(
             Text::SelectNothing,
             select(SelectAction::Nothing),
             const { &[keys(COMMAND, Key::D)] },
-        ),
-        command(
-            Text::InvertSelection,
-            select(SelectAction::Invert),
-            const { &[keys(COMMAND_SHIFT, Key::I)] },
         ),
         command(Text::GrowSelection, select(SelectAction::Grow(8)), &[]),
         command(Text::ShrinkSelection, select(SelectAction::Grow(-8)), &[]),
@@ -288,6 +288,7 @@ pub(super) fn editor_commands() -> Vec<Command> {
             layer(LayerAction::Add(LayerKind::Raster)),
             const { &[keys(COMMAND_SHIFT, Key::N)] },
         ),
+        command(Text::NewCanvas, EditorAction::New, const { &[keys(COMMAND, Key::N)] }),
         command(Text::AddMask, layer(LayerAction::Add(LayerKind::Mask)), &[]),
         command(
             Text::DuplicateLayer,

@@ -102,7 +102,8 @@ fn staging_ui(ui: &Ui, state: &AppState, editor: &Editor, field: Rect, actions: 
                 if ui.add(discard).clicked() {
                     say(StagingAction::Discard);
                 }
-                let accept = Button::text(language.get(Text::AcceptCandidate)).primary().side("↵");
+                let accept =
+                    Button::text(language.get(Text::AcceptCandidate)).primary().side("Enter");
                 if ui.add(accept).clicked() {
                     say(StagingAction::Accept);
                 }
