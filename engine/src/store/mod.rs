@@ -18,6 +18,7 @@
 //! order by the next one that opens the library alone (see [`Opening`]).
 
 pub mod conversations;
+pub mod exports;
 pub mod files;
 mod index;
 mod place;
