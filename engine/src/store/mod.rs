@@ -21,6 +21,7 @@ pub mod conversations;
 pub mod exports;
 pub mod files;
 mod index;
+pub mod open_raster;
 mod place;
 pub mod png;
 pub mod projects;
