@@ -242,6 +242,8 @@ pub struct Stroke {
     selection: Option<Tiles<1>>,
     /// The coverage of what cannot change any more.
     settled: Tiles<1>,
+    /// The coverage that `result` shows.
+    shown: Tiles<1>,
     result: Tiles<4>,
     /// The last points, the newest last, at most three.
     points: Vec<Sample>,
@@ -261,6 +263,7 @@ impl Stroke {
             base,
             selection,
             settled: Tiles::default(),
+            shown: Tiles::default(),
             points: Vec::with_capacity(4),
             walk: Walk { ahead_px: 0.0 },
             tail: Area::default(),
@@ -292,8 +295,7 @@ impl Stroke {
             coverage.drop(self.brush.dab(sample));
             let dirty = coverage.flush();
             self.walk.ahead_px = Walk::spacing_px(self.brush.dab(sample).reach * 2.0);
-            let settled = self.settled.clone();
-            self.show(dirty, &settled);
+            self.show(dirty, self.settled.clone());
             return dirty;
         };
         // What was the newest piece has its final form now.
@@ -316,7 +318,7 @@ impl Stroke {
             self.points.remove(0);
         }
         self.points.push(sample);
-        self.show(dirty, &with_tail);
+        self.show(dirty, with_tail);
         dirty
     }
 
@@ -336,8 +338,9 @@ impl Stroke {
     }
 
     /// Makes the pixels of an area anew from the layer before the stroke.
-    fn show(&mut self, area: Area, coverage: &Tiles<1>) {
-        let Self { brush, base, selection, result, .. } = self;
+    fn show(&mut self, area: Area, coverage: Tiles<1>) {
+        let shown = std::mem::replace(&mut self.shown, coverage);
+        let Self { brush, base, selection, result, shown: coverage, .. } = self;
         let [red, green, blue, alpha] = brush.colour;
         let (ink, alpha) = match brush.erases {
             true => (Ink::Nothing, 255),
@@ -348,6 +351,10 @@ impl Stroke {
             let part = Tiles::<4>::tile_area(at).intersect(area);
             let (below, covered) = (base.tile(at), coverage.tile(at));
             let selected = selection.as_ref().map(|selection| selection.tile(at));
+            // A large brush covers much of what it covered before.
+            if covered == shown.tile(at) {
+                continue;
+            }
             let untouched = covered.is_none() || matches!(selected, Some(None)) || opacity == 0;
             if untouched && below == result.tile(at) {
                 continue;

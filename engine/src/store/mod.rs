@@ -18,8 +18,10 @@
 //! order by the next one that opens the library alone (see [`Opening`]).
 
 pub mod conversations;
+pub mod exports;
 pub mod files;
 mod index;
+pub mod open_raster;
 mod place;
 pub mod png;
 pub mod projects;

@@ -39,7 +39,8 @@ pub(super) fn get(folder: &Path, id: i64, picture: &Path) -> Result<Pixels, Engi
     }
 }
 
-fn shrink(picture: &Pixels) -> Result<Pixels, EngineError> {
+/// Makes a picture smaller until its longer side is at most [`THUMBNAIL_PX`].
+pub(super) fn shrink(picture: &Pixels) -> Result<Pixels, EngineError> {
     let Pixels { width_px, height_px, ref rgba } = *picture;
     let longer = width_px.max(height_px);
     if longer <= THUMBNAIL_PX {
