@@ -5,7 +5,19 @@
 //! what they have in common: that is what undo, the tree of edits and the textures build on.
 
 mod area;
+mod distance;
+mod fill;
+mod harmony;
+mod mask;
+pub mod region;
+mod resample;
+pub mod seam;
+mod stitch;
 mod tiles;
 
 pub use area::Area;
+pub use mask::{prepare, usual_margins};
+pub use region::{RegionPlan, SizeRules};
+pub use seam::SeamReport;
+pub use stitch::{Cropped, Layer};
 pub use tiles::{TILE_PX, TileAt, Tiles};

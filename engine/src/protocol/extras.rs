@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ModelRef;
+use super::{ModelRef, Region};
 
-/// Holds what a request uses beside its model and its prompt; nothing of it is for the house model.
+/// Holds what a request uses beside its model and its prompt; of it, a picture to change alone is for
+/// the house model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Extras {
@@ -169,6 +170,10 @@ pub struct Source {
     /// How strongly a net that follows instructions keeps to the picture, 0 to 30.
     #[serde(default = "image_guidance")]
     pub image_guidance: f32,
+    /// The part of the picture that is painted at the request's size and put back, so that the result
+    /// is as large as the picture; `None` to scale and crop all of it to that size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
 }
 
 /// What diffusers' pipeline of InstructPix2Pix has.
@@ -184,6 +189,7 @@ impl Source {
             mask: None,
             strength,
             image_guidance: image_guidance(),
+            region: None,
         }
     }
 }

@@ -5,6 +5,7 @@ mod extras;
 mod job;
 mod media;
 mod precision;
+mod region;
 mod request;
 mod sampling;
 mod sound;
@@ -16,6 +17,7 @@ pub(crate) use job::JobShared;
 pub use job::{JobContext, JobHandle, JobId, Live, Stage};
 pub use media::{Latents, Note, Pcm, Pixels, Score, Track};
 pub use precision::Precision;
+pub use region::{Borders, Region, RegionMode};
 pub use request::{
     DeviceChoice, ModelRef, NoiseSource, PictureRequest, PreviewMode, Prompt, Request, Size,
 };
