@@ -1,7 +1,7 @@
 //! The colours of what was painted brought to those around it.
 
 use super::distance::distances;
-use super::fill::continued;
+use super::continued::continued;
 
 /// Levels beyond which a difference is that of things, not of light.
 const OUTLIER: f32 = 40.0;

@@ -6,18 +6,19 @@
 
 mod area;
 mod distance;
-mod fill;
+mod continued;
 mod harmony;
 mod mask;
 pub mod region;
-mod resample;
+
 pub mod seam;
 mod stitch;
+mod taps;
 mod tiles;
 
 pub use area::Area;
 pub use mask::{prepare, usual_margins};
 pub use region::{RegionPlan, SizeRules};
 pub use seam::SeamReport;
-pub use stitch::{Cropped, Layer};
+pub use stitch::{Cropped, Patch};
 pub use tiles::{TILE_PX, TileAt, Tiles};

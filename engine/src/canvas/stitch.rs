@@ -1,8 +1,8 @@
 //! Cuts what a model is shown out of a document, and lays what it painted over the document.
 
-use super::fill::continued;
+use super::continued::continued;
 use super::region::RegionPlan;
-use super::resample::{Taps, add, along, taps};
+use super::taps::{Taps, add, along, taps};
 use super::{Area, Tiles, harmony};
 use crate::error::EngineError;
 use crate::protocol::{Pixels, RegionMode};
@@ -23,14 +23,14 @@ pub struct Cropped {
 
 /// Holds pixels to be laid over a document.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Layer {
+pub struct Patch {
     /// Where they lie.
     pub area: Area,
     /// The pixels; their alpha is 0 where nothing changes.
     pub pixels: Pixels,
 }
 
-impl Layer {
+impl Patch {
     /// Lays the pixels over a document. Those whose alpha is 0 leave its bits as they are.
     pub fn apply(&self, document: &mut Tiles<4>) {
         let width = self.area.width_px as usize;
@@ -99,7 +99,7 @@ impl RegionPlan {
     ///
     /// # Errors
     /// [`EngineError::InvalidSetting`] when the picture is not of the planned size.
-    pub fn stitch(&self, document: &Tiles<4>, painted: &Pixels) -> Result<Layer, EngineError> {
+    pub fn stitch(&self, document: &Tiles<4>, painted: &Pixels) -> Result<Patch, EngineError> {
         let size = self.size;
         if [painted.width_px, painted.height_px] != [size.width_px, size.height_px]
             || painted.rgba.len() as u64 != u64::from(size.width_px) * u64::from(size.height_px) * 4
@@ -138,7 +138,7 @@ impl RegionPlan {
             }
         }
         let pixels = Pixels { width_px: area.width_px, height_px: area.height_px, rgba };
-        Ok(Layer { area, pixels })
+        Ok(Patch { area, pixels })
     }
 
     /// Returns of what the columns (0) or rows (1) of what may change are made.
