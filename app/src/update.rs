@@ -2,8 +2,11 @@
 //! state here. Pure: whatever touches the world is returned as an [`Effect`].
 
 mod apply;
+mod editor;
+mod editor_stage;
 mod effect;
 mod models;
+mod project_effect;
 mod sound;
 mod sound_effect;
 mod sound_look;
@@ -19,6 +22,7 @@ use atelier_engine::protocol::{Live, ModelRef, NoiseSource, PictureRequest, Requ
 pub use apply::apply;
 pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
 pub use models::{CONTROL_RANGE, LORA_RANGE, fitted};
+pub use project_effect::{JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask};
 pub use sound::SOUND_ENDINGS;
 pub use sound_effect::{OpenedSound, PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};
 
@@ -49,6 +53,7 @@ pub fn update(state: &mut AppState, action: Action) -> Vec<Effect> {
         Action::Sound(action) => sound::update_sound(state, action),
         Action::Models(action) => models::update_models(state, action),
         Action::Trash(action) => trash::update_trash(state, action),
+        Action::Editor(action) => editor::update_editor(state, action),
         Action::Quit => vec![Effect::Quit],
     };
     effects.extend(models::read_prompt(state));
@@ -134,6 +139,9 @@ fn update_jobs(state: &mut AppState, action: JobAction) -> Vec<Effect> {
                 // A half-written seed is shown as the one that is used.
                 state.prompt.seed.set(state.prompt.seed.value);
             }
+            if state.canvas.editor.is_some() {
+                return editor_stage::generate(state);
+            }
             let request = state.prompt.request(model_ref(state), state.settings.device);
             if state.jobs.first_picture().is_none_or(|job| job.phase == JobPhase::Waiting) {
                 show(state, Shown::Live);
@@ -207,6 +215,14 @@ fn cancel(state: &mut AppState, ticket: u64) -> Vec<Effect> {
 }
 
 fn update_canvas(state: &mut AppState, action: CanvasAction) -> Vec<Effect> {
+    if let Some(editor) = state.canvas.editor.as_deref_mut() {
+        match action {
+            CanvasAction::Fit => editor.view = View::Fit,
+            CanvasAction::ActualSize => editor.view = View::Free { scale: 1.0, offset: [0.0, 0.0] },
+            _ => {}
+        }
+        return Vec::new();
+    }
     let canvas = &mut state.canvas;
     match action {
         CanvasAction::SetView(view) => canvas.view = view,
@@ -516,8 +532,8 @@ fn update_offers(state: &mut AppState, action: OfferAction) -> Vec<Effect> {
 
 fn update_palette(state: &mut AppState, action: PaletteAction) -> Vec<Effect> {
     let palette = &mut state.shell.palette;
-    let room = state.shell.room;
-    let found = || find_commands(&palette.query, state.settings.language, room);
+    let place = (state.shell.room, state.canvas.editor.is_some());
+    let found = || find_commands(&palette.query, state.settings.language, place);
     match action {
         PaletteAction::Show(open) => {
             palette.open = open;

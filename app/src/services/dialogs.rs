@@ -7,10 +7,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
+use atelier_engine::canvas::Document;
 use rfd::{AsyncFileDialog, FileHandle};
 
 use crate::action::{Action, ModelsAction, SoundAction};
-use crate::update::{Effect, LibraryTask, SOUND_ENDINGS, SoundExport, SoundTask};
+use crate::state::PictureFormat;
+use crate::update::{Effect, LibraryTask, ProjectTask, SOUND_ENDINGS, SoundExport, SoundTask};
 
 /// How pictures that can be opened end.
 const PICTURE_ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
@@ -23,6 +25,8 @@ enum Purpose {
     SaveText(String),
     /// Where a piece is exported.
     Export(Box<SoundExport>),
+    /// Where the picture that is edited is saved.
+    ExportPicture(Box<Document>),
     /// Which sound file is opened.
     OpenSound,
     /// Where the data is moved.
@@ -102,6 +106,16 @@ impl Dialogs {
         self.ask(Purpose::Export(export), name, dialog.save_file());
     }
 
+    /// Asks where the picture that is edited is saved.
+    pub fn ask_export_picture(&mut self, document: Box<Document>, name: &str) {
+        let mut dialog = AsyncFileDialog::new().set_file_name(name);
+        for format in PictureFormat::ALL {
+            let ending = format.ending();
+            dialog = dialog.add_filter(ending.to_uppercase(), &[ending]);
+        }
+        self.ask(Purpose::ExportPicture(document), name, dialog.save_file());
+    }
+
     /// Asks which sound file is opened; `label` says what kind of files they are.
     pub fn ask_sound(&mut self, label: &str) {
         let dialog = AsyncFileDialog::new().add_filter(label, &SOUND_ENDINGS);
@@ -152,6 +166,11 @@ impl Dialogs {
                     Purpose::Export(export) => {
                         let task = SoundTask::Export { export: export.clone(), to: path };
                         Answer::Effect(Effect::Sound(task))
+                    }
+                    Purpose::ExportPicture(document) => {
+                        let (document, format) = (document.clone(), PictureFormat::of(&path));
+                        let task = ProjectTask::Export { document, format, to: path };
+                        Answer::Effect(Effect::Project(task))
                     }
                     Purpose::OpenSound => {
                         Answer::Action(Action::Sound(SoundAction::OpenFile(path)))

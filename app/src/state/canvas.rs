@@ -5,12 +5,66 @@ use std::sync::Arc;
 use atelier_engine::protocol::Pixels;
 
 use super::ResultId;
+use super::editor::Editor;
 
 /// How far the canvas zooms, in points per pixel of the picture.
 pub const SCALE_RANGE: [f32; 2] = [0.1, 32.0];
 
 /// How many decoded pictures are kept at hand.
 const LOADED_MAX: usize = 12;
+
+/// Holds a project of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectEntry {
+    /// Its file.
+    pub path: std::path::PathBuf,
+    /// Its name.
+    pub name: String,
+}
+
+/// Names a form in which a picture is saved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum PictureFormat {
+    /// PNG, without loss.
+    #[default]
+    Png,
+    /// JPEG, small.
+    Jpeg,
+    /// WebP, without loss.
+    WebP,
+    /// TIFF, for print.
+    Tiff,
+    /// OpenRaster, with its layers.
+    OpenRaster,
+}
+
+impl PictureFormat {
+    /// Lists every form.
+    pub const ALL: [Self; 5] = [Self::Png, Self::Jpeg, Self::WebP, Self::Tiff, Self::OpenRaster];
+
+    /// Returns how its files end.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpg",
+            Self::WebP => "webp",
+            Self::Tiff => "tif",
+            Self::OpenRaster => "ora",
+        }
+    }
+
+    /// Returns the form that a file's name asks for; PNG for what is not known.
+    pub fn of(path: &std::path::Path) -> Self {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        match ending.as_deref() {
+            Some("jpg" | "jpeg") => Self::Jpeg,
+            Some("webp") => Self::WebP,
+            Some("tif" | "tiff") => Self::Tiff,
+            Some("ora") => Self::OpenRaster,
+            _ => Self::Png,
+        }
+    }
+}
 
 /// Says what the canvas shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -100,6 +154,14 @@ pub struct CanvasState {
     pub awaited: Vec<ResultId>,
     /// The picture that is copied to the clipboard as soon as it comes.
     pub copy_when_here: Option<ResultId>,
+    /// The picture that is edited as soon as it comes.
+    pub edit_when_here: Option<ResultId>,
+    /// The picture that becomes a layer as soon as it comes.
+    pub place_when_here: Option<ResultId>,
+    /// The picture that is being edited.
+    pub editor: Option<Box<Editor>>,
+    /// The projects there are, the latest changed first.
+    pub projects: Vec<ProjectEntry>,
 }
 
 impl CanvasState {

@@ -6,12 +6,10 @@
 //! ([`RegionPlan::mask`]). What the modes mean is said at [`RegionMode`].
 
 use super::mask::prepare;
-use super::{Area, Tiles};
+use super::{Area, MAX_SIDE_PX, Tiles, check_size};
 use crate::error::EngineError;
 use crate::protocol::{Region, RegionMode, Size};
 
-/// The longest side of a document.
-pub const MAX_SIDE_PX: u32 = 16_384;
 /// The least padding.
 const LEAST_PADDING: u32 = 16;
 /// How much a size counts that is off the area that is wanted, against one that is off its shape.
@@ -113,7 +111,7 @@ impl RegionPlan {
         (rules, size): (&SizeRules, Option<Size>),
         region: &Region,
     ) -> Result<Self, EngineError> {
-        check_document(document)?;
+        check_size(Size { width_px: document.width_px, height_px: document.height_px })?;
         let [grow, feather] = [region.grow_px, region.feather_px];
         let selected = selection.bounds().map(|bounds| bounds.intersect(document));
         let Some(selected) = selected.filter(|bounds| !bounds.is_empty()) else {
@@ -151,15 +149,6 @@ impl RegionPlan {
 
 fn nothing_selected() -> EngineError {
     EngineError::invalid("selection", "is empty: nothing of the picture may change")
-}
-
-fn check_document(document: Area) -> Result<(), EngineError> {
-    let sides = [document.width_px, document.height_px];
-    if sides.iter().all(|side| (1..=MAX_SIDE_PX).contains(side)) {
-        return Ok(());
-    }
-    let reason = format!("must be 1 to 16,384 pixels each way, not {} × {}", sides[0], sides[1]);
-    Err(EngineError::invalid("picture", reason))
 }
 
 /// Returns how many pixels around what changes are read.

@@ -71,7 +71,7 @@ fn nothing_selected_and_documents_without_or_with_too_many_pixels_are_refused() 
     };
     assert!(refused(Area::default(), document).contains("nothing of the picture may change"));
     assert!(refused(Area::new(500, 0, 9, 9), document).contains("nothing"));
-    assert!(refused(document, Area::default()).contains("must be 1 to 16,384 pixels"));
+    assert!(refused(document, Area::default()).contains("must be 1 to 16384 pixels"));
     assert!(refused(document, Area::new(0, 0, 60_000, 10)).contains("60000"));
     let rules = (&HOUSE, Some(Size { width_px: 8, height_px: 8 }));
     assert!(RegionPlan::new(&selected(document), document, rules, &Region::default()).is_err());

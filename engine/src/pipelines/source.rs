@@ -6,8 +6,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::{hints, pictures};
-use crate::canvas::region::MAX_SIDE_PX;
-use crate::canvas::{Area, Cropped, RegionPlan, SizeRules, Tiles};
+use crate::canvas::{Area, Cropped, MAX_SIDE_PX, RegionPlan, SizeRules, Tiles};
 use crate::error::EngineError;
 use crate::protocol::{Borders, Notice, Pixels, Region, Size, Source};
 

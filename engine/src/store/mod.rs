@@ -22,6 +22,7 @@ pub mod files;
 mod index;
 mod place;
 pub mod png;
+pub mod projects;
 mod recovery;
 mod relocate;
 mod thumbnails;
