@@ -10,6 +10,8 @@ pub mod picture;
 mod pictures;
 mod previews;
 pub mod sound;
+mod source;
 pub mod words;
 
 pub(crate) use device::open as open_device;
+pub use source::planned_size;

@@ -32,6 +32,17 @@ pub(super) fn open(path: &Path) -> Result<Pixels, EngineError> {
         let reason = format!("is no picture that can be opened ({error})");
         EngineError::damaged(path, reason)
     };
+    let sized = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(unreadable)?;
+    let (width, height) = sized.into_dimensions().map_err(broken)?;
+    if width == 0 || height == 0 {
+        return Err(EngineError::damaged(path, "is a picture without pixels"));
+    }
+    if width > MAX_SIDE_PX || height > MAX_SIDE_PX {
+        let reason = format!(
+            "is a picture of {width} × {height} pixels; at most {MAX_SIDE_PX} each way are opened"
+        );
+        return Err(EngineError::damaged(path, reason));
+    }
     let mut reader =
         ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(unreadable)?;
     let mut limits = Limits::default();

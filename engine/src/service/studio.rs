@@ -163,6 +163,8 @@ impl Studio {
             precision: request.precision,
         };
         let bytes = located.weights_bytes().saturating_mul(UNPACKED);
+        let mut request = request.clone();
+        self.fill_hashes(&mut request, job)?;
         let resident = self.residents.get_or_load(key, bytes, || {
             let files = match files {
                 Some(files) => files,
@@ -180,7 +182,6 @@ impl Studio {
         })?;
         let Resident::Picture(pipeline) = resident else { return Err(mixed_up()) };
 
-        let mut request = request.clone();
         let expected = std::mem::replace(&mut request.model.sha256, model.sha256.clone());
         let store = self.store.as_deref();
         let mut save = |picture| save(picture, store, &model.licence, job);
