@@ -21,7 +21,7 @@ const MAX_DECODED_BYTES: u64 = 1 << 30;
 /// # Errors
 /// [`EngineError::Io`] when it cannot be read; [`EngineError::Damaged`] when it is no such picture, or
 /// larger than 16,384 pixels each way.
-pub(super) fn open(path: &Path) -> Result<Pixels, EngineError> {
+pub fn open(path: &Path) -> Result<Pixels, EngineError> {
     let unreadable = |error: std::io::Error| EngineError::io("read the picture", path, &error);
     let about = fs::metadata(path).map_err(unreadable)?;
     if !about.is_file() || about.len() > MAX_FILE_BYTES {
@@ -50,7 +50,7 @@ pub(super) fn open(path: &Path) -> Result<Pixels, EngineError> {
 }
 
 /// Lays a picture over white, so that what is transparent is seen as paper.
-pub(super) fn over_white(pixels: &Pixels) -> Pixels {
+pub fn over_white(pixels: &Pixels) -> Pixels {
     let mut out = pixels.clone();
     for pixel in out.rgba.chunks_exact_mut(4) {
         let alpha = u32::from(pixel[3]);
