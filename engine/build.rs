@@ -30,10 +30,10 @@ fn main() -> io::Result<()> {
     fs::write(out.join("house_upscaler.rs"), upscaler(&models)?)
 }
 
-/// Writes the weights and the card of the net that enlarges, when they are there.
+/// Writes the weights, the configuration and the card of the net that enlarges, when they are there.
 fn upscaler(models: &Path) -> io::Result<String> {
     let folder = models.join("house-upscaler");
-    let files = ["model.safetensors", "card.md"].map(|name| folder.join(name));
+    let files = ["model.safetensors", "config.json", "card.md"].map(|name| folder.join(name));
     for file in &files {
         let watched =
             [file.as_path(), folder.as_path(), models].into_iter().find(|path| path.exists());
@@ -41,16 +41,17 @@ fn upscaler(models: &Path) -> io::Result<String> {
             println!("cargo:rerun-if-changed={}", watched.display());
         }
     }
-    let [weights, card] = files;
+    let [weights, config, card] = files;
     if !weights.is_file() {
         return Ok("None".to_owned());
     }
-    let weights = weights.canonicalize()?;
-    let card = match card.is_file() {
-        true => format!("include_str!({:?})", card.canonicalize()?),
-        false => "\"\"".to_owned(),
+    let text = |file: &Path| match file.is_file() {
+        true => file.canonicalize().map(|file| format!("include_str!({file:?})")),
+        false => Ok("\"\"".to_owned()),
     };
-    Ok(format!("Some((include_bytes!({weights:?}) as &[u8], {card}))"))
+    let weights = weights.canonicalize()?;
+    let (config, card) = (text(&config)?, text(&card)?);
+    Ok(format!("Some((include_bytes!({weights:?}) as &[u8], {config}, {card}))"))
 }
 
 /// Writes the list of the house models that are one GGUF file each, as far as they are there.

@@ -23,6 +23,9 @@ use super::paint_extras::{ExtrasArgs, SamplingArgs};
 use super::precision::PrecisionName;
 use super::{Console, Interrupt, Voice, latents, machine, progress, studio};
 
+/// What begins the name of a picture whose name was not chosen.
+const PREFIX: &str = "atelier";
+
 /// How long the calling thread sleeps at most between two looks at the job.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -276,7 +279,8 @@ impl Desk<'_> {
 
     fn write(&mut self, picture: &Picture) -> Result<(), EngineError> {
         let bytes = png::encode(&picture.pixels, &picture.recipe, self.licence)?;
-        let file = self.place.write(self.written + 1, &picture.recipe, &bytes)?;
+        let stem = files::picture_stem(PREFIX, &picture.recipe.prompt.text, picture.recipe.seed);
+        let file = self.place.write(self.written + 1, &stem, &bytes)?;
         self.written += 1;
         match file {
             Some(file) => {

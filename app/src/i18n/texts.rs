@@ -141,6 +141,7 @@ texts! {
     StageWriting = "Writing", "正在写作";
     StageComposing = "Composing", "正在作曲";
     StageRendering = "Rendering sound", "正在合成声音";
+    StageEnlarging = "Enlarging", "正在放大";
     StageSaving = "Saving", "正在保存";
     Cancelling = "Stopping…", "正在停止…";
     StepOf = "step {} of {}", "第 {} / {} 步";

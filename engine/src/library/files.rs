@@ -17,7 +17,7 @@ use super::models::HOUSE_PICTURE;
 use crate::error::EngineError;
 
 pub(super) const WEIGHTS_FILE: &str = "model.safetensors";
-const CONFIG_FILE: &str = "config.json";
+pub(super) const CONFIG_FILE: &str = "config.json";
 pub(super) const LEXICON_FILE: &str = "lexicon.json";
 pub(super) const CARD_FILE: &str = "card.md";
 

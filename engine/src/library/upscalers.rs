@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::checkpoint::LocatedWeights;
-use super::files::{CARD_FILE, UNKNOWN_LICENCE, WEIGHTS_FILE, hash, licence_of};
+use super::files::{CARD_FILE, CONFIG_FILE, UNKNOWN_LICENCE, WEIGHTS_FILE, hash, licence_of};
 use super::models::Models;
 use super::shelves::Shelf;
 use crate::error::EngineError;
@@ -14,8 +14,9 @@ use crate::weights::source::ByteSource;
 /// The name of the net that this project trained.
 pub const HOUSE_UPSCALER: &str = "house-upscaler";
 
-/// The weights and the card of the house's net, when they were there at build time.
-static EMBEDDED: Option<(&[u8], &str)> = include!(concat!(env!("OUT_DIR"), "/house_upscaler.rs"));
+/// The weights, the configuration and the card of the house's net, when they were there at build time.
+static EMBEDDED: Option<(&[u8], &str, &str)> =
+    include!(concat!(env!("OUT_DIR"), "/house_upscaler.rs"));
 
 /// Says where a net that enlarges was found, without holding it.
 ///
@@ -74,7 +75,7 @@ impl LocatedUpscaler {
 
     /// Returns the size of the file in bytes.
     pub fn bytes(&self) -> u64 {
-        let embedded = EMBEDDED.map_or(0, |(weights, _)| weights.len() as u64);
+        let embedded = EMBEDDED.map_or(0, |(weights, ..)| weights.len() as u64);
         self.file.as_ref().map_or(embedded, |file| file.bytes)
     }
 
@@ -90,7 +91,7 @@ impl LocatedUpscaler {
     pub fn open(&self) -> Result<Checkpoint, EngineError> {
         match (&self.file, EMBEDDED) {
             (Some(file), _) => Checkpoint::open(&file.path),
-            (None, Some((weights, _))) => {
+            (None, Some((weights, ..))) => {
                 let path = Path::new(HOUSE_UPSCALER).join(WEIGHTS_FILE);
                 Checkpoint::read(ByteSource::memory(weights.to_vec()), &path)
             }
@@ -108,7 +109,7 @@ impl LocatedUpscaler {
     ) -> Result<String, EngineError> {
         match &self.file {
             Some(file) => file.sha256(check),
-            None => hash(EMBEDDED.map_or(&[][..], |(weights, _)| weights), check),
+            None => hash(EMBEDDED.map_or(&[][..], |(weights, ..)| weights), check),
         }
     }
 
@@ -118,10 +119,16 @@ impl LocatedUpscaler {
             return licence;
         }
         match &self.file {
-            None => licence_of("", EMBEDDED.map_or("", |(_, card)| card)),
+            None => EMBEDDED.map_or_else(
+                || UNKNOWN_LICENCE.to_owned(),
+                |(_, config_json, card)| licence_of(config_json, card),
+            ),
             Some(located) if located.path.ends_with(WEIGHTS_FILE) => {
-                let card = std::fs::read_to_string(located.path.with_file_name(CARD_FILE));
-                licence_of("", &card.unwrap_or_default())
+                let beside = |name| {
+                    let path = located.path.with_file_name(name);
+                    std::fs::read_to_string(path).unwrap_or_default()
+                };
+                licence_of(&beside(CONFIG_FILE), &beside(CARD_FILE))
             }
             Some(_) => UNKNOWN_LICENCE.to_owned(),
         }
