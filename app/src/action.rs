@@ -496,6 +496,6 @@ mod tests {
         assert!(
             find_commands("no such thing", Language::English, (Room::Pictures, false)).is_empty()
         );
-        assert!(find_commands("fit win", Language::English, Room::Words).is_empty());
+        assert!(find_commands("fit win", Language::English, (Room::Words, false)).is_empty());
     }
 }

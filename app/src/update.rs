@@ -309,13 +309,15 @@ fn update_history(state: &mut AppState, action: HistoryAction) -> Vec<Effect> {
                 return match entry.recipe.clone() {
                     Recipe::Picture(recipe) => take_recipe(state, &recipe),
                     Recipe::Sound(recipe) => sound::take_recipe(state, &recipe),
+                    Recipe::Enlarged(_, Some(recipe)) => take_recipe(state, &recipe),
+                    Recipe::Enlarged(_, None) => Vec::new(),
                 };
             }
         }
         HistoryAction::Delete(id) => return delete(state, id),
         HistoryAction::UndoDelete => {
             let Some((place, entry)) = state.history.deleted.pop() else { return Vec::new() };
-            let (id, is_picture) = (entry.id, entry.recipe.picture().is_some());
+            let (id, is_picture) = (entry.id, entry.recipe.is_picture());
             let place = place.min(state.history.entries.len());
             state.history.entries.insert(place, entry);
             state.messages.toasts.retain(|toast| toast.remedy != Some(Remedy::UndoDelete));
@@ -328,7 +330,7 @@ fn update_history(state: &mut AppState, action: HistoryAction) -> Vec<Effect> {
             return effects;
         }
         HistoryAction::SaveAs(id) => {
-            let entry = state.history.get(id).filter(|entry| entry.recipe.picture().is_some());
+            let entry = state.history.get(id).filter(|entry| entry.recipe.is_picture());
             if let Some(from) = entry.and_then(|entry| entry.file.clone()) {
                 return vec![Effect::SaveAs { name: file_name(&from), from }];
             }
@@ -401,12 +403,12 @@ fn step_history(state: &mut AppState, step: i32) -> Vec<Effect> {
 fn delete(state: &mut AppState, id: ResultId) -> Vec<Effect> {
     let Some(place) = state.history.position(id) else { return Vec::new() };
     let entry = state.history.entries.remove(place);
-    let is_picture = entry.recipe.picture().is_some();
+    let is_picture = entry.recipe.is_picture();
     state.history.deleted.push((place, entry));
     let mut effects = vec![Effect::Library(LibraryTask::Trash(id))];
     effects.extend(sound::let_go(state, id));
     if state.canvas.result() == Some(id) {
-        let is_picture = |entry: &&Entry| entry.recipe.picture().is_some();
+        let is_picture = |entry: &&Entry| entry.recipe.is_picture();
         let (newer, older) = state.history.entries.split_at(place);
         let next = older.iter().find(is_picture).or_else(|| newer.iter().rfind(is_picture));
         let next = next.map(|entry| entry.id);

@@ -9,7 +9,7 @@ use atelier_engine::nn::Compute;
 use atelier_engine::pipelines::picture::PicturePipeline;
 use atelier_engine::protocol::{
     DeviceChoice, Extras, JobContext, ModelRef, NoiseSource, PictureFile, PictureRequest, Pixels,
-    Precision, PreviewMode, Prompt, Region, Sampling, Size, Source,
+    Precision, PreviewMode, Prompt, Region, Size, Source,
 };
 use candle_core::Device;
 
@@ -120,7 +120,13 @@ pub fn grey(mask: &[u8]) -> Result<Pixels> {
 }
 
 /// Asks for a picture to be changed where a mask is white.
-pub fn edit(prompt: &str, seed: u64, picture: &Path, mask: &Path, region: Region) -> PictureRequest {
+pub fn edit(
+    prompt: &str,
+    seed: u64,
+    picture: &Path,
+    mask: &Path,
+    region: Region,
+) -> PictureRequest {
     let source = Source {
         mask: Some(PictureFile::at(mask)),
         region: Some(region),

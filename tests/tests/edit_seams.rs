@@ -52,7 +52,10 @@ fn fifty_edits_leave_no_more_of_a_seam_than_the_pictures_had_there() -> Result<(
     let mut sums = [0.0; 4];
     for base in 0..bases.min(BASES.len()) {
         let [thing, place, ..] = BASES[base];
-        let before = edits::paint(&mut model, &edits::request(&format!("{thing} {place}"), 40 + base as u64))?;
+        let before = edits::paint(
+            &mut model,
+            &edits::request(&format!("{thing} {place}"), 40 + base as u64),
+        )?;
         let picture = folder.path().join("base.png");
         edits::write(&picture, &before)?;
         let mut row = vec![before.clone()];
@@ -75,7 +78,12 @@ fn fifty_edits_leave_no_more_of_a_seam_than_the_pictures_had_there() -> Result<(
                 "{prompt:<34} {name:<7} jump {:6.2} → {:6.2} ({jump:4.2})  ΔE {:6.2} → {:6.2} ({delta_e:4.2})",
                 report.jump_before, report.jump_after, report.delta_e_before, report.delta_e_after
             );
-            let parts = [report.jump_before, report.jump_after, report.delta_e_before, report.delta_e_after];
+            let parts = [
+                report.jump_before,
+                report.jump_after,
+                report.delta_e_before,
+                report.delta_e_after,
+            ];
             sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
             all.push([jump, delta_e]);
             row.push(after);

@@ -9,9 +9,8 @@ use atelier_engine::nn::Compute;
 use atelier_engine::pipelines::picture::{PicturePipeline, SIZE_RULES};
 use atelier_engine::pipelines::planned_size;
 use atelier_engine::protocol::{
-    Borders, Event, Extras, JobContext, ModelRef, PictureFile, PictureOutput,
-    PictureRequest, Pixels, Precision, Region, RegionMode, Request, SamplerKind, Sampling, Size,
-    Source, Stage,
+    Borders, Event, Extras, JobContext, ModelRef, PictureFile, PictureOutput, PictureRequest,
+    Pixels, Precision, Region, RegionMode, Request, SamplerKind, Sampling, Size, Source, Stage,
 };
 use atelier_tests::edits;
 use atelier_tests::studio::{PATIENCE, finish, studio, wait};
@@ -52,7 +51,8 @@ impl Desk {
 fn noise(width: u32, height: u32, seed: u64) -> Result<Pixels> {
     let mut state = seed | 1;
     let mut byte = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8
     };
     let rgba = (0..width * height).flat_map(|_| [byte(), byte(), byte(), 255]).collect();
@@ -69,7 +69,13 @@ fn mask(width: u32, height: u32, is_open: impl Fn(u32, u32) -> bool) -> Result<P
 fn request(size: Size, source: Option<Source>) -> PictureRequest {
     let sampling = Sampling { sampler: SamplerKind::Euler, steps: 3, ..Sampling::default() };
     let extras = Extras { source, ..Extras::default() };
-    PictureRequest { size, sampling, extras, precision: Precision::Exact, ..edits::request("fox", 7) }
+    PictureRequest {
+        size,
+        sampling,
+        extras,
+        precision: Precision::Exact,
+        ..edits::request("fox", 7)
+    }
 }
 
 const SQUARE: Size = Size { width_px: 256, height_px: 256 };
@@ -222,7 +228,8 @@ fn png_of(width: u32, height: u32) -> Vec<u8> {
 }
 
 #[test]
-fn pictures_without_or_with_too_many_pixels_and_cut_ones_are_refused_with_a_sentence() -> Result<()> {
+fn pictures_without_or_with_too_many_pixels_and_cut_ones_are_refused_with_a_sentence() -> Result<()>
+{
     let mut desk = Desk::new()?;
     let whole = desk.file("a.png", &noise(64, 64, 6)?)?;
     let bytes = std::fs::read(&whole)?;
@@ -324,7 +331,8 @@ fn a_little_strength_keeps_the_picture_and_a_thing_comes_where_the_mask_is() -> 
     let base = desk.paint(&edits::request("a red fox in the snow", 40))?;
     let file = desk.file("fox.png", &base)?;
     let extras = Extras { source: Some(Source::new(&file, 0.05)), ..Extras::default() };
-    let kept = desk.paint(&PictureRequest { extras, ..edits::request("a red fox in the snow", 3) })?;
+    let kept =
+        desk.paint(&PictureRequest { extras, ..edits::request("a red fox in the snow", 3) })?;
     let error: f64 = base
         .rgba
         .iter()

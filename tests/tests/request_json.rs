@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use atelier_engine::pipelines::picture::{nearest_size, validate};
 use atelier_engine::protocol::{
-    Borders, ControlUse, DeviceChoice, Extras, HintKind, LoraUse, ModelRef, NoiseSource, PictureFile,
-    PictureRequest, Precision, PredictionChoice, PreviewMode, Prompt, Request, SamplerKind,
-    Region, RegionMode, Sampling, ScheduleKind, Size, Source,
+    Borders, ControlUse, DeviceChoice, Extras, HintKind, LoraUse, ModelRef, NoiseSource,
+    PictureFile, PictureRequest, Precision, PredictionChoice, PreviewMode, Prompt, Region,
+    RegionMode, Request, SamplerKind, Sampling, ScheduleKind, Size, Source,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};

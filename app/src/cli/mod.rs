@@ -21,6 +21,7 @@ mod precision;
 mod progress;
 mod song_from_picture;
 mod studio;
+mod upscale;
 mod write;
 
 use std::ffi::OsString;
@@ -57,6 +58,8 @@ enum Command {
     Paint(Box<paint::PaintArgs>),
     /// Continues a picture beyond its edges
     Outpaint(Box<outpaint::OutpaintArgs>),
+    /// Makes a picture larger
+    Upscale(upscale::UpscaleArgs),
     /// Writes with a language model
     Write(write::WriteArgs),
     /// Composes music from words, or goes on from music
@@ -80,6 +83,7 @@ impl Command {
         match self {
             Self::Paint(arguments) => arguments.voice(),
             Self::Outpaint(arguments) => arguments.voice(),
+            Self::Upscale(arguments) => arguments.voice(),
             Self::Write(arguments) => arguments.voice(),
             Self::Compose(arguments) => arguments.making.voice(),
             Self::SongFromPicture(arguments) => arguments.making.voice(),
@@ -115,6 +119,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Paint(arguments) => paint::paint(arguments, &mut console, &Interrupt::listen()),
         Command::Outpaint(arguments) => {
             outpaint::outpaint(arguments, &mut console, &Interrupt::listen())
+        }
+        Command::Upscale(arguments) => {
+            upscale::upscale(arguments, &mut console, &Interrupt::listen())
         }
         Command::Write(arguments) => write::write(arguments, &mut console, &Interrupt::listen()),
         Command::Compose(arguments) => {

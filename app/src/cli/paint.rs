@@ -23,6 +23,9 @@ use super::paint_extras::{ExtrasArgs, SamplingArgs};
 use super::precision::PrecisionName;
 use super::{Console, Interrupt, Voice, latents, machine, progress, studio};
 
+/// What begins the name of a picture whose name was not chosen.
+const PREFIX: &str = "atelier";
+
 /// How long the calling thread sleeps at most between two looks at the job.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -163,7 +166,11 @@ impl PaintArgs {
 
     /// Returns the size at which the model paints: the one that was given, or the best for the part of a
     /// picture that is to be changed, or else the usual one.
-    fn size(&self, usual: &PictureDefaults, source: Option<&mut Source>) -> Result<Size, EngineError> {
+    fn size(
+        &self,
+        usual: &PictureDefaults,
+        source: Option<&mut Source>,
+    ) -> Result<Size, EngineError> {
         let Some(source) = source else { return Ok(self.given_size(usual)) };
         if self.width.is_some() || self.height.is_some() {
             // All of the picture is scaled and cropped to the size that was asked for.
@@ -297,7 +304,8 @@ impl Desk<'_> {
 
     fn write(&mut self, picture: &Picture) -> Result<(), EngineError> {
         let bytes = png::encode(&picture.pixels, &picture.recipe, self.licence)?;
-        let file = self.place.write(self.written + 1, &picture.recipe, &bytes)?;
+        let stem = files::picture_stem(PREFIX, &picture.recipe.prompt.text, picture.recipe.seed);
+        let file = self.place.write(self.written + 1, &stem, &bytes)?;
         self.written += 1;
         match file {
             Some(file) => {

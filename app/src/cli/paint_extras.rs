@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use atelier_engine::EngineError;
 use atelier_engine::protocol::{
-    Borders, ControlUse, Extras, HintKind, LoraUse, ModelRef, PictureFile, PredictionChoice, Region,
-    RegionMode, Sampling, ScheduleKind, Source,
+    Borders, ControlUse, Extras, HintKind, LoraUse, ModelRef, PictureFile, PredictionChoice,
+    Region, RegionMode, Sampling, ScheduleKind, Source,
 };
 use clap::Args;
 

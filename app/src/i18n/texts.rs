@@ -117,8 +117,8 @@ texts! {
     ModeFocus = "Focus", "聚焦";
     ModeOfSelection = "In the selection", "选区内";
     ChangeStrength = "Strength", "强度";
-    GenerateSelection = "Generate into the selection", "生成到选区";
-    GenerateVariation = "Generate a variation", "生成变体";
+    GenerateSelection = "Fill selection", "生成到选区";
+    GenerateVariation = "Vary picture", "生成变体";
     CandidateOf = "Candidate {} of {}", "候选 {} / {}";
     NextCandidate = "Next candidate", "下一个候选";
     PreviousCandidate = "Previous candidate", "上一个候选";
@@ -266,6 +266,7 @@ texts! {
     StageWriting = "Writing", "正在写作";
     StageComposing = "Composing", "正在作曲";
     StageRendering = "Rendering sound", "正在合成声音";
+    StageEnlarging = "Enlarging", "正在放大";
     StageSaving = "Saving", "正在保存";
     Cancelling = "Stopping…", "正在停止…";
     StepOf = "step {} of {}", "第 {} / {} 步";

@@ -119,7 +119,9 @@ pub fn editor_canvas_ui(
         painter.rect_stroke(placed.rect, CornerRadius::ZERO, line, StrokeKind::Outside);
         pen_cursor_ui(ui, editor, placed, &response, field);
     }
-    ring(ui, field, &response);
+    if !response.hovered() {
+        ring(ui, field, &response);
+    }
     let pen = |pen| Action::Editor(EditorAction::Pen(pen));
     if let Comparing::Slider(_) = compared {
         if let Some(at) = response.interact_pointer_pos() {
@@ -249,7 +251,7 @@ fn pen_cursor_ui(ui: &Ui, editor: &Editor, placed: Placed, response: &egui::Resp
             _ => CursorIcon::Crosshair,
         });
     }
-    if response.has_focus() {
+    if response.has_focus() && !response.hovered() {
         let at = placed.to_screen(editor.tools.cursor);
         for stroke in [Stroke::new(3.0, on_picture::EDGE), Stroke::new(1.0, on_picture::INK)] {
             painter.line_segment([at - vec2(9.0, 0.0), at + vec2(9.0, 0.0)], stroke);

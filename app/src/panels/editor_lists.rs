@@ -139,7 +139,7 @@ fn active_ui(ui: &mut Ui, layer: &Layer, language: Language, actions: &mut Vec<A
         let button = Button::text(name)
             .named(language.get(Text::BlendMode))
             .side(icons::CARET_DOWN)
-            .min_width(width * 0.45);
+            .min_width(width * 0.4);
         let response = ui.add(button);
         Popup::menu(&response).frame(menu_frame(ui)).show(|ui| {
             for (blend, name) in blends {
@@ -151,7 +151,8 @@ fn active_ui(ui: &mut Ui, layer: &Layer, language: Language, actions: &mut Vec<A
             }
         });
         let mut percent = (f32::from(layer.opacity) / 2.55).round();
-        ui.spacing_mut().slider_width = (ui.available_width() - 52.0).max(40.0);
+        ui.spacing_mut().interact_size.x = 48.0;
+        ui.spacing_mut().slider_width = (ui.available_width() - 62.0).max(40.0);
         let slider = Slider::new(&mut percent, 0.0..=100.0).fixed_decimals(0).suffix(" %");
         let response = ui.add(slider);
         response.clone().accessible_name(language.get(Text::LayerOpacity));
@@ -396,6 +397,15 @@ fn whole_ui(ui: &mut Ui, state: &AppState, editor: &Editor, actions: &mut Vec<Ac
         ],
         actions,
     );
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 6.0;
+        for (name, times) in [(Text::EnlargeTwice, 2), (Text::EnlargeFourfold, 4)] {
+            if ui.add(Button::text(language.get(name))).clicked() {
+                let action = document(DocumentAction::Enlarge(times));
+                actions.push(Action::Editor(action));
+            }
+        }
+    });
     if editor.project.unsaved > 1 {
         let text = language.fill(Text::UnsavedEdits, &[&editor.project.unsaved]);
         ui.label(RichText::new(text).size(size::TEXT_SMALL).color(palette(ui).warning));

@@ -11,11 +11,13 @@ use atelier_engine::canvas::Document;
 use rfd::{AsyncFileDialog, FileHandle};
 
 use crate::action::{Action, ModelsAction, SoundAction};
-use crate::state::PictureFormat;
 use crate::update::{Effect, LibraryTask, ProjectTask, SOUND_ENDINGS, SoundExport, SoundTask};
 
 /// How pictures that can be opened end.
 const PICTURE_ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+
+/// How files end in which a picture can be saved that is edited.
+const EXPORT_ENDINGS: [&str; 5] = ["png", "jpg", "webp", "tif", "ora"];
 
 /// Says what a dialog is for.
 enum Purpose {
@@ -109,8 +111,7 @@ impl Dialogs {
     /// Asks where the picture that is edited is saved.
     pub fn ask_export_picture(&mut self, document: Box<Document>, name: &str) {
         let mut dialog = AsyncFileDialog::new().set_file_name(name);
-        for format in PictureFormat::ALL {
-            let ending = format.ending();
+        for ending in EXPORT_ENDINGS {
             dialog = dialog.add_filter(ending.to_uppercase(), &[ending]);
         }
         self.ask(Purpose::ExportPicture(document), name, dialog.save_file());
@@ -168,8 +169,7 @@ impl Dialogs {
                         Answer::Effect(Effect::Sound(task))
                     }
                     Purpose::ExportPicture(document) => {
-                        let (document, format) = (document.clone(), PictureFormat::of(&path));
-                        let task = ProjectTask::Export { document, format, to: path };
+                        let task = ProjectTask::Export { document: document.clone(), to: path };
                         Answer::Effect(Effect::Project(task))
                     }
                     Purpose::OpenSound => {

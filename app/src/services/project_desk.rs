@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::{fmt, fs};
 
 use atelier_engine::EngineError;
-use atelier_engine::canvas::{Area, Document};
+use atelier_engine::canvas::{Area, Document, SeamReport};
 use atelier_engine::protocol::{PictureFile, Pixels, Request};
 use atelier_engine::store::projects::{NewNode, NodeId, Project, list};
 use atelier_engine::store::{files, png};
@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::picture_export::write_picture;
 use crate::state::ProjectEntry;
-use crate::state::editor::Candidate;
+use crate::state::editor::{Candidate, SeamNote};
 use crate::update::{
     Incoming, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
 };
@@ -25,6 +25,8 @@ use crate::update::{
 const PROJECTS: &str = "projects";
 /// The folder of what jobs read, by the hash of their bytes, within the data folder.
 const SOURCES: &str = "sources";
+/// What can just be seen of a seam: a jump of luma in levels of 255, and a ΔE.
+const SEEN: [f64; 2] = [1.0, 1.0];
 /// How many projects are listed.
 const LISTED: usize = 50;
 
@@ -162,8 +164,8 @@ impl Desk {
                     tell(ProjectNews::Remade(purpose, Box::new(document)));
                 }
             },
-            ProjectTask::Export { document, format, to } => {
-                write_picture(&document, format, &to)?;
+            ProjectTask::Export { document, to } => {
+                write_picture(&document, &to)?;
                 tell(ProjectNews::Exported(to));
             }
         }
@@ -261,6 +263,7 @@ impl Desk {
                     };
                 }
             }
+            Request::Enlarge(request) => request.picture = picture,
             _ => return Err(EngineError::invalid("request", "reads no document")),
         }
         Ok(preparation)
@@ -310,7 +313,17 @@ fn candidate(made: Made) -> Result<Candidate, EngineError> {
     document.active = document.layers.last().map(|layer| layer.id);
     document.place(&layer, [area.x, area.y], name)?;
     check_untouched(&base, &document, area, mask.as_deref())?;
-    Ok(Candidate { recipe, document, area, seam: None })
+    let seam = mask.and_then(|mask| seam_of(&base, &document, area, &mask));
+    Ok(Candidate { recipe, document, area, seam })
+}
+
+/// Measures how well an edit joins what surrounds it; `None` where it has no edge.
+fn seam_of(before: &Document, after: &Document, area: Area, mask: &[u8]) -> Option<SeamNote> {
+    let picture =
+        |document: &Document| Pixels::new(area.width_px, area.height_px, document.composite(area));
+    let report = SeamReport::of(&picture(before)?, &picture(after)?, mask).ok()?;
+    let [jump, delta_e] = report.ratios(SEEN);
+    (report.ways > 0).then_some(SeamNote { jump, delta_e })
 }
 
 /// Checks that pixels whose mask is 0 have the same bits as before.

@@ -22,50 +22,6 @@ pub struct ProjectEntry {
     pub name: String,
 }
 
-/// Names a form in which a picture is saved.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum PictureFormat {
-    /// PNG, without loss.
-    #[default]
-    Png,
-    /// JPEG, small.
-    Jpeg,
-    /// WebP, without loss.
-    WebP,
-    /// TIFF, for print.
-    Tiff,
-    /// OpenRaster, with its layers.
-    OpenRaster,
-}
-
-impl PictureFormat {
-    /// Lists every form.
-    pub const ALL: [Self; 5] = [Self::Png, Self::Jpeg, Self::WebP, Self::Tiff, Self::OpenRaster];
-
-    /// Returns how its files end.
-    pub fn ending(self) -> &'static str {
-        match self {
-            Self::Png => "png",
-            Self::Jpeg => "jpg",
-            Self::WebP => "webp",
-            Self::Tiff => "tif",
-            Self::OpenRaster => "ora",
-        }
-    }
-
-    /// Returns the form that a file's name asks for; PNG for what is not known.
-    pub fn of(path: &std::path::Path) -> Self {
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-        match ending.as_deref() {
-            Some("jpg" | "jpeg") => Self::Jpeg,
-            Some("webp") => Self::WebP,
-            Some("tif" | "tiff") => Self::Tiff,
-            Some("ora") => Self::OpenRaster,
-            _ => Self::Png,
-        }
-    }
-}
-
 /// Says what the canvas shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Shown {

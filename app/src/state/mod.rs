@@ -22,7 +22,7 @@ pub mod trash;
 pub mod tune;
 pub mod words;
 
-pub use canvas::{CanvasState, PictureFormat, ProjectEntry, Shown, View};
+pub use canvas::{CanvasState, ProjectEntry, Shown, View};
 pub use editor::Editor;
 pub use history::{Entry, HistoryState, Recipe, Thumbnail};
 pub use jobs::{Job, JobPhase, JobsState, Pace, StepsSeen};

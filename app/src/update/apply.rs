@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use atelier_engine::EngineError;
 use atelier_engine::protocol::{
-    Event, JobId, Live, Notice, Output, Partial, Picture, Request, Stage,
+    Enlarged, Event, JobId, Live, Notice, Output, Partial, Picture, Request, Stage,
 };
 
 use super::sound::apply_sound;
@@ -80,6 +80,10 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
             // Who watches a batch goes on watching; the film strip has the finished one.
             add_result(state, *picture);
         }
+        Event::Partial(_, Partial::Enlarged(enlarged)) => {
+            super::editor_stage::take_enlarged(state, ticket, &enlarged, &mut effects);
+            add_enlarged(state, *enlarged);
+        }
         Event::Finished(id, Output::Picture(output)) => {
             learn(state, id);
             let last = output.pictures.into_iter().map(|picture| add_result(state, picture)).last();
@@ -96,6 +100,7 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
             let notices = match &output {
                 Output::Words(output) => output.notices.as_slice(),
                 Output::Sound(output) => output.notices.as_slice(),
+                Output::Enlarged(output) => output.notices.as_slice(),
                 _ => &[],
             };
             for notice in notices {
@@ -107,6 +112,18 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
         _ => {}
     }
     effects
+}
+
+/// Puts an enlarged picture into the film strip; one that is kept nowhere has no place there.
+fn add_enlarged(state: &mut AppState, enlarged: Enlarged) {
+    if let Some(id) = enlarged.result_id {
+        state.history.push_newest(Entry {
+            id,
+            recipe: Recipe::enlarged(enlarged.recipe),
+            file: enlarged.file,
+            thumbnail: Thumbnail::Unknown,
+        });
+    }
 }
 
 /// Puts a finished picture into the film strip, once; `None` when it was deleted meanwhile.

@@ -596,6 +596,7 @@ fn place_result(state: &mut AppState, id: crate::state::ResultId) -> Vec<Effect>
 
 fn update_document(state: &mut AppState, action: DocumentAction) -> Vec<Effect> {
     match action {
+        DocumentAction::Enlarge(times) => return editor_stage::enlarge(state, times),
         DocumentAction::Export => return editor_stage::export(state),
         _ => {}
     }

@@ -1,9 +1,10 @@
 //! What is generated for the picture that is being edited: requests, candidates, and their answers.
 
 use atelier_engine::canvas::{Area, Document, Tiles};
+use atelier_engine::library::HOUSE_UPSCALER;
 use atelier_engine::pipelines::picture::nearest_size;
 use atelier_engine::protocol::{
-    Picture, PictureRequest, Region, RegionMode, Request, Size, Source,
+    EnlargeRequest, Enlarged, Picture, PictureRequest, Region, RegionMode, Request, Size, Source,
 };
 use atelier_engine::store::projects::{EditKind, NodeId};
 
@@ -94,6 +95,19 @@ pub(super) fn run_again(state: &mut AppState, id: NodeId) -> Vec<Effect> {
     effects
 }
 
+/// Enlarges the document, by the house's net.
+pub(super) fn enlarge(state: &mut AppState, times: u32) -> Vec<Effect> {
+    let Some(editor) = state.canvas.editor.as_deref() else { return Vec::new() };
+    let document = editor.document.clone();
+    let mut request = EnlargeRequest::new("", HOUSE_UPSCALER, times as f32);
+    request.device = state.settings.device;
+    request.precision = state.prompt.precision;
+    let reads = Some(document.area());
+    let request = Request::Enlarge(Box::new(request));
+    let preparation = Preparation { purpose: JobPurpose::Enlarge, document, request, reads };
+    vec![Effect::Project(ProjectTask::Prepare(Box::new(preparation)))]
+}
+
 /// Asks where the picture is to be saved.
 pub(super) fn export(state: &mut AppState) -> Vec<Effect> {
     let Some(editor) = state.canvas.editor.as_deref() else { return Vec::new() };
@@ -134,6 +148,27 @@ pub(super) fn take_made(
     };
     effects.push(Effect::Project(ProjectTask::Stage(Box::new(made))));
     true
+}
+
+/// Takes an enlarged document that a job of the editor made.
+pub(super) fn take_enlarged(
+    state: &mut AppState,
+    ticket: u64,
+    enlarged: &Enlarged,
+    effects: &mut Vec<Effect>,
+) {
+    let name = state.settings.language.get(Text::LayerPicture).to_owned();
+    let Some(editor) = state.canvas.editor.as_deref_mut() else { return };
+    let Some(job) = editor.staging.jobs.iter().find(|job| job.ticket == ticket) else { return };
+    let made = Made {
+        purpose: job.purpose,
+        base: job.base.clone(),
+        reads: job.reads,
+        picture: enlarged.pixels.clone(),
+        recipe: None,
+        name,
+    };
+    effects.push(Effect::Project(ProjectTask::Stage(Box::new(made))));
 }
 
 /// Forgets a job that ended.

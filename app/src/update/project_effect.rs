@@ -8,8 +8,8 @@ use atelier_engine::canvas::{Area, Document};
 use atelier_engine::protocol::{PictureRequest, Pixels, Request};
 use atelier_engine::store::projects::{NewNode, NodeId, Trail};
 
+use crate::state::ProjectEntry;
 use crate::state::editor::Candidate;
-use crate::state::{PictureFormat, ProjectEntry};
 
 /// Asks the desk that keeps projects, which works on a thread of its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,9 +54,7 @@ pub enum ProjectTask {
     Export {
         /// The document.
         document: Box<Document>,
-        /// The form of the file.
-        format: PictureFormat,
-        /// The file.
+        /// The file, whose ending says the form.
         to: PathBuf,
     },
 }

@@ -55,7 +55,9 @@ fn between(small: &[[f32; 3]], [w, h]: [usize; 2], at: [usize; 2]) -> [f32; 3] {
     for (row, down) in rows.into_iter().zip([0.75, 0.25]) {
         for (column, across) in columns.into_iter().zip([0.75, 0.25]) {
             let share = down * across;
-            out.iter_mut().zip(small[row * w + column]).for_each(|(out, value)| *out += share * value);
+            out.iter_mut()
+                .zip(small[row * w + column])
+                .for_each(|(out, value)| *out += share * value);
         }
     }
     out

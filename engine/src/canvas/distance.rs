@@ -11,7 +11,8 @@ const FAR: f32 = 1e12;
 /// parabolas, along columns and then along rows.
 pub(super) fn distances(width: usize, is_there: &[bool]) -> Vec<f32> {
     let height = is_there.len() / width.max(1);
-    let mut squares: Vec<f32> = is_there.iter().map(|there| if *there { 0.0 } else { FAR }).collect();
+    let mut squares: Vec<f32> =
+        is_there.iter().map(|there| if *there { 0.0 } else { FAR }).collect();
     let longest = width.max(height);
     let mut work = Envelope { places: vec![0; longest], starts: vec![0.0; longest + 1] };
     let (mut line, mut out) = (vec![0.0; longest], vec![0.0; longest]);

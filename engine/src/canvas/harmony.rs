@@ -1,7 +1,7 @@
 //! The colours of what was painted brought to those around it.
 
-use super::distance::distances;
 use super::continued::continued;
+use super::distance::distances;
 
 /// Levels beyond which a difference is that of things, not of light.
 const OUTLIER: f32 = 40.0;
@@ -39,8 +39,11 @@ pub(super) fn matched(
             [0, 1, 2].map(|c| difference[c] - offset[c])
         })
         .collect();
-    let weights: Vec<f32> =
-        ring.iter().zip(&rests).map(|(ring, rest)| if *ring > 0.0 { biweight(*rest) } else { 0.0 }).collect();
+    let weights: Vec<f32> = ring
+        .iter()
+        .zip(&rests)
+        .map(|(ring, rest)| if *ring > 0.0 { biweight(*rest) } else { 0.0 })
+        .collect();
     let near = continued(width, &rests, &weights);
     let on_ring: Vec<bool> = ring.iter().map(|ring| *ring > 0.0).collect();
     let away = distances(width, &on_ring);
@@ -165,7 +168,8 @@ impl Plane {
 /// Solves three equations for three right sides by elimination; `None` where they are no three.
 fn solved(mut sums: [[f64; 3]; 3], mut right: [[f64; 3]; 3]) -> Option<[[f64; 3]; 3]> {
     for column in 0..3 {
-        let pivot = (column..3).max_by(|a, b| sums[*a][column].abs().total_cmp(&sums[*b][column].abs()))?;
+        let pivot =
+            (column..3).max_by(|a, b| sums[*a][column].abs().total_cmp(&sums[*b][column].abs()))?;
         if sums[pivot][column].abs() < 1e-9 {
             return None;
         }
@@ -206,7 +210,9 @@ mod tests {
             .collect();
         let mask = mask(width);
         let out = matched(width, &painted, &before, &mask, &vec![1.0; mask.len()]);
-        for (at, (new, old)) in out.iter().zip(&before).enumerate().filter(|(at, _)| mask[*at] > 0.0) {
+        for (at, (new, old)) in
+            out.iter().zip(&before).enumerate().filter(|(at, _)| mask[*at] > 0.0)
+        {
             for c in 0..3 {
                 assert!((new[c] - old[c]).abs() < 1.0, "{at}: {new:?} {old:?}");
             }

@@ -76,7 +76,10 @@ mod tests {
         let document = Area::new(-20, 0, 100, 100);
         let mask = prepare(&selected(Area::new(-20, 0, 20, 100)), document, 0, 4);
         assert_eq!(mask.bounds(), Some(Area::new(-20, 0, 20, 100)));
-        assert_eq!((mask.get([-20, 0]), mask.get([-10, 50]), mask.get([0, 50])), ([255], [255], [0]));
+        assert_eq!(
+            (mask.get([-20, 0]), mask.get([-10, 50]), mask.get([0, 50])),
+            ([255], [255], [0])
+        );
         assert!(prepare(&Tiles::default(), document, 3, 3).is_empty());
         assert!(prepare(&selected(Area::new(500, 0, 9, 9)), document, 3, 3).is_empty());
     }

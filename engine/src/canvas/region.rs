@@ -62,15 +62,22 @@ impl SizeRules {
             shape + AREA_COUNTS * area
         };
         let grid = self.grid_px.max(1);
-        let longest = ((self.area_px[1] as f64 * self.aspect_max).sqrt() / f64::from(grid)) as u32 + 1;
+        let longest =
+            ((self.area_px[1] as f64 * self.aspect_max).sqrt() / f64::from(grid)) as u32 + 1;
         let sides = || (1..=longest).map(move |n| n * grid);
         let sizes = sides().flat_map(|width_px| {
             // Of one width only the heights near the wanted shape and area matter.
             let by_shape = f64::from(width_px) * height / width;
             let by_area = width * height / f64::from(width_px);
-            let near = [by_shape, by_area, f64::from(width_px), f64::from(width_px) / self.aspect_max,
-                f64::from(width_px) * self.aspect_max, self.area_px[0] as f64 / f64::from(width_px),
-                self.area_px[1] as f64 / f64::from(width_px)];
+            let near = [
+                by_shape,
+                by_area,
+                f64::from(width_px),
+                f64::from(width_px) / self.aspect_max,
+                f64::from(width_px) * self.aspect_max,
+                self.area_px[0] as f64 / f64::from(width_px),
+                self.area_px[1] as f64 / f64::from(width_px),
+            ];
             near.into_iter().flat_map(move |near| {
                 let below = (near.min(1e6) / f64::from(grid)).floor() as u32;
                 [below, below + 1].map(|n| Size { width_px, height_px: n * grid })
@@ -131,7 +138,8 @@ impl RegionPlan {
             }
             size => size,
         };
-        let padding = region.padding_px.unwrap_or_else(|| usual_padding(bounds, document, region.mode));
+        let padding =
+            region.padding_px.unwrap_or_else(|| usual_padding(bounds, document, region.mode));
         let padding = i32::try_from(padding).unwrap_or(i32::MAX);
         let wanted = bounds.grown(padding).intersect(document);
         let (context, size) = choose(wanted, document, (rules, fixed), region.mode)?;

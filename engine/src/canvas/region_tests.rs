@@ -9,12 +9,8 @@ use crate::canvas::TILE_PX;
 use crate::protocol::Pixels;
 
 /// The sizes of the house picture model.
-const HOUSE: SizeRules = SizeRules {
-    grid_px: 32,
-    area_px: [32_768, 131_072],
-    nominal_px: 65_536,
-    aspect_max: 2.0,
-};
+const HOUSE: SizeRules =
+    SizeRules { grid_px: 32, area_px: [32_768, 131_072], nominal_px: 65_536, aspect_max: 2.0 };
 
 fn selected(area: Area) -> Tiles<1> {
     let mut tiles = Tiles::default();
@@ -30,7 +26,8 @@ fn plan(selection: Area, document: Area, mode: RegionMode) -> RegionPlan {
 #[test]
 fn a_document_of_a_size_that_the_model_paints_is_shown_whole_and_unscaled() {
     let document = Area::new(0, 0, 256, 256);
-    for selection in [Area::new(5, 5, 40, 40), Area::new(0, 0, 256, 256), Area::new(100, 0, 9, 256)] {
+    for selection in [Area::new(5, 5, 40, 40), Area::new(0, 0, 256, 256), Area::new(100, 0, 9, 256)]
+    {
         let plan = plan(selection, document, RegionMode::Seamless);
         assert_eq!((plan.context, plan.size), (document, Size { width_px: 256, height_px: 256 }));
     }
@@ -95,7 +92,8 @@ fn painted_pixels_of_the_documents_scale_come_back_as_they_are_where_nothing_is_
     let document_area = Area::new(0, 0, 256, 256);
     let document = Tiles::<4>::default();
     let plan = plan(document_area, document_area, RegionMode::Fill);
-    let rgba = (0..256 * 256 * 4).map(|at| if at % 4 == 3 { 255 } else { (at % 251) as u8 }).collect();
+    let rgba =
+        (0..256 * 256 * 4).map(|at| if at % 4 == 3 { 255 } else { (at % 251) as u8 }).collect();
     let painted = Pixels::new(256, 256, rgba).unwrap();
     let layer = plan.stitch(&document, &painted).unwrap();
     assert!(layer.pixels == painted && layer.area == document_area);

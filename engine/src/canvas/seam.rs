@@ -110,9 +110,8 @@ struct Colours {
 impl Colours {
     fn of(picture: &Pixels) -> Self {
         let pixels = || picture.rgba.chunks_exact(4).map(|p| [p[0], p[1], p[2]]);
-        let luma = |[r, g, b]: [u8; 3]| {
-            0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b)
-        };
+        let luma =
+            |[r, g, b]: [u8; 3]| 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b);
         Self { luma: pixels().map(luma).collect(), lab: pixels().map(lab).collect() }
     }
 
@@ -166,7 +165,9 @@ pub fn delta_e([l1, a1, b1]: [f64; 3], [l2, a2, b2]: [f64; 3]) -> f64 {
     let g = 0.5 * (1.0 - seventh((a1.hypot(b1) + a2.hypot(b2)) / 2.0));
     let (a1, a2) = (a1 * (1.0 + g), a2 * (1.0 + g));
     let (c1, c2) = (a1.hypot(b1), a2.hypot(b2));
-    let hue = |a: f64, b: f64| if a == 0.0 && b == 0.0 { 0.0 } else { b.atan2(a).to_degrees().rem_euclid(360.0) };
+    let hue = |a: f64, b: f64| {
+        if a == 0.0 && b == 0.0 { 0.0 } else { b.atan2(a).to_degrees().rem_euclid(360.0) }
+    };
     let (h1, h2) = (hue(a1, b1), hue(a2, b2));
     let is_grey = c1 * c2 == 0.0;
     let turn = match h2 - h1 {
@@ -236,7 +237,10 @@ mod tests {
         let step = level(|x, _| if (10..30).contains(&x) { 140 } else { 100 });
         let report = SeamReport::of(&before, &step, &hard).unwrap();
         assert_eq!((report.jump_before, report.delta_e_before, report.ways), (0.0, 0.0, 80));
-        assert!((report.jump_after - 40.0).abs() < 1e-9 && report.delta_e_after > 10.0, "{report:?}");
+        assert!(
+            (report.jump_after - 40.0).abs() < 1e-9 && report.delta_e_after > 10.0,
+            "{report:?}"
+        );
         let soft: Vec<u8> = (0..1600)
             .map(|at| {
                 let depth = (at % 40).min(39 - at % 40) as f32 - 4.0;

@@ -76,18 +76,19 @@ impl RegionPlan {
         let look = self.look(document);
         let colours = match self.mode {
             RegionMode::Fill => {
-                let weights: Vec<f32> =
-                    look.mask.iter().zip(&look.known).map(|(mask, known)| known * free(*mask)).collect();
+                let weights: Vec<f32> = look
+                    .mask
+                    .iter()
+                    .zip(&look.known)
+                    .map(|(mask, known)| known * free(*mask))
+                    .collect();
                 filled(self.size.width_px as usize, look.colours, &weights)
             }
             _ => look.colours,
         };
-        let rgba = colours.iter().flat_map(|[r, g, b]| [byte(*r), byte(*g), byte(*b), 255]).collect();
-        let picture = Pixels {
-            width_px: self.size.width_px,
-            height_px: self.size.height_px,
-            rgba,
-        };
+        let rgba =
+            colours.iter().flat_map(|[r, g, b]| [byte(*r), byte(*g), byte(*b), 255]).collect();
+        let picture = Pixels { width_px: self.size.width_px, height_px: self.size.height_px, rgba };
         // Whatever may change at all is open to the model, rounded away as little as can be.
         let mask = look.mask.iter().map(|mask| mask.ceil().clamp(0.0, 255.0) as u8).collect();
         Cropped { picture, mask }
@@ -113,7 +114,8 @@ impl RegionPlan {
         let look = self.look(document);
         let made: Vec<[f32; 3]> =
             painted.rgba.chunks_exact(4).map(|p| [p[0], p[1], p[2]].map(f32::from)).collect();
-        let matched = harmony::matched(size.width_px as usize, &made, &look.colours, &look.mask, &look.known);
+        let matched =
+            harmony::matched(size.width_px as usize, &made, &look.colours, &look.mask, &look.known);
         let area = self.bounds;
         let columns = self.taps_back(0);
         let mut rgba = Vec::with_capacity(area.pixels() as usize * 4);
@@ -174,11 +176,15 @@ impl RegionPlan {
         let mut top = context.y;
         while top < context.bottom() {
             let height = STRIP.min((context.bottom() - top) as u32);
-            for (y, row) in (top..).zip(self.strip(document, Area::new(context.x, top, context.width_px, height))) {
+            for (y, row) in (top..)
+                .zip(self.strip(document, Area::new(context.x, top, context.width_px, height)))
+            {
                 along(&row, &across, &mut small);
                 let at = (y - context.y) as usize;
                 for (to, taps) in sums.chunks_exact_mut(w).zip(&down) {
-                    if let Some(weight) = at.checked_sub(taps.first).and_then(|tap| taps.weights.get(tap)) {
+                    if let Some(weight) =
+                        at.checked_sub(taps.first).and_then(|tap| taps.weights.get(tap))
+                    {
                         add(to, &small, *weight);
                     }
                 }
@@ -195,7 +201,8 @@ impl RegionPlan {
                 [sum[0], sum[1], sum[2]].map(|value| (value * share).clamp(0.0, 255.0))
             })
             .collect();
-        let weights: Vec<f32> = known.iter().map(|known| if *known > 0.5 { 1.0 } else { 0.0 }).collect();
+        let weights: Vec<f32> =
+            known.iter().map(|known| if *known > 0.5 { 1.0 } else { 0.0 }).collect();
         Look { colours: filled(w, colours, &weights), mask, known: weights }
     }
 
@@ -207,18 +214,19 @@ impl RegionPlan {
         for (y, (pixels, masks)) in
             (area.y..).zip(pixels.chunks_exact(width * 4).zip(masks.chunks_exact(width)))
         {
-            let row = (area.x..).zip(pixels.chunks_exact(4).zip(masks)).map(|(x, (pixel, mask))| {
-                let colours = [pixel[0], pixel[1], pixel[2]].map(f32::from);
-                let alpha = f32::from(pixel[3]) / 255.0;
-                let mut known = alpha;
-                let mut seen = colours.map(|colour| colour * alpha);
-                if *mask == 0 && alpha < 1.0 && self.document.contains([x, y]) {
-                    // Paper shows through what is not to be painted.
-                    seen = seen.map(|colour| colour + 255.0 * (1.0 - alpha));
-                    known = 1.0;
-                }
-                [seen[0], seen[1], seen[2], known, f32::from(*mask)]
-            });
+            let row =
+                (area.x..).zip(pixels.chunks_exact(4).zip(masks)).map(|(x, (pixel, mask))| {
+                    let colours = [pixel[0], pixel[1], pixel[2]].map(f32::from);
+                    let alpha = f32::from(pixel[3]) / 255.0;
+                    let mut known = alpha;
+                    let mut seen = colours.map(|colour| colour * alpha);
+                    if *mask == 0 && alpha < 1.0 && self.document.contains([x, y]) {
+                        // Paper shows through what is not to be painted.
+                        seen = seen.map(|colour| colour + 255.0 * (1.0 - alpha));
+                        known = 1.0;
+                    }
+                    [seen[0], seen[1], seen[2], known, f32::from(*mask)]
+                });
             rows.push(row.collect());
         }
         rows

@@ -78,7 +78,9 @@ mod tests {
         let mut out = vec![[0.0]; 4];
         along(&row, &taps(9, 3.0, 4.0, 4), &mut out);
         assert_eq!(out, row[3..7]);
-        for (from, length, count) in [(0.0, 9.0, 3), (0.0, 9.0, 40), (1.5, 4.25, 7), (-3.0, 15.0, 5)] {
+        for (from, length, count) in
+            [(0.0, 9.0, 3), (0.0, 9.0, 40), (1.5, 4.25, 7), (-3.0, 15.0, 5)]
+        {
             let mut out = vec![[0.0]; count];
             along(&[[7.0]; 9], &taps(9, from, length, count), &mut out);
             assert!(out.iter().all(|[value]| (value - 7.0).abs() < 1e-4), "{out:?}");

@@ -2,12 +2,13 @@
 
 mod device;
 pub mod diffusion;
+pub mod enlarge;
 pub mod hints;
 mod limits;
 pub mod measure;
 mod noise;
 pub mod picture;
-mod pictures;
+pub mod pictures;
 mod previews;
 pub mod sound;
 mod source;

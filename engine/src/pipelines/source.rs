@@ -96,11 +96,7 @@ impl Changed {
         if let Some(plan) = plan {
             plan.stitch(document, &painted)?.apply(&mut whole);
         }
-        Ok(Pixels {
-            width_px: area.width_px,
-            height_px: area.height_px,
-            rgba: whole.read(*area),
-        })
+        Ok(Pixels { width_px: area.width_px, height_px: area.height_px, rgba: whole.read(*area) })
     }
 
     /// Puts what may not change back into a picture: pixels whose mask is 0 have the same bits as
@@ -136,11 +132,8 @@ pub fn planned_size(source: &Source, rules: &SizeRules) -> Result<Size, EngineEr
 /// Returns what is painted where nothing may change.
 fn blank(size: Size) -> Cropped {
     let pixels = size.width_px as usize * size.height_px as usize;
-    let picture = Pixels {
-        width_px: size.width_px,
-        height_px: size.height_px,
-        rgba: vec![OPEN; 4 * pixels],
-    };
+    let picture =
+        Pixels { width_px: size.width_px, height_px: size.height_px, rgba: vec![OPEN; 4 * pixels] };
     Cropped { picture, mask: vec![0; pixels] }
 }
 
@@ -216,8 +209,7 @@ fn add_borders(selection: &mut Tiles<1>, area: Area, inner: Area) {
 
 /// Returns a mask of the picture's size, and says so when it had another.
 fn of_one_size(mask: Pixels, picture: &Pixels, path: &Path, notices: &mut Vec<Notice>) -> Pixels {
-    let [wanted, found] =
-        [picture, &mask].map(|pixels| [pixels.width_px, pixels.height_px]);
+    let [wanted, found] = [picture, &mask].map(|pixels| [pixels.width_px, pixels.height_px]);
     if wanted == found {
         return mask;
     }

@@ -16,6 +16,7 @@ use crate::models::house_picture::Lexicon;
 use crate::models::language::WIDENED_BYTES;
 use crate::models::stable_diffusion::{ControlNet, TinyAutoencoder};
 use crate::pipelines::diffusion::{Autoencoder, DiffusionPipeline};
+use crate::pipelines::enlarge::EnlargePipeline;
 use crate::pipelines::picture::{self, PicturePipeline};
 use crate::pipelines::sound::{self, SoundPipeline};
 use crate::pipelines::words::{self, WordsPipeline};
@@ -66,6 +67,7 @@ pub(super) enum Resident {
     Tiny(Arc<TinyAutoencoder>),
     Words(Box<WordsPipeline>),
     Sound(Box<SoundPipeline>),
+    Enlarge(Box<EnlargePipeline>),
 }
 
 impl Resident {
@@ -358,6 +360,9 @@ impl Runner for Studio {
             Request::Words(request) => self.write(request, job).map(Output::Words),
             Request::Sound(request) => {
                 self.compose(request, job).map(|made| Output::Sound(Box::new(made)))
+            }
+            Request::Enlarge(request) => {
+                self.enlarge(request, job).map(|made| Output::Enlarged(Box::new(made)))
             }
         }
     }

@@ -106,10 +106,8 @@ impl Frame {
     pub(super) fn apply(self, places: &mut [Place], nominal: &[Place], latent: [usize; 2]) {
         let [h, w] = latent.map(|cells| cells as f32);
         let unit = unit(latent);
-        let middle = [
-            (self.centre[0] * w - w / 2.0) / unit,
-            (self.centre[1] * h - h * MIDDLE) / unit,
-        ];
+        let middle =
+            [(self.centre[0] * w - w / 2.0) / unit, (self.centre[1] * h - h * MIDDLE) / unit];
         let room = [self.sides[0] * w / unit, self.sides[1] * h / unit];
         // The least and the greatest coordinate of the group along an axis.
         let reach = |axis: usize| {
@@ -292,7 +290,8 @@ mod tests {
         let (config, latent) = (config(), [16, 16]);
         let frame = Frame { centre: [0.25, 0.75], sides: [0.4, 0.3] };
         for ids in [&[FOX][..], &[FOX, LEFT, CAT], &[THREE, FOX]] {
-            let nominal: Vec<Place> = layout(ids, &config).iter().map(|(_, place)| *place).collect();
+            let nominal: Vec<Place> =
+                layout(ids, &config).iter().map(|(_, place)| *place).collect();
             let mut places = nominal.clone();
             frame.apply(&mut places, &nominal, latent);
             let mut ends = [[f32::MAX, f32::MIN]; 2];
@@ -303,7 +302,10 @@ mod tests {
                 }
             }
             for (axis, [least, most]) in ends.into_iter().enumerate() {
-                assert!(((least + most) / 2.0 - frame.centre[axis]).abs() < 1e-3, "{ids:?} {ends:?}");
+                assert!(
+                    ((least + most) / 2.0 - frame.centre[axis]).abs() < 1e-3,
+                    "{ids:?} {ends:?}"
+                );
                 assert!(most - least <= frame.sides[axis], "{ids:?} {ends:?}");
             }
         }
@@ -311,7 +313,10 @@ mod tests {
         let mut alone = [[0.0, 0.0, 0.66]];
         let wide = Frame { centre: [0.5, 0.52], sides: [1.0, 0.9] };
         wide.apply(&mut alone, &[[0.0, 0.0, 0.66]], latent);
-        assert!(alone[0].iter().zip([0.0, 0.0, 0.66]).all(|(a, b)| (a - b).abs() < 1e-4), "{alone:?}");
+        assert!(
+            alone[0].iter().zip([0.0, 0.0, 0.66]).all(|(a, b)| (a - b).abs() < 1e-4),
+            "{alone:?}"
+        );
     }
 
     #[test]

@@ -122,7 +122,11 @@ impl HousePicture {
     ///
     /// # Errors
     /// [`EngineError::Model`] when the mask is not of this size; errors of the tensor library.
-    pub fn latent_mask(&self, mask: &[u8], [height, width]: [usize; 2]) -> Result<Tensor, EngineError> {
+    pub fn latent_mask(
+        &self,
+        mask: &[u8],
+        [height, width]: [usize; 2],
+    ) -> Result<Tensor, EngineError> {
         let (rows, columns) = (height / AREA, width / AREA);
         let mut most = vec![0u8; rows * columns];
         for (y, row) in mask.chunks_exact(width.max(1)).take(height).enumerate() {

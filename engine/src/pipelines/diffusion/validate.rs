@@ -1,7 +1,7 @@
 //! What a request for a model of the family must be.
 
-use crate::canvas::SizeRules;
 use super::files::{Description, INSTRUCTED_CHANNELS};
+use crate::canvas::SizeRules;
 use crate::error::EngineError;
 use crate::math::schedule::Form;
 use crate::pipelines::limits;

@@ -68,7 +68,8 @@ mod tests {
     fn things_stand_within_what_may_change() {
         let near = |frame: Option<Frame>, wanted: [f32; 4]| {
             let found = frame.map(|f| [f.centre[0], f.centre[1], f.sides[0], f.sides[1]]);
-            let is_near = |found: [f32; 4]| found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 0.03);
+            let is_near =
+                |found: [f32; 4]| found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 0.03);
             assert!(found.is_some_and(is_near), "{found:?} {wanted:?}");
         };
         let is_round = |x: usize, y: usize| (x as f32 - 30.0).hypot(y as f32 - 40.0) < 20.0;

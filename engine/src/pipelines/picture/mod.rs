@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-pub use validate::{
-    MAX_COUNT, MAX_PROMPT_CHARS, MAX_STEPS, SIZE_RULES, nearest_size, validate,
-};
+pub use validate::{MAX_COUNT, MAX_PROMPT_CHARS, MAX_STEPS, SIZE_RULES, nearest_size, validate};
 
 use crate::error::EngineError;
 use crate::math::schedule::Schedule;

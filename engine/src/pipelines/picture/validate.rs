@@ -1,10 +1,10 @@
 //! What a request for the house model must be.
 
+use crate::canvas::SizeRules;
 use crate::error::EngineError;
 use crate::math::schedule::Form;
 use crate::pipelines::limits;
 pub use crate::pipelines::limits::{MAX_COUNT, MAX_PROMPT_CHARS, MAX_STEPS};
-use crate::canvas::SizeRules;
 use crate::protocol::{Extras, PictureRequest, ScheduleKind, Size};
 
 /// Sizes are multiples of this: a token of the transformer each way.
@@ -90,8 +90,7 @@ mod tests {
 
     use super::*;
     use crate::protocol::{
-        DeviceChoice, ModelRef, NoiseSource, Precision, PreviewMode, Prompt, SamplerKind,
-        Sampling,
+        DeviceChoice, ModelRef, NoiseSource, Precision, PreviewMode, Prompt, SamplerKind, Sampling,
     };
 
     fn request() -> PictureRequest {
