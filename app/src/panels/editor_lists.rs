@@ -381,6 +381,13 @@ fn whole_ui(ui: &mut Ui, state: &AppState, editor: &Editor, actions: &mut Vec<Ac
             (icons::EXTEND_TOP, Text::ExtendTop, extend(Side::Top), true),
             (icons::EXTEND_BOTTOM, Text::ExtendBottom, extend(Side::Bottom), true),
             (icons::CROP, Text::CropToSelection, document(DocumentAction::Crop), selects),
+        ],
+        actions,
+    );
+    icon_row(
+        ui,
+        language,
+        &[
             (
                 icons::FLIP,
                 Text::FlipSideways,

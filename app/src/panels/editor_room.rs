@@ -98,12 +98,12 @@ fn staging_ui(ui: &Ui, state: &AppState, editor: &Editor, field: Rect, actions: 
                     }
                 }
                 ui.separator();
-                let discard = Button::text(language.get(Text::DiscardCandidate)).side("Esc");
+                let discard = Button::text(language.get(Text::DiscardCandidate)).tooltip("Esc");
                 if ui.add(discard).clicked() {
                     say(StagingAction::Discard);
                 }
                 let accept =
-                    Button::text(language.get(Text::AcceptCandidate)).primary().side("Enter");
+                    Button::text(language.get(Text::AcceptCandidate)).primary().tooltip("Enter");
                 if ui.add(accept).clicked() {
                     say(StagingAction::Accept);
                 }
