@@ -26,7 +26,32 @@ fn main() -> io::Result<()> {
     };
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     fs::write(out.join("house_picture.rs"), code)?;
-    fs::write(out.join("house_language.rs"), language(&models)?)
+    fs::write(out.join("house_language.rs"), language(&models)?)?;
+    fs::write(out.join("house_upscaler.rs"), upscaler(&models)?)
+}
+
+/// Writes the weights, the configuration and the card of the net that enlarges, when they are there.
+fn upscaler(models: &Path) -> io::Result<String> {
+    let folder = models.join("house-upscaler");
+    let files = ["model.safetensors", "config.json", "card.md"].map(|name| folder.join(name));
+    for file in &files {
+        let watched =
+            [file.as_path(), folder.as_path(), models].into_iter().find(|path| path.exists());
+        if let Some(watched) = watched {
+            println!("cargo:rerun-if-changed={}", watched.display());
+        }
+    }
+    let [weights, config, card] = files;
+    if !weights.is_file() {
+        return Ok("None".to_owned());
+    }
+    let text = |file: &Path| match file.is_file() {
+        true => file.canonicalize().map(|file| format!("include_str!({file:?})")),
+        false => Ok("\"\"".to_owned()),
+    };
+    let weights = weights.canonicalize()?;
+    let (config, card) = (text(&config)?, text(&card)?);
+    Ok(format!("Some((include_bytes!({weights:?}) as &[u8], {config}, {card}))"))
 }
 
 /// Writes the list of the house models that are one GGUF file each, as far as they are there.

@@ -1,6 +1,7 @@
 //! Everything a person can do in the window, with the shortcuts and the command palette from one
 //! table.
 
+mod editor;
 mod models;
 mod sound;
 mod trash;
@@ -14,6 +15,9 @@ use egui::{Key, KeyboardShortcut, Modifiers};
 use crate::i18n::{Language, Text};
 use crate::state::{Remedy, ResultId, Room, ThemeChoice, View};
 
+pub use editor::{
+    DocumentAction, EditorAction, LayerAction, Pen, SelectAction, Side, StagingAction, ToolAction,
+};
 pub use models::ModelsAction;
 pub use sound::{LookAction, MusicAction, PlayAction, SoundAction};
 pub use trash::TrashAction;
@@ -48,6 +52,8 @@ pub enum Action {
     Models(ModelsAction),
     /// Did something with the trash.
     Trash(TrashAction),
+    /// Did something with the picture that is being edited.
+    Editor(EditorAction),
     /// Closes the window.
     Quit,
 }
@@ -228,12 +234,16 @@ pub struct Command {
 }
 
 impl Command {
-    /// Tells whether the command means something in a room.
-    pub fn works_in(&self, room: Room) -> bool {
+    /// Tells whether the command means something in a room, while a picture is edited there or not.
+    pub fn works_in(&self, room: Room, edits: bool) -> bool {
         match &self.action {
+            Action::Editor(EditorAction::New | EditorAction::OpenLatest) => room == Room::Pictures,
+            Action::Editor(EditorAction::EditShown) => room == Room::Pictures && !edits,
+            Action::Editor(_) => room == Room::Pictures && edits,
+            Action::Canvas(CanvasAction::Fit | CanvasAction::ActualSize) => room == Room::Pictures,
+            // What is done with a result is done with the one that is shown.
+            Action::Canvas(_) | Action::History(_) => room == Room::Pictures && !edits,
             Action::Prompt(_)
-            | Action::Canvas(_)
-            | Action::History(_)
             | Action::Help(_)
             | Action::Models(_)
             | Action::Job(JobAction::Generate) => room == Room::Pictures,
@@ -439,16 +449,16 @@ pub fn commands() -> Vec<Command> {
     let table = table.map(|(name, action, keys, reach)| Command { name, action, keys, reach });
     // The room's own come right after the rooms.
     let (rooms, rest) = table.split_at(3);
-    [rooms, &sound::sound_commands(), rest].concat()
+    [rooms, &sound::sound_commands(), &editor::editor_commands(), rest].concat()
 }
 
-/// Returns the commands of a room whose names, in `language`, contain every word of `query`.
-pub fn find_commands(query: &str, language: Language, room: Room) -> Vec<Command> {
+/// Returns the commands of a room, while a picture is edited there or not, whose names, in `language`, contain every word of `query`.
+pub fn find_commands(query: &str, language: Language, (room, edits): (Room, bool)) -> Vec<Command> {
     let query = query.to_lowercase();
     let words: Vec<&str> = query.split_whitespace().collect();
     commands()
         .into_iter()
-        .filter(|command| command.works_in(room))
+        .filter(|command| command.works_in(room, edits))
         .filter(|command| {
             let name = language.get(command.name).to_lowercase();
             words.iter().all(|word| name.contains(word))
@@ -462,9 +472,9 @@ mod tests {
 
     #[test]
     fn no_two_commands_of_a_room_share_a_shortcut() {
-        for room in Room::ALL {
+        for (room, edits) in Room::ALL.into_iter().flat_map(|room| [(room, false), (room, true)]) {
             let mut seen = Vec::new();
-            for command in commands().into_iter().filter(|command| command.works_in(room)) {
+            for command in commands().into_iter().filter(|one| one.works_in(room, edits)) {
                 for keys in command.keys {
                     assert!(!seen.contains(keys), "{keys:?} is used twice in {room:?}");
                     seen.push(*keys);
@@ -475,9 +485,17 @@ mod tests {
 
     #[test]
     fn a_command_is_found_by_a_part_of_its_name_in_both_languages() {
-        assert_eq!(find_commands("fit win", Language::English, Room::Pictures)[0].name, Text::Fit);
-        assert_eq!(find_commands("适应", Language::Chinese, Room::Pictures)[0].name, Text::Fit);
-        assert!(find_commands("no such thing", Language::English, Room::Pictures).is_empty());
-        assert!(find_commands("fit win", Language::English, Room::Words).is_empty());
+        assert_eq!(
+            find_commands("fit win", Language::English, (Room::Pictures, false))[0].name,
+            Text::Fit
+        );
+        assert_eq!(
+            find_commands("适应", Language::Chinese, (Room::Pictures, false))[0].name,
+            Text::Fit
+        );
+        assert!(
+            find_commands("no such thing", Language::English, (Room::Pictures, false)).is_empty()
+        );
+        assert!(find_commands("fit win", Language::English, (Room::Words, false)).is_empty());
     }
 }

@@ -6,16 +6,22 @@ use std::time::Instant;
 
 use egui::{Context, Frame, Id, Key, Margin, Modifiers, Panel, Rect, Ui};
 
-use crate::action::{Action, HelpAction, JobAction, OfferAction, Reach, SettingsAction, commands};
+use crate::action::{
+    Action, EditorAction, HelpAction, JobAction, OfferAction, Reach, SettingsAction, StagingAction,
+    commands,
+};
 use crate::frame_log::FrameLog;
 use crate::i18n::Text;
 use crate::panels::{
-    MESSAGE_FIELD, PROMPT_FIELD, SOUND_FIELD, WordsView, canvas_panel_ui, film_strip_ui, offers_ui,
-    palette_ui, prompt_panel_ui, sound_room_ui, top_bar_ui, trash_ui, words_room_ui,
+    EditorView, MESSAGE_FIELD, PROMPT_FIELD, SOUND_FIELD, WordsView, canvas_panel_ui, editor_ui,
+    film_strip_ui, offers_ui, palette_ui, prompt_panel_ui, sound_room_ui, top_bar_ui, trash_ui,
+    words_room_ui,
 };
 use crate::services::dialogs::Answer;
 use crate::services::textures::color_image;
-use crate::services::{Dialogs, EngineLink, Librarian, PlayerLink, SoundDesk, Textures, desktop};
+use crate::services::{
+    Dialogs, EngineLink, Librarian, PlayerLink, ProjectDesk, SoundDesk, Textures, desktop,
+};
 use crate::state::{AppState, Room, SavedModels, SavedSettings, SavedSound, SavedWords};
 use crate::theme::{self, size};
 use crate::update::{Effect, Incoming, LibraryNews, LibraryTask, apply, update};
@@ -43,9 +49,11 @@ pub struct Shell {
     librarian: Librarian,
     dialogs: Dialogs,
     sounds: SoundDesk,
+    projects: ProjectDesk,
     player: PlayerLink,
     textures: Textures,
     words_view: WordsView,
+    editor_view: EditorView,
     frames: FrameLog,
     born: Instant,
     save_at_secs: Option<f64>,
@@ -88,16 +96,18 @@ impl Shell {
         state.prompt.seed.entropy = parts.entropy;
         state.prompt.seed.roll();
         theme::apply(ctx, state.settings.theme, state.settings.scale_percent);
-        let (wake, wake_by_sound) = (ctx.clone(), ctx.clone());
+        let (wake, wake_by_sound, wake_by_project) = (ctx.clone(), ctx.clone(), ctx.clone());
         Self {
             state,
             engine: parts.engine,
             librarian: parts.librarian,
             dialogs: Dialogs::new(move || wake.request_repaint()),
             sounds: SoundDesk::new(move || wake_by_sound.request_repaint()),
+            projects: ProjectDesk::new(move || wake_by_project.request_repaint()),
             player: PlayerLink::default(),
             textures: Textures::default(),
             words_view: WordsView::default(),
+            editor_view: EditorView::default(),
             frames: FrameLog::from_env(),
             born: Instant::now(),
             save_at_secs: None,
@@ -123,6 +133,7 @@ impl Shell {
         let mut news = self.engine.poll();
         news.extend(self.librarian.poll());
         news.extend(self.sounds.poll());
+        news.extend(self.projects.poll());
         news.extend(self.player.poll());
         news.push(Incoming::Tick);
         for item in news {
@@ -211,6 +222,12 @@ impl Shell {
             .exact_size(size::THUMBNAIL + 24.0)
             .frame(panel(Margin::symmetric(size::MARGIN, 12)))
             .show(ui, |ui| actions.extend(film_strip_ui(ui, state, &mut self.textures)));
+        if let Some(editor) = state.canvas.editor.as_deref() {
+            let views = (&mut self.textures, &mut self.editor_view);
+            let (done, field) = editor_ui(ui, state, editor, views);
+            actions.extend(done);
+            return field;
+        }
         let canvas = egui::CentralPanel::default().frame(Frame::new().fill(colours.canvas));
         let (done, field) =
             canvas.show(ui, |ui| canvas_panel_ui(ui, state, &mut self.textures)).inner;
@@ -250,8 +267,10 @@ impl Shell {
         {
             actions.push(Action::Help(HelpAction::Undo));
         }
+        actions.extend(self.staging_keys(ctx, writes));
         for command in commands() {
-            if !command.works_in(state.shell.room) {
+            let (room, edits) = state.place();
+            if !command.works_in(room, edits) {
                 continue;
             }
             if command.reach == Reach::OutsideText && writes {
@@ -278,6 +297,27 @@ impl Shell {
         actions
     }
 
+    /// Returns what the keys answer to what was generated for the picture that is being edited.
+    fn staging_keys(&self, ctx: &Context, writes: bool) -> Vec<Action> {
+        let waits = self.state.canvas.editor.as_ref().is_some_and(|one| one.candidate().is_some());
+        if !waits || writes || self.state.shell.room != Room::Pictures {
+            return Vec::new();
+        }
+        let keys = [
+            (Key::ArrowLeft, StagingAction::Step(-1)),
+            (Key::ArrowRight, StagingAction::Step(1)),
+            (Key::Enter, StagingAction::Accept),
+            (Key::Escape, StagingAction::Discard),
+        ];
+        ctx.input_mut(|input| {
+            let pressed =
+                |(key, _): &(Key, StagingAction)| input.consume_key(Modifiers::NONE, *key);
+            let pressed: Vec<_> = keys.into_iter().filter(pressed).collect();
+            let action = |(_, action)| Action::Editor(EditorAction::Staging(action));
+            pressed.into_iter().map(action).collect()
+        })
+    }
+
     fn carry_out(&mut self, ctx: &Context, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
@@ -291,6 +331,10 @@ impl Shell {
                 Effect::Library(task) => self.librarian.ask(task),
                 Effect::Player(order) => self.player.carry_out(order),
                 Effect::Sound(task) => self.sounds.carry_out(task),
+                Effect::Project(task) => self.projects.ask(task),
+                Effect::ExportPicture { document, name } => {
+                    self.dialogs.ask_export_picture(document, &name);
+                }
                 Effect::PickSound => {
                     let label = self.state.settings.language.get(Text::SoundFiles);
                     self.dialogs.ask_sound(label);

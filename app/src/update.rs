@@ -2,8 +2,11 @@
 //! state here. Pure: whatever touches the world is returned as an [`Effect`].
 
 mod apply;
+mod editor;
+mod editor_stage;
 mod effect;
 mod models;
+mod project_effect;
 mod sound;
 mod sound_effect;
 mod sound_look;
@@ -19,6 +22,7 @@ use atelier_engine::protocol::{Live, ModelRef, NoiseSource, PictureRequest, Requ
 pub use apply::apply;
 pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
 pub use models::{CONTROL_RANGE, LORA_RANGE, fitted};
+pub use project_effect::{JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask};
 pub use sound::SOUND_ENDINGS;
 pub use sound_effect::{OpenedSound, PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};
 
@@ -49,6 +53,7 @@ pub fn update(state: &mut AppState, action: Action) -> Vec<Effect> {
         Action::Sound(action) => sound::update_sound(state, action),
         Action::Models(action) => models::update_models(state, action),
         Action::Trash(action) => trash::update_trash(state, action),
+        Action::Editor(action) => editor::update_editor(state, action),
         Action::Quit => vec![Effect::Quit],
     };
     effects.extend(models::read_prompt(state));
@@ -134,6 +139,9 @@ fn update_jobs(state: &mut AppState, action: JobAction) -> Vec<Effect> {
                 // A half-written seed is shown as the one that is used.
                 state.prompt.seed.set(state.prompt.seed.value);
             }
+            if state.canvas.editor.is_some() {
+                return editor_stage::generate(state);
+            }
             let request = state.prompt.request(model_ref(state), state.settings.device);
             if state.jobs.first_picture().is_none_or(|job| job.phase == JobPhase::Waiting) {
                 show(state, Shown::Live);
@@ -207,6 +215,14 @@ fn cancel(state: &mut AppState, ticket: u64) -> Vec<Effect> {
 }
 
 fn update_canvas(state: &mut AppState, action: CanvasAction) -> Vec<Effect> {
+    if let Some(editor) = state.canvas.editor.as_deref_mut() {
+        match action {
+            CanvasAction::Fit => editor.view = View::Fit,
+            CanvasAction::ActualSize => editor.view = View::Free { scale: 1.0, offset: [0.0, 0.0] },
+            _ => {}
+        }
+        return Vec::new();
+    }
     let canvas = &mut state.canvas;
     match action {
         CanvasAction::SetView(view) => canvas.view = view,
@@ -293,13 +309,15 @@ fn update_history(state: &mut AppState, action: HistoryAction) -> Vec<Effect> {
                 return match entry.recipe.clone() {
                     Recipe::Picture(recipe) => take_recipe(state, &recipe),
                     Recipe::Sound(recipe) => sound::take_recipe(state, &recipe),
+                    Recipe::Enlarged(_, Some(recipe)) => take_recipe(state, &recipe),
+                    Recipe::Enlarged(_, None) => Vec::new(),
                 };
             }
         }
         HistoryAction::Delete(id) => return delete(state, id),
         HistoryAction::UndoDelete => {
             let Some((place, entry)) = state.history.deleted.pop() else { return Vec::new() };
-            let (id, is_picture) = (entry.id, entry.recipe.picture().is_some());
+            let (id, is_picture) = (entry.id, entry.recipe.is_picture());
             let place = place.min(state.history.entries.len());
             state.history.entries.insert(place, entry);
             state.messages.toasts.retain(|toast| toast.remedy != Some(Remedy::UndoDelete));
@@ -312,7 +330,7 @@ fn update_history(state: &mut AppState, action: HistoryAction) -> Vec<Effect> {
             return effects;
         }
         HistoryAction::SaveAs(id) => {
-            let entry = state.history.get(id).filter(|entry| entry.recipe.picture().is_some());
+            let entry = state.history.get(id).filter(|entry| entry.recipe.is_picture());
             if let Some(from) = entry.and_then(|entry| entry.file.clone()) {
                 return vec![Effect::SaveAs { name: file_name(&from), from }];
             }
@@ -385,12 +403,12 @@ fn step_history(state: &mut AppState, step: i32) -> Vec<Effect> {
 fn delete(state: &mut AppState, id: ResultId) -> Vec<Effect> {
     let Some(place) = state.history.position(id) else { return Vec::new() };
     let entry = state.history.entries.remove(place);
-    let is_picture = entry.recipe.picture().is_some();
+    let is_picture = entry.recipe.is_picture();
     state.history.deleted.push((place, entry));
     let mut effects = vec![Effect::Library(LibraryTask::Trash(id))];
     effects.extend(sound::let_go(state, id));
     if state.canvas.result() == Some(id) {
-        let is_picture = |entry: &&Entry| entry.recipe.picture().is_some();
+        let is_picture = |entry: &&Entry| entry.recipe.is_picture();
         let (newer, older) = state.history.entries.split_at(place);
         let next = older.iter().find(is_picture).or_else(|| newer.iter().rfind(is_picture));
         let next = next.map(|entry| entry.id);
@@ -516,8 +534,8 @@ fn update_offers(state: &mut AppState, action: OfferAction) -> Vec<Effect> {
 
 fn update_palette(state: &mut AppState, action: PaletteAction) -> Vec<Effect> {
     let palette = &mut state.shell.palette;
-    let room = state.shell.room;
-    let found = || find_commands(&palette.query, state.settings.language, room);
+    let place = (state.shell.room, state.canvas.editor.is_some());
+    let found = || find_commands(&palette.query, state.settings.language, place);
     match action {
         PaletteAction::Show(open) => {
             palette.open = open;

@@ -80,6 +80,14 @@ pub enum EngineError {
         /// The file.
         path: PathBuf,
     },
+    /// A picture is sound and of a kind that is not opened.
+    #[error("The picture {reason}: {}", path.display())]
+    OtherPicture {
+        /// The rest of the sentence, for instance `is a GIF file`.
+        reason: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// A file that changes models is for another family of them.
     #[error("The {what} is made for {made_for}, and the model is {model}: {}", path.display())]
     OtherFamily {
@@ -180,6 +188,7 @@ impl EngineError {
                 "Generate again with the model that is here; the picture may differ"
             }
             Self::Damaged { .. } => "Download or copy the file again",
+            Self::OtherPicture { .. } => "Save it as a smaller PNG, JPEG or WebP picture first",
             Self::OtherFamily { .. } => "Choose one that was made for this kind of model",
             Self::Io { .. } => "Check that the place exists and that you may write there",
             Self::DiskFull { .. } => "Free some space and try again; nothing finished was lost",
@@ -202,6 +211,7 @@ impl EngineError {
                 | Self::InvalidSetting { .. }
                 | Self::ModelNotFound { .. }
                 | Self::Damaged { .. }
+                | Self::OtherPicture { .. }
                 | Self::OtherFamily { .. }
                 | Self::Device { .. }
         )

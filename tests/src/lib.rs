@@ -1,6 +1,7 @@
 //! What several tests share.
 
 pub mod containers;
+pub mod edits;
 pub mod golden;
 pub mod manifest;
 pub mod painting;

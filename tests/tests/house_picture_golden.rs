@@ -130,7 +130,8 @@ fn guess(pipeline: &PicturePipeline, prompt: &str, latent: &Tensor, time: f64) -
     let model: &HousePicture = pipeline.model();
     let text = model.text().forward(&pipeline.lexicon().tokenize(prompt).ids)?;
     let (_, _, height, width) = latent.dims4()?;
-    let conditioning = model.transformer().condition(&[text], Stir::of(latent)?, height, width)?;
+    let conditioning =
+        model.transformer().condition(&[text], (Stir::of(latent)?, None), height, width)?;
     Ok(model.transformer().forward(latent, time, &conditioning)?)
 }
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use atelier_engine::pipelines::picture::{nearest_size, validate};
 use atelier_engine::protocol::{
-    ControlUse, DeviceChoice, Extras, HintKind, LoraUse, ModelRef, NoiseSource, PictureFile,
-    PictureRequest, Precision, PredictionChoice, PreviewMode, Prompt, Request, SamplerKind,
-    Sampling, ScheduleKind, Size, Source,
+    Borders, ControlUse, DeviceChoice, Extras, HintKind, LoraUse, ModelRef, NoiseSource,
+    PictureFile, PictureRequest, Precision, PredictionChoice, PreviewMode, Prompt, Region,
+    RegionMode, Request, SamplerKind, Sampling, ScheduleKind, Size, Source,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -78,12 +78,14 @@ fn extras() -> impl Strategy<Value = Extras> {
             between,
         },
     );
-    let source = (picture_file(), prop::option::of(picture_file()), number(), number()).prop_map(
-        |(picture, mask, strength, image_guidance)| Source {
+    let mask = prop::option::of(picture_file());
+    let source = (picture_file(), mask, number(), number(), prop::option::of(region())).prop_map(
+        |(picture, mask, strength, image_guidance, region)| Source {
             picture,
             mask,
             strength,
             image_guidance,
+            region,
         },
     );
     let prediction = prop_oneof![Just(PredictionChoice::Epsilon), Just(PredictionChoice::V)];
@@ -105,6 +107,20 @@ fn extras() -> impl Strategy<Value = Extras> {
             prediction,
             source,
         })
+}
+
+fn region() -> impl Strategy<Value = Region> {
+    let mode = prop::sample::select(&RegionMode::ALL[..]);
+    let margin = || prop::option::of(any::<u32>());
+    (mode, margin(), margin(), margin(), any::<[u32; 4]>()).prop_map(
+        |(mode, padding_px, grow_px, feather_px, [left_px, top_px, right_px, bottom_px])| Region {
+            mode,
+            padding_px,
+            grow_px,
+            feather_px,
+            added: Borders { left_px, top_px, right_px, bottom_px },
+        },
+    )
 }
 
 fn request() -> impl Strategy<Value = PictureRequest> {

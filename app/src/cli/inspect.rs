@@ -96,11 +96,15 @@ fn describe(found: &FoundRecipe) -> Vec<(&'static str, String)> {
         RecipeSource::None => rows.push(("Recipe", "none".to_owned())),
         source => rows.push(("Recipe by", source.label().to_owned())),
     }
+    if let Some(request) = &found.enlargement {
+        rows.push(("Enlarged", format!("×{} by {}", request.factor, request.model.name)));
+        rows.push(("From", request.picture.path.display().to_string()));
+    }
     if let Some(request) = &found.request {
         rows.extend(describe_own(request));
     } else if let Some(foreign) = &found.foreign {
         rows.extend(describe_foreign(foreign));
-    } else if !found.text.is_empty() {
+    } else if !found.text.is_empty() && found.enlargement.is_none() {
         rows.push(("Text", found.text.clone()));
     }
     if let Some(licence) = &found.licence {

@@ -12,6 +12,7 @@ mod job;
 mod latents;
 mod machine;
 mod models;
+mod outpaint;
 mod output;
 mod paint;
 mod paint_extras;
@@ -20,6 +21,7 @@ mod precision;
 mod progress;
 mod song_from_picture;
 mod studio;
+mod upscale;
 mod write;
 
 use std::ffi::OsString;
@@ -54,6 +56,10 @@ struct Cli {
 enum Command {
     /// Paints a picture from a prompt
     Paint(Box<paint::PaintArgs>),
+    /// Continues a picture beyond its edges
+    Outpaint(Box<outpaint::OutpaintArgs>),
+    /// Makes a picture larger
+    Upscale(upscale::UpscaleArgs),
     /// Writes with a language model
     Write(write::WriteArgs),
     /// Composes music from words, or goes on from music
@@ -76,6 +82,8 @@ impl Command {
     fn voice(&self) -> Voice {
         match self {
             Self::Paint(arguments) => arguments.voice(),
+            Self::Outpaint(arguments) => arguments.voice(),
+            Self::Upscale(arguments) => arguments.voice(),
             Self::Write(arguments) => arguments.voice(),
             Self::Compose(arguments) => arguments.making.voice(),
             Self::SongFromPicture(arguments) => arguments.making.voice(),
@@ -109,6 +117,12 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut console = Console::standard(command.voice());
     let result = match &command {
         Command::Paint(arguments) => paint::paint(arguments, &mut console, &Interrupt::listen()),
+        Command::Outpaint(arguments) => {
+            outpaint::outpaint(arguments, &mut console, &Interrupt::listen())
+        }
+        Command::Upscale(arguments) => {
+            upscale::upscale(arguments, &mut console, &Interrupt::listen())
+        }
         Command::Write(arguments) => write::write(arguments, &mut console, &Interrupt::listen()),
         Command::Compose(arguments) => {
             compose::compose(arguments, &mut console, &Interrupt::listen())

@@ -5,11 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use atelier_engine::EngineError;
-use atelier_engine::protocol::PictureRequest;
 use atelier_engine::store::files;
-
-/// What begins the name of a picture whose name was not chosen.
-const PREFIX: &str = "atelier";
 
 /// Endings that promise something other than a PNG picture.
 const OTHER_ENDINGS: [&str; 8] = ["jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif"];
@@ -61,7 +57,8 @@ impl Place {
         Ok(Self::File(path.to_owned()))
     }
 
-    /// Writes the picture with this number, counted from 1; returns its file, if it has one.
+    /// Writes the picture with this number, counted from 1; returns its file, if it has one. `stem` is
+    /// what it is called where no name was chosen.
     /// [`Place::Standard`] is left to the caller and has none.
     ///
     /// # Errors
@@ -69,13 +66,12 @@ impl Place {
     pub fn write(
         &self,
         number: usize,
-        recipe: &PictureRequest,
+        stem: &str,
         bytes: &[u8],
     ) -> Result<Option<PathBuf>, EngineError> {
         match self {
             Self::Free => {
-                let stem = files::picture_stem(PREFIX, &recipe.prompt.text, recipe.seed);
-                let file = files::write_new(Path::new("."), &stem, "png", bytes)?;
+                let file = files::write_new(Path::new("."), stem, "png", bytes)?;
                 Ok(Some(file.strip_prefix(".").map_or_else(|_| file.clone(), Path::to_owned)))
             }
             Self::File(path) => {

@@ -7,10 +7,10 @@ use atelier_engine::EngineError;
 use atelier_engine::library::{
     HOUSE_PICTURE, Models, PictureDefaults, PictureModel, peak_memory_bytes,
 };
-use atelier_engine::pipelines::{diffusion, picture};
+use atelier_engine::pipelines::{diffusion, picture, planned_size};
 use atelier_engine::protocol::{
     DeviceChoice, Extras, ModelRef, NoiseSource, Notice, Output, Picture, PictureRequest,
-    Precision, PreviewMode, Prompt, PromptIssue, Request, SamplerKind, Sampling, Size,
+    Precision, PreviewMode, Prompt, PromptIssue, Request, SamplerKind, Sampling, Size, Source,
 };
 use atelier_engine::service::Engine;
 use atelier_engine::store::{files, png};
@@ -22,6 +22,9 @@ use super::output::{self, Place};
 use super::paint_extras::{ExtrasArgs, SamplingArgs};
 use super::precision::PrecisionName;
 use super::{Console, Interrupt, Voice, latents, machine, progress, studio};
+
+/// What begins the name of a picture whose name was not chosen.
+const PREFIX: &str = "atelier";
 
 /// How long the calling thread sleeps at most between two looks at the job.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -59,7 +62,7 @@ pub struct PaintArgs {
     #[arg(long, value_name = "NAME", value_parser = parse_sampler)]
     pub sampler: Option<SamplerKind>,
     #[command(flatten)]
-    sampling: SamplingArgs,
+    pub(super) sampling: SamplingArgs,
     /// Seed of the first picture; the n-th of a batch has the seed plus n. Random when not given
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -79,7 +82,7 @@ pub struct PaintArgs {
     #[arg(long, value_enum, default_value_t = PrecisionName::Fast)]
     pub precision: PrecisionName,
     #[command(flatten)]
-    extras: ExtrasArgs,
+    pub(super) extras: ExtrasArgs,
     /// Prints one JSON object per event
     #[arg(long, conflicts_with = "quiet")]
     pub json: bool,
@@ -135,6 +138,7 @@ impl PaintArgs {
         if seed.checked_add(u64::from(self.batch)).is_none() {
             return Err(EngineError::invalid("seed", "is too large for the batch"));
         }
+        let mut extras = self.extras.extras()?;
         Ok(PictureRequest {
             model: ModelRef::named(&self.model),
             prompt: Prompt {
@@ -142,10 +146,7 @@ impl PaintArgs {
                 negative: self.negative.clone(),
                 styles: Vec::new(),
             },
-            size: Size {
-                width_px: self.width.unwrap_or(usual.size.width_px),
-                height_px: self.height.unwrap_or(usual.size.height_px),
-            },
+            size: self.size(&usual, extras.source.as_mut())?,
             sampling: self.sampling.apply(Sampling {
                 sampler: self.sampler.unwrap_or(usual.sampling.sampler),
                 steps: self.steps.unwrap_or(usual.sampling.steps),
@@ -159,8 +160,35 @@ impl PaintArgs {
             device: self.device,
             precision: self.precision.into(),
             keep_latents: self.save_latents.is_some(),
-            extras: self.extras.extras()?,
+            extras,
         })
+    }
+
+    /// Returns the size at which the model paints: the one that was given, or the best for the part of a
+    /// picture that is to be changed, or else the usual one.
+    fn size(
+        &self,
+        usual: &PictureDefaults,
+        source: Option<&mut Source>,
+    ) -> Result<Size, EngineError> {
+        let Some(source) = source else { return Ok(self.given_size(usual)) };
+        if self.width.is_some() || self.height.is_some() {
+            // All of the picture is scaled and cropped to the size that was asked for.
+            source.region = None;
+            return Ok(self.given_size(usual));
+        }
+        let rules = match self.models().locate_picture(&self.model)? {
+            PictureModel::House(_) => picture::SIZE_RULES,
+            PictureModel::Diffusion(_) => diffusion::size_rules(usual.grid_px, usual.size),
+        };
+        planned_size(source, &rules)
+    }
+
+    fn given_size(&self, usual: &PictureDefaults) -> Size {
+        Size {
+            width_px: self.width.unwrap_or(usual.size.width_px),
+            height_px: self.height.unwrap_or(usual.size.height_px),
+        }
     }
 }
 
@@ -276,7 +304,8 @@ impl Desk<'_> {
 
     fn write(&mut self, picture: &Picture) -> Result<(), EngineError> {
         let bytes = png::encode(&picture.pixels, &picture.recipe, self.licence)?;
-        let file = self.place.write(self.written + 1, &picture.recipe, &bytes)?;
+        let stem = files::picture_stem(PREFIX, &picture.recipe.prompt.text, picture.recipe.seed);
+        let file = self.place.write(self.written + 1, &stem, &bytes)?;
         self.written += 1;
         match file {
             Some(file) => {

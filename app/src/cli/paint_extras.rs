@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use atelier_engine::EngineError;
 use atelier_engine::protocol::{
-    ControlUse, Extras, HintKind, LoraUse, ModelRef, PictureFile, PredictionChoice, Sampling,
-    ScheduleKind, Source,
+    Borders, ControlUse, Extras, HintKind, LoraUse, ModelRef, PictureFile, PredictionChoice,
+    Region, RegionMode, Sampling, ScheduleKind, Source,
 };
 use clap::Args;
 
@@ -41,6 +41,39 @@ impl SamplingArgs {
     }
 }
 
+/// Holds how a part of a picture is cut out for a model and put back.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RegionArgs {
+    /// How the mask is painted: fill (replaced), seamless (with its surroundings) or focus (enlarged);
+    /// seamless when not given
+    #[arg(long, value_name = "NAME", requires = "init", value_parser = parse_mode)]
+    pub mode: Option<RegionMode>,
+    /// Pixels around the mask that are read along
+    #[arg(long, value_name = "N", requires = "init")]
+    padding: Option<u32>,
+    /// Pixels by which the mask grows before it is painted; 0 when not given
+    #[arg(long, value_name = "N", requires = "init")]
+    grow: Option<u32>,
+    /// Pixels over which the result fades in, from the mask's edge inwards
+    #[arg(long, value_name = "N", requires = "init")]
+    pub feather: Option<u32>,
+    /// What is added around the picture.
+    #[arg(skip)]
+    pub added: Borders,
+}
+
+impl RegionArgs {
+    fn region(&self) -> Region {
+        Region {
+            mode: self.mode.unwrap_or_default(),
+            padding_px: self.padding,
+            grow_px: self.grow,
+            feather_px: self.feather,
+            added: self.added,
+        }
+    }
+}
+
 /// Holds files that change a model, and pictures that guide it.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ExtrasArgs {
@@ -69,15 +102,17 @@ pub struct ExtrasArgs {
     /// What the net predicts, where the file cannot tell: epsilon or v
     #[arg(long, value_name = "NAME", value_parser = parse_prediction)]
     prediction: Option<PredictionChoice>,
-    /// Picture that is to be changed
+    /// Picture that is to be changed. The result has its size, unless a width or height is given
     #[arg(long, value_name = "IMAGE")]
-    init: Option<PathBuf>,
-    /// How much is changed, above 0 to 1; 0.75 when not given
+    pub init: Option<PathBuf>,
+    /// How much is changed, above 0 to 1; when not given 0.75, or 1 with `--mode fill`
     #[arg(long, value_name = "F", requires = "init")]
-    strength: Option<f32>,
+    pub strength: Option<f32>,
     /// What of the picture may change: white on black
     #[arg(long, value_name = "IMAGE", requires = "init")]
-    mask: Option<PathBuf>,
+    pub mask: Option<PathBuf>,
+    #[command(flatten)]
+    pub region: RegionArgs,
     /// How strongly a model that follows instructions keeps to the picture
     #[arg(long, value_name = "F", requires = "init")]
     image_guidance: Option<f32>,
@@ -102,10 +137,12 @@ impl ExtrasArgs {
             clip_skip: self.clip_skip,
             prediction: self.prediction,
             source: self.init.as_ref().map(|init| {
-                let source = Source::new(init, self.strength.unwrap_or(0.75));
+                let usual = if self.region.mode == Some(RegionMode::Fill) { 1.0 } else { 0.75 };
+                let source = Source::new(init, self.strength.unwrap_or(usual));
                 Source {
                     mask: self.mask.as_ref().map(PictureFile::at),
                     image_guidance: self.image_guidance.unwrap_or(source.image_guidance),
+                    region: Some(self.region.region()),
                     ..source
                 }
             }),
@@ -117,6 +154,13 @@ fn parse_schedule(name: &str) -> Result<ScheduleKind, String> {
     ScheduleKind::from_id(&name.to_lowercase()).ok_or_else(|| {
         let names: Vec<_> = ScheduleKind::ALL.iter().map(|kind| kind.id()).collect();
         format!("the schedules are {}", names.join(", "))
+    })
+}
+
+fn parse_mode(name: &str) -> Result<RegionMode, String> {
+    RegionMode::from_id(&name.to_lowercase()).ok_or_else(|| {
+        let names: Vec<_> = RegionMode::ALL.iter().map(|mode| mode.id()).collect();
+        format!("the modes are {}", names.join(", "))
     })
 }
 

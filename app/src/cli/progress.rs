@@ -30,6 +30,7 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Writing => "Writing",
         Stage::Composing => "Composing",
         Stage::Rendering => "Rendering sound",
+        Stage::Enlarging => "Enlarging",
         Stage::Saving => "Saving",
         _ => "Working",
     }

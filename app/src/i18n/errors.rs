@@ -24,6 +24,9 @@ pub fn error_sentence(language: Language, error: &EngineError) -> String {
         EngineError::Damaged { reason, path } => {
             format!("文件有问题（{reason}）：{}", path.display())
         }
+        EngineError::OtherPicture { reason, path } => {
+            format!("无法打开这种图片（{reason}）：{}", path.display())
+        }
         EngineError::OtherFamily { what, made_for, model, path } => {
             let what = if what == "LoRA" { "LoRA" } else { "文件" };
             format!("这个 {what} 适用于 {made_for}，而模型是 {model}：{}", path.display())
@@ -60,6 +63,7 @@ pub fn error_hint(language: Language, error: &EngineError) -> &'static str {
         EngineError::ModelNotFound { .. } => "从列表中选择模型，或给出模型文件夹的路径",
         EngineError::ModelChanged { .. } => "用现有的模型重新生成；画面可能不同",
         EngineError::Damaged { .. } => "重新下载或复制这个文件",
+        EngineError::OtherPicture { .. } => "先另存为较小的 PNG、JPEG 或 WebP 图片",
         EngineError::OtherFamily { .. } => "选择适用于这种模型的文件",
         EngineError::Io { .. } => "请确认该位置存在，并且有写入权限",
         EngineError::DiskFull { .. } => "腾出一些空间再试；已完成的都没有丢失",
@@ -108,6 +112,7 @@ mod tests {
             EngineError::ModelNotFound { name: text() },
             EngineError::ModelChanged { name: text() },
             EngineError::damaged("x.png", "is cut short"),
+            EngineError::OtherPicture { reason: text(), path: path() },
             EngineError::OtherFamily {
                 what: text(),
                 made_for: text(),

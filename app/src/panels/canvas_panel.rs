@@ -259,6 +259,7 @@ fn footer_ui(ui: &mut Ui, state: &AppState, recipe: &PictureRequest, actions: &m
             if ui.add_enabled(possible, compare).clicked() {
                 actions.push(Action::Canvas(CanvasAction::ToggleCompare));
             }
+            super::editor_room::begin_ui(ui, state, actions);
             divider(ui);
         }
         zoom_ui(ui, state, recipe, actions);
@@ -339,6 +340,12 @@ fn empty_ui(ui: &mut Ui, state: &AppState, field: Rect, actions: &mut Vec<Action
             ui.add_space(size::GAP_LARGE);
         });
         let column = (width - size::GAP) / 2.0;
+        let beside = Rect::from_min_size(rect.left_bottom(), vec2(width, size::CONTROL));
+        ui.scope_builder(egui::UiBuilder::new().max_rect(beside), |ui| {
+            ui.horizontal(|ui| {
+                super::editor_room::begin_ui(ui, state, actions);
+            });
+        });
         for pair in EXAMPLES.chunks(2) {
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = size::GAP;

@@ -89,7 +89,7 @@ fn thumbnail_ui(
     let chosen = chosen_result(state) == Some(entry.id);
     let prompt = elide(&entry.recipe.words(), 90);
     let name = match entry.recipe {
-        Recipe::Picture(_) => Text::PictureNamed,
+        Recipe::Picture(_) | Recipe::Enlarged(..) => Text::PictureNamed,
         Recipe::Sound(_) => Text::PieceNamed,
     };
     let name = language.fill(name, &[&prompt, &entry.recipe.seed()]);
@@ -157,7 +157,7 @@ fn menu_ui(response: &Response, state: &AppState, entry: &Entry, actions: &mut V
     response.context_menu(|ui| {
         ui.set_min_width(190.0);
         ui.spacing_mut().item_spacing.y = 2.0;
-        let is_picture = entry.recipe.picture().is_some();
+        let is_picture = entry.recipe.is_picture();
         let history = Action::History;
         for (icon, name, action) in [
             (icons::REUSE, Text::Reuse, history(HistoryAction::Reuse(entry.id))),

@@ -4,6 +4,10 @@
 mod canvas_panel;
 mod conversation_panel;
 mod conversations_list;
+mod editor_canvas;
+mod editor_lists;
+mod editor_room;
+mod editor_tools;
 mod extras_panel;
 mod film_strip;
 mod message_field;
@@ -25,6 +29,8 @@ mod words_settings;
 
 pub use canvas_panel::canvas_panel_ui;
 pub use conversation_panel::WordsView;
+pub use editor_canvas::EditorView;
+pub use editor_room::editor_ui;
 pub use film_strip::film_strip_ui;
 pub use message_field::MESSAGE_FIELD;
 pub use offers_panel::offers_ui;

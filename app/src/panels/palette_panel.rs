@@ -54,7 +54,7 @@ fn content_ui(ui: &mut Ui, state: &AppState, moved: bool, actions: &mut Vec<Acti
         actions.push(Action::Palette(PaletteAction::SetQuery(query)));
     }
     response.request_focus();
-    let found = find_commands(&state.shell.palette.query, language, state.shell.room);
+    let found = find_commands(&state.shell.palette.query, language, state.place());
     if found.is_empty() {
         let text = RichText::new(language.get(Text::PaletteNothing)).color(palette(ui).text_weak);
         ui.label(text);

@@ -4,6 +4,7 @@ use atelier_engine::library::{Estimate, estimate};
 use atelier_engine::protocol::SamplerKind;
 use egui::{Id, RichText, ScrollArea, Ui, vec2};
 
+use super::editor_room::joining_ui;
 use super::extras_panel::{extras_ui, precision_ui, reading_ui, sampling_ui};
 use super::keys_of;
 use super::model_menu::model_menu_ui;
@@ -40,7 +41,10 @@ pub fn prompt_panel_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
         words_ui(ui, state, &mut actions);
         extras_ui(ui, state, &mut actions);
         ui.add_space(size::GAP_SMALL);
-        size_ui(ui, state, language, &mut actions);
+        match state.canvas.editor.as_deref() {
+            Some(editor) => joining_ui(ui, editor, language, &mut actions),
+            None => size_ui(ui, state, language, &mut actions),
+        }
         ui.add_space(size::GAP_SMALL);
         count_and_seed_ui(ui, state, language, &mut actions);
         ui.add_space(size::GAP_SMALL);
@@ -279,7 +283,15 @@ fn advanced_ui(ui: &mut Ui, state: &AppState, language: Language, actions: &mut 
 fn generate_ui(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Action>) {
     let language = state.settings.language;
     let busy = state.jobs.running().is_some();
-    let name = if busy { Text::GenerateMore } else { Text::Generate };
+    let editor = state.canvas.editor.as_deref();
+    let name = match editor {
+        Some(editor) if editor.document.selection.is_some() => Text::GenerateSelection,
+        Some(editor) if editor.document.layers.iter().any(|one| !one.pixels.is_empty()) => {
+            Text::GenerateVariation
+        }
+        _ if busy => Text::GenerateMore,
+        _ => Text::Generate,
+    };
     let icon = if busy { icons::PLUS } else { icons::SPARKLE };
     estimate_ui(ui, state);
     let button = Button::text(language.get(name))

@@ -192,6 +192,7 @@ fn status_text(state: &AppState, language: Language) -> (String, String) {
         Stage::Writing => Text::StageWriting,
         Stage::Composing => Text::StageComposing,
         Stage::Rendering => Text::StageRendering,
+        Stage::Enlarging => Text::StageEnlarging,
         Stage::Saving => Text::StageSaving,
         _ => Text::Starting,
     };

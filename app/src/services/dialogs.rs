@@ -7,13 +7,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
+use atelier_engine::canvas::Document;
 use rfd::{AsyncFileDialog, FileHandle};
 
 use crate::action::{Action, ModelsAction, SoundAction};
-use crate::update::{Effect, LibraryTask, SOUND_ENDINGS, SoundExport, SoundTask};
+use crate::update::{Effect, LibraryTask, ProjectTask, SOUND_ENDINGS, SoundExport, SoundTask};
 
 /// How pictures that can be opened end.
 const PICTURE_ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
+
+/// How files end in which a picture can be saved that is edited.
+const EXPORT_ENDINGS: [&str; 5] = ["png", "jpg", "webp", "tif", "ora"];
 
 /// Says what a dialog is for.
 enum Purpose {
@@ -23,6 +27,8 @@ enum Purpose {
     SaveText(String),
     /// Where a piece is exported.
     Export(Box<SoundExport>),
+    /// Where the picture that is edited is saved.
+    ExportPicture(Box<Document>),
     /// Which sound file is opened.
     OpenSound,
     /// Where the data is moved.
@@ -102,6 +108,15 @@ impl Dialogs {
         self.ask(Purpose::Export(export), name, dialog.save_file());
     }
 
+    /// Asks where the picture that is edited is saved.
+    pub fn ask_export_picture(&mut self, document: Box<Document>, name: &str) {
+        let mut dialog = AsyncFileDialog::new().set_file_name(name);
+        for ending in EXPORT_ENDINGS {
+            dialog = dialog.add_filter(ending.to_uppercase(), &[ending]);
+        }
+        self.ask(Purpose::ExportPicture(document), name, dialog.save_file());
+    }
+
     /// Asks which sound file is opened; `label` says what kind of files they are.
     pub fn ask_sound(&mut self, label: &str) {
         let dialog = AsyncFileDialog::new().add_filter(label, &SOUND_ENDINGS);
@@ -152,6 +167,10 @@ impl Dialogs {
                     Purpose::Export(export) => {
                         let task = SoundTask::Export { export: export.clone(), to: path };
                         Answer::Effect(Effect::Sound(task))
+                    }
+                    Purpose::ExportPicture(document) => {
+                        let task = ProjectTask::Export { document: document.clone(), to: path };
+                        Answer::Effect(Effect::Project(task))
                     }
                     Purpose::OpenSound => {
                         Answer::Action(Action::Sound(SoundAction::OpenFile(path)))

@@ -358,6 +358,7 @@ pub(super) fn entry(row: ResultRow) -> Option<Entry> {
     let recipe = match row.request {
         Request::Picture(request) => Recipe::Picture(Arc::new(*request)),
         Request::Sound(request) => Recipe::Sound(Arc::new(*request)),
+        Request::Enlarge(request) => Recipe::enlarged(*request),
         _ => return None,
     };
     Some(Entry { id: row.id, recipe, file: Some(row.file), thumbnail: Thumbnail::Unknown })

@@ -1,21 +1,26 @@
 //! Carries out effects: the engine, the files, the graphics card.
 
 pub mod audio_out;
+pub mod canvas_textures;
 pub mod desktop;
 pub mod dialogs;
 pub mod engine_link;
 pub mod librarian;
+mod picture_export;
 pub mod places;
 pub mod player_link;
+pub mod project_desk;
 mod prompt_reader;
 pub mod recipes;
 pub mod sound_desk;
 pub mod textures;
 pub mod trash;
 
+pub use canvas_textures::CanvasTextures;
 pub use dialogs::Dialogs;
 pub use engine_link::{EngineLink, LateRunner};
 pub use librarian::{Librarian, LibraryPlace};
 pub use player_link::PlayerLink;
+pub use project_desk::ProjectDesk;
 pub use sound_desk::SoundDesk;
 pub use textures::Textures;

@@ -5,12 +5,22 @@ use std::sync::Arc;
 use atelier_engine::protocol::Pixels;
 
 use super::ResultId;
+use super::editor::Editor;
 
 /// How far the canvas zooms, in points per pixel of the picture.
 pub const SCALE_RANGE: [f32; 2] = [0.1, 32.0];
 
 /// How many decoded pictures are kept at hand.
 const LOADED_MAX: usize = 12;
+
+/// Holds a project of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectEntry {
+    /// Its file.
+    pub path: std::path::PathBuf,
+    /// Its name.
+    pub name: String,
+}
 
 /// Says what the canvas shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -100,6 +110,14 @@ pub struct CanvasState {
     pub awaited: Vec<ResultId>,
     /// The picture that is copied to the clipboard as soon as it comes.
     pub copy_when_here: Option<ResultId>,
+    /// The picture that is edited as soon as it comes.
+    pub edit_when_here: Option<ResultId>,
+    /// The picture that becomes a layer as soon as it comes.
+    pub place_when_here: Option<ResultId>,
+    /// The picture that is being edited.
+    pub editor: Option<Box<Editor>>,
+    /// The projects there are, the latest changed first.
+    pub projects: Vec<ProjectEntry>,
 }
 
 impl CanvasState {

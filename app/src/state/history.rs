@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use atelier_engine::protocol::{PictureRequest, Pixels, SoundRequest};
+use atelier_engine::protocol::{EnlargeRequest, PictureRequest, Pixels, SoundRequest};
 
 use super::{NotesSketch, ResultId};
 
@@ -30,14 +30,23 @@ pub enum Recipe {
     Picture(Arc<PictureRequest>),
     /// Of a piece of music.
     Sound(Arc<SoundRequest>),
+    /// Of an enlarged picture, with that of the picture it was made from where that has one.
+    Enlarged(Arc<EnlargeRequest>, Option<Arc<PictureRequest>>),
 }
 
 impl Recipe {
+    /// Makes the recipe of an enlarged picture.
+    pub fn enlarged(request: EnlargeRequest) -> Self {
+        let painted = request.painted().cloned().map(Arc::new);
+        Self::Enlarged(Arc::new(request), painted)
+    }
+
     /// Returns the words that the result was made of.
     pub fn words(&self) -> String {
         match self {
             Self::Picture(recipe) => recipe.prompt.with_styles(),
             Self::Sound(recipe) => recipe.prompt.trim().to_owned(),
+            Self::Enlarged(recipe, _) => format!("{} ×{}", recipe.title(), recipe.factor),
         }
     }
 
@@ -46,13 +55,20 @@ impl Recipe {
         match self {
             Self::Picture(recipe) => recipe.seed,
             Self::Sound(recipe) => recipe.seed,
+            Self::Enlarged(recipe, _) => recipe.seed(),
         }
     }
 
-    /// Returns the recipe of a picture, if it is one.
+    /// Tells whether the result is a picture, painted or enlarged.
+    pub fn is_picture(&self) -> bool {
+        !matches!(self, Self::Sound(_))
+    }
+
+    /// Returns the recipe that a picture was painted with, if it is one and has one.
     pub fn picture(&self) -> Option<&Arc<PictureRequest>> {
         match self {
             Self::Picture(recipe) => Some(recipe),
+            Self::Enlarged(_, painted) => painted.as_ref(),
             Self::Sound(_) => None,
         }
     }
@@ -60,7 +76,7 @@ impl Recipe {
     /// Returns the recipe of a piece of music, if it is one.
     pub fn sound(&self) -> Option<&Arc<SoundRequest>> {
         match self {
-            Self::Picture(_) => None,
+            Self::Picture(_) | Self::Enlarged(..) => None,
             Self::Sound(recipe) => Some(recipe),
         }
     }
@@ -105,7 +121,7 @@ impl HistoryState {
 
     /// Returns the pictures, newest first.
     pub fn pictures(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| entry.recipe.picture().is_some())
+        self.entries.iter().filter(|entry| entry.recipe.is_picture())
     }
 
     /// Returns the newest picture.

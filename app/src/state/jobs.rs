@@ -56,6 +56,7 @@ pub fn words_of(request: &Request) -> String {
     match request {
         Request::Picture(request) => request.prompt.with_styles(),
         Request::Sound(request) => request.prompt.trim().to_owned(),
+        Request::Enlarge(request) => request.title(),
         Request::Words(request) => match &request.task {
             WordsTask::Continue { text } => text.clone(),
             WordsTask::Chat { turns, .. } => {
@@ -74,6 +75,7 @@ pub fn model_of(request: &Request) -> Option<&str> {
         Request::Picture(request) => &request.model.name,
         Request::Words(request) => &request.model.name,
         Request::Sound(request) => &request.model.name,
+        Request::Enlarge(request) => &request.model.name,
         _ => return None,
     };
     Some(short_name(name))
@@ -222,9 +224,10 @@ impl JobsState {
                 Some(0.05 + 0.9 * done.min(total) as f32 / total as f32)
             }
             (Stage::Loading, steps) => Some(LOADING_SHARE * loaded(steps, job.live.bytes)),
-            (Stage::Reading | Stage::Composing | Stage::Rendering, Some([done, total]))
-                if total > 0 =>
-            {
+            (
+                Stage::Reading | Stage::Composing | Stage::Rendering | Stage::Enlarging,
+                Some([done, total]),
+            ) if total > 0 => {
                 Some(LOADING_SHARE + (1.0 - LOADING_SHARE) * done.min(total) as f32 / total as f32)
             }
             (Stage::Writing, _) => Some(written(job)),

@@ -2,6 +2,7 @@
 
 pub mod blocks;
 pub mod canvas;
+pub mod editor;
 pub mod history;
 pub mod jobs;
 pub mod messages;
@@ -21,7 +22,8 @@ pub mod trash;
 pub mod tune;
 pub mod words;
 
-pub use canvas::{CanvasState, Shown, View};
+pub use canvas::{CanvasState, ProjectEntry, Shown, View};
+pub use editor::Editor;
 pub use history::{Entry, HistoryState, Recipe, Thumbnail};
 pub use jobs::{Job, JobPhase, JobsState, Pace, StepsSeen};
 pub use messages::{MessageKind, MessagesState, Remedy, Toast};
@@ -69,4 +71,11 @@ pub struct AppState {
     pub words: WordsState,
     /// The sound room.
     pub sound: SoundState,
+}
+
+impl AppState {
+    /// Tells which room is open, and whether a picture is edited.
+    pub fn place(&self) -> (Room, bool) {
+        (self.shell.room, self.canvas.editor.is_some())
+    }
 }

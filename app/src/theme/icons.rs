@@ -122,3 +122,63 @@ pub const PIANO: &str = "\u{e9c8}";
 pub const EXPORT: &str = "\u{eaf0}";
 /// Tempo.
 pub const METRONOME: &str = "\u{ec8e}";
+/// Paints.
+pub const BRUSH: &str = "\u{e6f0}";
+/// Rubs out.
+pub const ERASER: &str = "\u{e21e}";
+/// Fills what is of one colour.
+pub const BUCKET: &str = "\u{e392}";
+/// Draws a line.
+pub const LINE: &str = "\u{e6d2}";
+/// Draws a rectangle.
+pub const RECTANGLE: &str = "\u{e3f0}";
+/// Draws an ellipse.
+pub const ELLIPSE: &str = "\u{e18a}";
+/// Takes a colour.
+pub const EYEDROPPER: &str = "\u{e568}";
+/// Selects a rectangle.
+pub const SELECT_RECTANGLE: &str = "\u{e69a}";
+/// Selects an ellipse.
+pub const SELECT_ELLIPSE: &str = "\u{e602}";
+/// Selects what is drawn around.
+pub const LASSO: &str = "\u{edc6}";
+/// Selects by painting.
+pub const SELECT_BRUSH: &str = "\u{e69c}";
+/// Selects what is of one colour.
+pub const SELECT_COLOUR: &str = "\u{e6c8}";
+/// Moves the view.
+pub const HAND: &str = "\u{e298}";
+/// Moves a layer.
+pub const MOVE: &str = "\u{e0a4}";
+/// Is seen.
+pub const EYE: &str = "\u{e220}";
+/// Is hidden.
+pub const EYE_SLASH: &str = "\u{e224}";
+/// Layers.
+pub const LAYERS: &str = "\u{e466}";
+/// The tree of edits.
+pub const EDITS: &str = "\u{e278}";
+/// Crops.
+pub const CROP: &str = "\u{e1d4}";
+/// Turns by a quarter.
+pub const TURN: &str = "\u{e036}";
+/// Mirrors left to right.
+pub const FLIP: &str = "\u{ed6a}";
+/// Mirrors top to bottom.
+pub const FLIP_UPRIGHT: &str = "\u{ed6c}";
+/// Extends to the left.
+pub const EXTEND_LEFT: &str = "\u{e062}";
+/// Extends to the right.
+pub const EXTEND_RIGHT: &str = "\u{e064}";
+/// Extends to the top.
+pub const EXTEND_TOP: &str = "\u{e066}";
+/// Extends to the bottom.
+pub const EXTEND_BOTTOM: &str = "\u{e05c}";
+/// Cuts the subject out.
+pub const CUT_OUT: &str = "\u{eae0}";
+/// Merges into the one below.
+pub const MERGE: &str = "\u{e06e}";
+/// Turns the selection round.
+pub const INVERT: &str = "\u{e744}";
+/// Compares by turns.
+pub const BLINK: &str = "\u{e6ce}";

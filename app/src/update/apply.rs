@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use atelier_engine::EngineError;
 use atelier_engine::protocol::{
-    Event, JobId, Live, Notice, Output, Partial, Picture, Request, Stage,
+    Enlarged, Event, JobId, Live, Notice, Output, Partial, Picture, Request, Stage,
 };
 
 use super::sound::apply_sound;
 use super::sound_look::{apply_player, apply_sound_news};
 use super::trash::{find_picture, take_restored, take_restored_conversation, take_trash};
 use super::words_jobs::{apply_words, end_words, take_conversation, take_list};
-use super::{Effect, Incoming, LibraryNews, LibraryTask, file_name, say, say_error, show, sound};
+use super::{
+    Effect, Incoming, LibraryNews, LibraryTask, ProjectTask, file_name, say, say_error, show, sound,
+};
+use crate::action::{Action, EditorAction, LayerAction};
 use crate::i18n::Text;
 use crate::state::jobs::{model_of, short_name};
 use crate::state::words::Purpose;
@@ -36,6 +39,7 @@ pub fn apply(state: &mut AppState, incoming: Incoming) -> Vec<Effect> {
             Vec::new()
         }
         Incoming::Library(news) => apply_library(state, news),
+        Incoming::Project(news) => super::editor_stage::apply_project(state, news),
         Incoming::Sound(news) => apply_sound_news(state, news),
         Incoming::Player(report) => {
             apply_player(state, report);
@@ -72,8 +76,13 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
             }
         }
         Event::Partial(_, Partial::Picture(picture)) => {
+            super::editor_stage::take_made(state, ticket, &picture, &mut effects);
             // Who watches a batch goes on watching; the film strip has the finished one.
             add_result(state, *picture);
+        }
+        Event::Partial(_, Partial::Enlarged(enlarged)) => {
+            super::editor_stage::take_enlarged(state, ticket, &enlarged, &mut effects);
+            add_enlarged(state, *enlarged);
         }
         Event::Finished(id, Output::Picture(output)) => {
             learn(state, id);
@@ -91,6 +100,7 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
             let notices = match &output {
                 Output::Words(output) => output.notices.as_slice(),
                 Output::Sound(output) => output.notices.as_slice(),
+                Output::Enlarged(output) => output.notices.as_slice(),
                 _ => &[],
             };
             for notice in notices {
@@ -102,6 +112,18 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
         _ => {}
     }
     effects
+}
+
+/// Puts an enlarged picture into the film strip; one that is kept nowhere has no place there.
+fn add_enlarged(state: &mut AppState, enlarged: Enlarged) {
+    if let Some(id) = enlarged.result_id {
+        state.history.push_newest(Entry {
+            id,
+            recipe: Recipe::enlarged(enlarged.recipe),
+            file: enlarged.file,
+            thumbnail: Thumbnail::Unknown,
+        });
+    }
 }
 
 /// Puts a finished picture into the film strip, once; `None` when it was deleted meanwhile.
@@ -137,6 +159,7 @@ fn add_result(state: &mut AppState, picture: Picture) -> Option<ResultId> {
 
 /// Ends a job: its pending note goes, an error is said, and the canvas finds something to show.
 fn end_job(state: &mut AppState, ticket: u64, error: Option<&EngineError>) -> Vec<Effect> {
+    super::editor_stage::end_job(state, ticket);
     let was_picture =
         state.jobs.jobs.iter().any(|job| job.ticket == ticket && job.picture().is_some());
     state.jobs.jobs.retain(|job| job.ticket != ticket);
@@ -239,13 +262,16 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
     let now = state.jobs.clock_secs;
     match news {
         LibraryNews::Opened { folder, unfinished } => {
-            state.settings.data_folder = Some(folder);
+            state.settings.data_folder = Some(folder.clone());
             // Requests of this run may be noted already, if the user was quick.
             state.messages.offers.unfinished = unfinished
                 .into_iter()
                 .filter(|old| !state.jobs.jobs.iter().any(|job| job.ticket.to_string() == old.key))
                 .collect();
-            return vec![Effect::Library(LibraryTask::ReadResults { before: None })];
+            return vec![
+                Effect::Library(LibraryTask::ReadResults { before: None }),
+                Effect::Project(ProjectTask::Home(folder)),
+            ];
         }
         LibraryNews::ModelReady(info) => {
             state.models.status = ModelStatus::Ready(info);
@@ -319,6 +345,13 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
             if let Some((_, place)) = words.iter_mut().find(|(other, _)| *other == id) {
                 *place = Some(pixels.clone());
             }
+            if state.canvas.edit_when_here.take_if(|wanted| *wanted == id).is_some() {
+                return super::update(state, Action::Editor(EditorAction::EditShown));
+            }
+            if state.canvas.place_when_here.take_if(|wanted| *wanted == id).is_some() {
+                let place = EditorAction::Layer(LayerAction::Place(id));
+                return super::update(state, Action::Editor(place));
+            }
             if state.canvas.copy_when_here == Some(id) {
                 state.canvas.copy_when_here = None;
                 say(state, MessageKind::Done, Text::Copied);
@@ -344,12 +377,13 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
         LibraryNews::DataMoved(folder) => {
             let text = language.fill(Text::Moved, &[&folder.display()]);
             state.messages.show(now, MessageKind::Done, text, String::new(), None);
-            state.settings.data_folder = Some(folder);
+            state.settings.data_folder = Some(folder.clone());
             // The files have new places; the film strip is read again.
             state.history.entries.clear();
             state.history.loaded = false;
             return vec![
                 Effect::Library(LibraryTask::ReadResults { before: None }),
+                Effect::Project(ProjectTask::Home(folder)),
                 Effect::SaveSettings,
             ];
         }

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use atelier_engine::EngineError;
+use atelier_engine::canvas::Document;
 use atelier_engine::protocol::{Event, JobId, Live, Pixels, Request};
 use atelier_engine::store::conversations::{Conversation, ConversationEntry, ConversationList};
 
-use super::{PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};
+use super::{
+    PlayerOrder, PlayerReport, ProjectNews, ProjectTask, SoundExport, SoundNews, SoundTask,
+};
 use crate::state::{
     DeviceEntry, Entry, FoundModels, LanguageModel, ModelInfo, NotesSketch, PromptReading,
     RecipeOffer, ResultId, TrashId, TrashItem, Unfinished,
@@ -29,6 +32,15 @@ pub enum Effect {
     MoveJob(JobId, usize),
     /// Asks the librarian for something.
     Library(LibraryTask),
+    /// Asks the desk that keeps projects for something.
+    Project(ProjectTask),
+    /// Asks where the picture that is edited is to be saved, then saves it.
+    ExportPicture {
+        /// The document.
+        document: Box<Document>,
+        /// The name that is proposed.
+        name: String,
+    },
     /// Asks where a copy of a result is to be saved, then saves it.
     SaveAs {
         /// The file to copy.
@@ -180,6 +192,8 @@ pub enum Incoming {
     Progress(JobId, Live),
     /// The librarian answers.
     Library(LibraryNews),
+    /// The desk that keeps projects answers.
+    Project(ProjectNews),
     /// Work on sound is done.
     Sound(SoundNews),
     /// The player says what it is doing.

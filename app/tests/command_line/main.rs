@@ -5,3 +5,4 @@ mod cancelling;
 mod inspecting;
 mod painting;
 mod program;
+mod upscaling;

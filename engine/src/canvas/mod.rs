@@ -8,15 +8,23 @@ mod area;
 mod borders;
 mod brush;
 mod composite;
+mod continued;
+mod distance;
 mod document;
 mod fill;
+mod harmony;
 mod ink;
 mod limits;
+mod mask;
 mod outline;
+pub mod region;
 mod resample;
 mod scan;
+pub mod seam;
 mod select;
 mod shapes;
+mod stitch;
+mod taps;
 mod tiles;
 mod transform;
 
@@ -28,9 +36,13 @@ pub use document::{
     Document, Layer, LayerId, LayerKind, MAX_LAYERS, MAX_PIXELS, MAX_SIDE_PX, check_size,
 };
 pub use fill::{Bucket, Gradient, GradientShape, paint_gradient, pour};
+pub use mask::{prepare, usual_margins};
 pub use outline::{MAX_OUTLINE_LINES, outline};
+pub use region::{RegionPlan, SizeRules};
 pub use resample::{Filter, rotate, scale};
+pub use seam::SeamReport;
 pub use select::{ColourMatch, Combine, combine, invert, select_colour};
 pub use shapes::{Shape, ShapeStyle, paint_shape};
+pub use stitch::{Cropped, Patch};
 pub use tiles::{TILE_PX, TileAt, Tiles};
 pub use transform::{Flip, QuarterTurn, crop, flip, shift, turn};

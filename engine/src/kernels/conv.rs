@@ -164,7 +164,8 @@ impl Before<'_> {
     }
 }
 
-/// Says what is done to the sums: `activation(sum + bias + image_bias) + residual`.
+/// Says what is done to the sums: `bend(activation(sum + bias + image_bias)) + residual`, where `bend`
+/// multiplies what is below 0 by a slope.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct After<'a> {
     /// One per output, before a shuffle.
@@ -173,6 +174,8 @@ pub struct After<'a> {
     pub image_bias: Option<&'a [f32]>,
     /// Applied to what is then there.
     pub activation: Activation,
+    /// One per output, what numbers below 0 are multiplied by (PReLU); not before a shuffle.
+    pub slopes: Option<&'a [f32]>,
     /// Of the output's shape.
     pub residual: Option<&'a [f32]>,
 }
@@ -242,6 +245,11 @@ impl After<'_> {
         add(line, self.bias, channel);
         add(line, self.image_bias, image * outputs + channel);
         self.activation.apply(line);
+        if let Some(slopes) = self.slopes {
+            for (line, slope) in line.iter_mut().zip(&slopes[channel..]) {
+                *line = if *line < 0.0 { *line * slope } else { *line };
+            }
+        }
         let start = at * outputs + channel;
         add(line, self.residual, start);
         // SAFETY: every place and channel is finished once, by one task.
@@ -255,6 +263,7 @@ impl After<'_> {
         let fits = |slice: Option<&[f32]>, len: usize| slice.is_none_or(|slice| slice.len() == len);
         assert!(fits(self.bias, biases), "there is one bias per output");
         assert!(fits(self.image_bias, images * outputs), "every image has its bias per output");
+        assert!(fits(self.slopes, outputs), "there is one slope per output");
         assert!(fits(self.residual, numbers), "the residual has the output's shape");
     }
 }

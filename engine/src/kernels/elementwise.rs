@@ -5,6 +5,9 @@ use rayon::prelude::*;
 use super::element::Element;
 use super::level::per_level;
 
+/// What [`Activation::LeakyRelu`] leaves of what is below 0.
+pub(crate) const LEAK: f32 = 0.2;
+
 /// Names a function that stands behind a product or a norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Activation {
@@ -21,6 +24,8 @@ pub enum Activation {
     QuickGelu,
     /// x where positive, else 0.
     Relu,
+    /// x where positive, else 0.2 x, as ESRGAN has it.
+    LeakyRelu,
 }
 
 impl Activation {
@@ -34,6 +39,7 @@ impl Activation {
             Self::GeluTanh => each(values, gelu_tanh),
             Self::QuickGelu => each(values, |v| v * sigmoid(1.702 * v)),
             Self::Relu => each(values, |v| v.max(0.0)),
+            Self::LeakyRelu => each(values, |v| if v < 0.0 { LEAK * v } else { v }),
         }
     }
 }

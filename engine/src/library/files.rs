@@ -17,9 +17,9 @@ use super::models::HOUSE_PICTURE;
 use crate::error::EngineError;
 
 pub(super) const WEIGHTS_FILE: &str = "model.safetensors";
-const CONFIG_FILE: &str = "config.json";
+pub(super) const CONFIG_FILE: &str = "config.json";
 pub(super) const LEXICON_FILE: &str = "lexicon.json";
-const CARD_FILE: &str = "card.md";
+pub(super) const CARD_FILE: &str = "card.md";
 
 /// The most bytes that a configuration, lexicon or card may have.
 const TEXT_LIMIT_BYTES: u64 = 64 << 20;
@@ -29,7 +29,7 @@ const TEXT_LIMIT_BYTES: u64 = 64 << 20;
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// What the licence of a model is called when its files do not say.
-const UNKNOWN_LICENCE: &str = "unknown";
+pub(super) const UNKNOWN_LICENCE: &str = "unknown";
 
 /// The files of a model that is compiled in.
 #[derive(Debug)]
@@ -333,7 +333,7 @@ fn check_whole(weights: &[u8], path: &Path) -> Result<(), EngineError> {
 
 /// Reads the licence from the configuration, or from the first line of the card that says
 /// `licence: …`, with or without Markdown around it.
-fn licence_of(config_json: &str, card: &str) -> String {
+pub(super) fn licence_of(config_json: &str, card: &str) -> String {
     let config: serde_json::Value = serde_json::from_str(config_json).unwrap_or_default();
     let of_config = ["licence", "license"].iter().find_map(|key| config.get(key)?.as_str());
     let of_card = card.lines().find_map(|line| {

@@ -12,6 +12,7 @@ mod models;
 mod picture_defaults;
 mod picture_models;
 mod shelves;
+mod upscalers;
 
 pub use checkpoint::LocatedWeights;
 pub use devices::{DeviceInfo, devices};
@@ -27,6 +28,7 @@ pub use models::{HOUSE_PICTURE, Models, PictureModel};
 pub use picture_defaults::PictureDefaults;
 pub use picture_models::PictureEntry;
 pub use shelves::{Shelf, ShelfEntry};
+pub use upscalers::{HOUSE_UPSCALER, LocatedUpscaler};
 
 #[cfg(test)]
 mod model_tests;

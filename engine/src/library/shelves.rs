@@ -34,19 +34,22 @@ pub enum Shelf {
     ControlNets,
     /// Tiny autoencoders for previews.
     TinyVaes,
+    /// Nets that enlarge pictures.
+    Upscalers,
     /// Lists of words for prompts.
     Wildcards,
 }
 
 impl Shelf {
     /// Lists every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Checkpoints,
         Self::Loras,
         Self::Embeddings,
         Self::Vaes,
         Self::ControlNets,
         Self::TinyVaes,
+        Self::Upscalers,
         Self::Wildcards,
     ];
 
@@ -77,6 +80,14 @@ impl Shelf {
             Self::TinyVaes => {
                 &["models/VAE-approx", "models/vae_approx", "VAE-approx", "vae_approx"]
             }
+            Self::Upscalers => &[
+                "models/ESRGAN",
+                "models/RealESRGAN",
+                "models/upscale_models",
+                "ESRGAN",
+                "RealESRGAN",
+                "upscale_models",
+            ],
             Self::Wildcards => &["extensions/sd-dynamic-prompts/wildcards", "wildcards"],
         }
     }
@@ -90,6 +101,7 @@ impl Shelf {
             Self::Vaes => "VAE",
             Self::ControlNets => "ControlNet",
             Self::TinyVaes => "tiny autoencoder",
+            Self::Upscalers => "upscaler",
             Self::Wildcards => "list of words",
         }
     }
@@ -237,6 +249,7 @@ mod tests {
             "comfy/models/loras/Wolf.safetensors",
             "comfy/models/vae/ft-mse.safetensors",
             "comfy/models/vae_approx/taesd_decoder.pth",
+            "comfy/models/upscale_models/x4plus.pth",
             "hub/models--org--thing/snapshots/0ab1/model_index.json",
             "hub/models--org--thing/snapshots/0ab1/unet/diffusion_pytorch_model.safetensors",
         ] {
@@ -249,6 +262,7 @@ mod tests {
         assert_eq!(names(&models, Shelf::Embeddings), ["easy"]);
         assert_eq!(names(&models, Shelf::Vaes), ["ft-mse"]);
         assert_eq!(names(&models, Shelf::TinyVaes), ["taesd_decoder"]);
+        assert_eq!(names(&models, Shelf::Upscalers), ["x4plus"]);
         assert!(names(&models, Shelf::ControlNets).is_empty());
         let found = models.find_on(Shelf::Loras, "wolf").unwrap();
         assert!(found.ends_with("comfy/models/loras/Wolf.safetensors"));

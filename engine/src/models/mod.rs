@@ -3,3 +3,4 @@
 pub mod house_picture;
 pub mod language;
 pub mod stable_diffusion;
+pub mod upscaler;

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::compute::Compute;
 use super::load::Load;
-use super::map::{Inputs, f32s, map1, run1, run2, run3};
+use super::map::{Inputs, f32s, map1, map2, run1, run2, run3};
 use super::norm::GroupNorm;
 use crate::error::EngineError;
 use crate::kernels::{
@@ -57,6 +57,10 @@ pub struct Conv {
     form: Form,
     plan: ConvPlan,
     bias: (Vec<f32>, Tensor),
+    /// Stands behind the convolution, before anything is added.
+    activation: Activation,
+    /// What is then below 0 is multiplied by these, one per output.
+    slopes: Option<(Vec<f32>, Tensor)>,
 }
 
 impl Conv {
@@ -103,7 +107,25 @@ impl Conv {
             Compute::Candle(_) => Form::Tensor(load.tensor("weight", &shape)?),
         };
         let tensor = Tensor::from_slice(&bias, (1, outputs, 1, 1), load.compute().device())?;
-        Ok(Self { form, plan, bias: (bias, tensor) })
+        Ok(Self { form, plan, bias: (bias, tensor), activation: Activation::None, slopes: None })
+    }
+
+    /// Puts a function behind the convolution, before anything is added to it.
+    #[must_use]
+    pub fn followed_by(self, activation: Activation) -> Self {
+        Self { activation, ..self }
+    }
+
+    /// Puts a PReLU behind the convolution, before anything is added to it; loads its slopes, `weight`
+    /// `[outputs]`. Not for a convolution with a shuffle.
+    ///
+    /// # Errors
+    /// As [`Load::values`].
+    pub fn followed_by_slopes(self, load: &Load<'_>) -> std::result::Result<Self, EngineError> {
+        let outputs = self.bias.0.len();
+        let slopes = load.values("weight", &[outputs])?;
+        let tensor = Tensor::from_slice(&slopes, (1, outputs, 1, 1), load.compute().device())?;
+        Ok(Self { slopes: Some((slopes, tensor)), ..self })
     }
 
     /// Loads a 3×3 convolution that keeps the size.
@@ -145,7 +167,8 @@ impl Conv {
         Self::new(inputs, 4 * outputs, plan, load)
     }
 
-    /// Computes `conv(activation(norm(x))) + per_image + residual`.
+    /// Computes `behind(conv(activation(norm(x))) + per_image) + residual`, `behind` being what
+    /// [`Conv::followed_by`] or [`Conv::followed_by_slopes`] put there.
     ///
     /// # Errors
     /// Passes on errors of the tensor library.
@@ -182,6 +205,11 @@ impl Conv {
                 if let Some(per_image) = adding.per_image {
                     y = y.broadcast_add(&per_image.unsqueeze(2)?.unsqueeze(3)?)?;
                 }
+                y = apply(self.activation, &y)?;
+                if let Some((_, slopes)) = &self.slopes {
+                    let above = y.relu()?;
+                    y = (&above + (y - &above)?.broadcast_mul(slopes)?)?;
+                }
                 match adding.residual {
                     Some(residual) => y + residual,
                     None => Ok(y),
@@ -215,7 +243,9 @@ impl Conv {
                 stop: leading.stop,
             };
             let bias = Some(self.bias.0.as_slice());
-            let after = After { bias, image_bias, residual, ..After::default() };
+            let slopes = self.slopes.as_ref().map(|(slopes, _)| slopes.as_slice());
+            let activation = self.activation;
+            let after = After { bias, image_bias, activation, slopes, residual };
             packed.forward(x, shape, before, after, out);
         };
         const NAME: &str = "conv";
@@ -252,6 +282,29 @@ pub(super) fn apply(activation: Activation, x: &Tensor) -> Result<Tensor> {
         Activation::GeluTanh => x.gelu(),
         Activation::QuickGelu => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
         Activation::Relu => x.relu(),
+        Activation::LeakyRelu => x.maximum(&(x * f64::from(kernels::LEAK))?),
+    }
+}
+
+/// Unfolds laid-out pictures whose every place holds a square of `factor` × `factor` pixels (torch's
+/// pixel shuffle), and adds `base`, every pixel of it repeated over its square.
+///
+/// # Errors
+/// Passes on errors of the tensor library.
+pub fn unfold_over(compute: &Compute, x: &Tensor, base: &Tensor, factor: usize) -> Result<Tensor> {
+    let [images, height, width, channels] = compute.sizes(base)?;
+    match compute {
+        Compute::Kernels(..) => {
+            let shape = ConvShape { images, height, width, channels };
+            let out_shape = (images, factor * height, factor * width, channels);
+            map2("unfold_over", [x, base], out_shape, |[x, base], out: &mut [f32]| {
+                kernels::unfold_over(x, base, shape, factor, out);
+            })
+        }
+        Compute::Candle(_) => {
+            let unfolded = candle_nn::ops::pixel_shuffle(x, factor)?;
+            unfolded + base.upsample_nearest2d(factor * height, factor * width)?
+        }
     }
 }
 

@@ -14,7 +14,7 @@ mod norm;
 
 pub use attention::{HeadScales, Heads, Rotary, attention, cross_attention, self_attention};
 pub use compute::Compute;
-pub use conv::{Adding, Conv, Leading, enlarge4};
+pub use conv::{Adding, Conv, Leading, enlarge4, unfold_over};
 pub use linear::{Gate, Gated, Linear};
 pub use load::Load;
 pub use norm::{GroupNorm, LayerNorm, Scale, Spans, modulate};

@@ -2,7 +2,7 @@
 
 use crate::error::EngineError;
 use crate::math::schedule::Form;
-use crate::protocol::{PictureRequest, Size};
+use crate::protocol::{PictureRequest, Size, Source};
 use crate::sampling::SamplerSettings;
 
 /// The longest prompt, or negative prompt, that is read.
@@ -35,9 +35,19 @@ pub(super) fn check(request: &PictureRequest, form: Form) -> Result<(), EngineEr
     Ok(())
 }
 
+/// Checks how much of a picture is to be changed.
+pub(super) fn check_strength(source: &Source) -> Result<(), EngineError> {
+    if source.strength > 0.0 && source.strength <= 1.0 {
+        return Ok(());
+    }
+    let reason = format!("must be above 0 and at most 1, not {}", source.strength);
+    Err(EngineError::invalid("strength", reason))
+}
+
 fn check_words(request: &PictureRequest) -> Result<(), EngineError> {
     let prompt = &request.prompt;
-    if prompt.text.trim().is_empty() {
+    // A picture that is to be changed can be continued without words.
+    if prompt.text.trim().is_empty() && request.extras.source.is_none() {
         return Err(EngineError::EmptyPrompt);
     }
     for (name, text) in

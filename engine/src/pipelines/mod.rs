@@ -2,14 +2,17 @@
 
 mod device;
 pub mod diffusion;
+pub mod enlarge;
 pub mod hints;
 mod limits;
 pub mod measure;
 mod noise;
 pub mod picture;
-mod pictures;
+pub mod pictures;
 mod previews;
 pub mod sound;
+mod source;
 pub mod words;
 
 pub(crate) use device::open as open_device;
+pub use source::planned_size;

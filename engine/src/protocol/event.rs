@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, Latents, PictureRequest, Pixels, Sound, SoundOutput, WordsOutput};
+use super::{
+    EnlargeOutput, Enlarged, JobId, Latents, PictureRequest, Pixels, Sound, SoundOutput,
+    WordsOutput,
+};
 use crate::error::EngineError;
 
 /// Tells what became of a job.
@@ -54,6 +57,8 @@ pub enum Partial {
     Picture(Box<Picture>),
     /// A piece of music, saved.
     Sound(Box<Sound>),
+    /// An enlarged picture, saved.
+    Enlarged(Box<Enlarged>),
 }
 
 /// Holds everything that a job made.
@@ -66,6 +71,8 @@ pub enum Output {
     Words(WordsOutput),
     /// The piece of a [`super::SoundRequest`].
     Sound(Box<SoundOutput>),
+    /// The picture of a [`super::EnlargeRequest`].
+    Enlarged(Box<EnlargeOutput>),
 }
 
 /// Holds the pictures of one job and what is to be said about them.

@@ -53,6 +53,8 @@ pub enum Stage {
     Composing,
     /// Notes are becoming sound.
     Rendering,
+    /// A picture is enlarged, tile by tile.
+    Enlarging,
     /// The result is being written to disk.
     Saving,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extras, Precision, Sampling, SoundRequest, WordsRequest};
+use super::{EnlargeRequest, Extras, Precision, Sampling, SoundRequest, WordsRequest};
 
 /// Asks the engine for one job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub enum Request {
     Words(Box<WordsRequest>),
     /// A piece of music.
     Sound(Box<SoundRequest>),
+    /// A picture, enlarged.
+    Enlarge(Box<EnlargeRequest>),
 }
 
 /// Describes pictures to be made from a prompt.

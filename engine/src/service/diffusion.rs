@@ -269,7 +269,7 @@ impl Studio {
     }
 
     /// Fills in the hashes of all files that a request names, for its recipe.
-    fn fill_hashes(
+    pub(super) fn fill_hashes(
         &mut self,
         request: &mut PictureRequest,
         job: &JobContext,

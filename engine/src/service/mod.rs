@@ -2,6 +2,7 @@
 
 mod diffusion;
 mod engine;
+mod enlarge;
 mod queue;
 mod residents;
 mod studio;

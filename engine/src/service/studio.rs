@@ -16,6 +16,7 @@ use crate::models::house_picture::Lexicon;
 use crate::models::language::WIDENED_BYTES;
 use crate::models::stable_diffusion::{ControlNet, TinyAutoencoder};
 use crate::pipelines::diffusion::{Autoencoder, DiffusionPipeline};
+use crate::pipelines::enlarge::EnlargePipeline;
 use crate::pipelines::picture::{self, PicturePipeline};
 use crate::pipelines::sound::{self, SoundPipeline};
 use crate::pipelines::words::{self, WordsPipeline};
@@ -66,6 +67,7 @@ pub(super) enum Resident {
     Tiny(Arc<TinyAutoencoder>),
     Words(Box<WordsPipeline>),
     Sound(Box<SoundPipeline>),
+    Enlarge(Box<EnlargePipeline>),
 }
 
 impl Resident {
@@ -163,6 +165,8 @@ impl Studio {
             precision: request.precision,
         };
         let bytes = located.weights_bytes().saturating_mul(UNPACKED);
+        let mut request = request.clone();
+        self.fill_hashes(&mut request, job)?;
         let resident = self.residents.get_or_load(key, bytes, || {
             let files = match files {
                 Some(files) => files,
@@ -180,7 +184,6 @@ impl Studio {
         })?;
         let Resident::Picture(pipeline) = resident else { return Err(mixed_up()) };
 
-        let mut request = request.clone();
         let expected = std::mem::replace(&mut request.model.sha256, model.sha256.clone());
         let store = self.store.as_deref();
         let mut save = |picture| save(picture, store, &model.licence, job);
@@ -357,6 +360,9 @@ impl Runner for Studio {
             Request::Words(request) => self.write(request, job).map(Output::Words),
             Request::Sound(request) => {
                 self.compose(request, job).map(|made| Output::Sound(Box::new(made)))
+            }
+            Request::Enlarge(request) => {
+                self.enlarge(request, job).map(|made| Output::Enlarged(Box::new(made)))
             }
         }
     }

@@ -378,6 +378,14 @@ impl<'a> Columns<'a> {
                 size_px: [request.size.width_px, request.size.height_px],
                 model: &request.model.name,
             }),
+            // The whole request: of the two kinds of recipes of pictures it is the one with a name.
+            Request::Enlarge(enlarge) => Ok(Self {
+                kind: ResultKind::Picture,
+                json: to_json(request)?,
+                seed: enlarge.seed(),
+                size_px: [0, 0],
+                model: &enlarge.model.name,
+            }),
             Request::Sound(request) => Ok(Self {
                 kind: ResultKind::Sound,
                 json: to_json(request)?,

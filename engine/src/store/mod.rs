@@ -41,7 +41,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use crate::audio::recipe::Tags;
 use crate::audio::write::{SampleFormat, flac};
 use crate::error::EngineError;
-use crate::protocol::{Pcm, PictureRequest, Pixels, Request, Score, SoundRequest};
+use crate::protocol::{EnlargeRequest, Pcm, PictureRequest, Pixels, Request, Score, SoundRequest};
 
 use index::{Index, IndexRow, Which};
 pub use place::default_folder;
@@ -117,7 +117,8 @@ pub struct ResultRow {
     pub file: PathBuf,
     /// When it was saved, in milliseconds since 1970.
     pub created_ms: i64,
-    /// The request that makes it again: [`Request::Picture`] or [`Request::Sound`].
+    /// The request that makes it again: [`Request::Picture`], [`Request::Enlarge`] or
+    /// [`Request::Sound`].
     pub request: Request,
     /// Whether the user marked it.
     pub is_favourite: bool,
@@ -166,7 +167,7 @@ impl Home {
             file: self.folder.join(&row.file),
             created_ms: row.created_ms,
             request: match row.kind.as_str() {
-                "picture" => Request::Picture(serde_json::from_str(&row.request).ok()?),
+                "picture" => picture_request(&row.request)?,
                 "sound" => Request::Sound(serde_json::from_str(&row.request).ok()?),
                 _ => return None,
             },
@@ -276,6 +277,27 @@ impl Store {
         let request = Request::Picture(Box::new(request.clone()));
         let saved = home.save(ResultKind::Picture, name, &bytes, &request)?;
         // A thumbnail that could not be kept is made when it is asked for.
+        let _ = thumbnails::keep(&home.folder, saved.id, pixels);
+        Ok(saved)
+    }
+
+    /// Saves an enlarged picture with its recipe and its licence, as safely as
+    /// [`Store::save_picture`].
+    ///
+    /// # Errors
+    /// As [`Store::save_picture`].
+    pub fn save_enlarged(
+        &self,
+        pixels: &Pixels,
+        request: &EnlargeRequest,
+        licence: &str,
+    ) -> Result<SavedResult, EngineError> {
+        let bytes = png::encode_enlarged(pixels, request, licence)?;
+        let home = self.home();
+        let words = format!("{} x{}", request.title(), request.factor);
+        let name = (words.as_str(), request.seed());
+        let request = Request::Enlarge(Box::new(request.clone()));
+        let saved = home.save(ResultKind::Picture, name, &bytes, &request)?;
         let _ = thumbnails::keep(&home.folder, saved.id, pixels);
         Ok(saved)
     }
@@ -491,6 +513,15 @@ impl Store {
     /// [`EngineError::Index`].
     pub fn set_setting(&self, key: &str, value: &str) -> Result<(), EngineError> {
         self.home().index().set_setting(key, value)
+    }
+}
+
+/// Reads the request of a picture's row: that of a painted picture stands there bare, that of an enlarged
+/// one with its name.
+fn picture_request(json: &str) -> Option<Request> {
+    match serde_json::from_str::<Request>(json) {
+        Ok(request @ Request::Enlarge(_)) => Some(request),
+        _ => serde_json::from_str(json).ok().map(Request::Picture),
     }
 }
 

@@ -145,7 +145,11 @@ fn adopt<'a>(
 fn request_in(path: &Path) -> Result<Option<Request>, EngineError> {
     Ok(match ResultKind::of(path) {
         Some(ResultKind::Picture) => {
-            png::read_recipe_file(path)?.request.map(|request| Request::Picture(Box::new(request)))
+            let found = png::read_recipe_file(path)?;
+            match found.enlargement {
+                Some(request) => Some(Request::Enlarge(Box::new(request))),
+                None => found.request.map(|request| Request::Picture(Box::new(request))),
+            }
         }
         Some(ResultKind::Sound) => {
             recipe_of(path)?.request.map(|request| Request::Sound(Box::new(request)))

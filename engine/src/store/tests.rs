@@ -43,6 +43,7 @@ fn seeds(rows: &[ResultRow]) -> Vec<u64> {
     let seed = |row: &ResultRow| match &row.request {
         Request::Picture(request) => request.seed,
         Request::Sound(request) => request.seed,
+        Request::Enlarge(request) => request.seed(),
         Request::Words(request) => panic!("{request:?}"),
     };
     rows.iter().map(seed).collect()
@@ -393,4 +394,37 @@ fn many_threads_share_a_library() {
     assert_eq!(store.recent(99, None).unwrap().len(), 10);
     assert_eq!(store.trashed().unwrap().len(), 10);
     assert!(store.trashed().unwrap().iter().all(|row| row.file.exists()));
+}
+
+#[test]
+fn an_enlarged_picture_keeps_the_recipe_it_came_from_also_when_the_index_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let source = Some(Box::new(Request::Picture(Box::new(request(7)))));
+    let recipe = EnlargeRequest { source, ..EnlargeRequest::new("fox.png", "lanczos", 2.0) };
+    save(&store, 1);
+    let saved = store.save_enlarged(&pixels(7), &recipe, "CC0-1.0").unwrap();
+    let wanted = Request::Enlarge(Box::new(recipe.clone()));
+    assert_eq!(store.result(saved.id).unwrap().unwrap().request, wanted);
+    assert!(saved.file.to_string_lossy().ends_with("-a-red-fox-x2-7.png"), "{saved:?}");
+    assert_eq!(store.thumbnail(saved.id).unwrap().height_px, 19);
+    let found = png::read_recipe_file(&saved.file).unwrap();
+    assert_eq!((found.request, found.enlargement), (Some(request(7)), Some(recipe)));
+    assert!(found.text.contains("Postprocess upscale by: 2"), "{}", found.text);
+    drop(store);
+    fs::remove_file(folder.path().join("index.sqlite")).unwrap();
+    let rows = Store::open(folder.path()).unwrap().recent(9, None).unwrap();
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().any(|row| row.request == wanted), "{rows:?}");
+}
+
+#[test]
+fn recipes_of_strangers_within_recipes_are_checked_too() {
+    let mut painted = request(1);
+    painted.size.width_px = 99_999;
+    let source = Some(Box::new(Request::Picture(Box::new(painted))));
+    let recipe = EnlargeRequest { source, ..EnlargeRequest::new("a.png", "lanczos", 2.0) };
+    assert!(png::encode_enlarged(&pixels(1), &recipe, "").is_err());
+    let recipe = EnlargeRequest::new("a.png", "lanczos", f32::NAN);
+    assert!(png::encode_enlarged(&pixels(1), &recipe, "").is_err());
 }

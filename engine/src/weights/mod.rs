@@ -16,6 +16,7 @@ mod safetensors;
 pub mod sd_config;
 pub mod source;
 pub mod torch;
+pub mod upscaler;
 pub mod widen;
 
 pub use self::random::RandomTensors;

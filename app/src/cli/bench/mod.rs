@@ -7,6 +7,7 @@ mod picture;
 mod player;
 mod sound;
 mod timeline;
+mod upscale;
 mod window;
 
 use atelier_engine::EngineError;
@@ -32,6 +33,8 @@ enum What {
     Vae(network::NetworkArgs),
     /// Measures encoding two texts by Stable Diffusion 1.5's text encoder with random weights
     Clip(network::NetworkArgs),
+    /// Measures how fast a picture is enlarged
+    Upscale(upscale::UpscaleBenchArgs),
     /// Measures how fast a language model reads and writes
     Llm(llm::LlmArgs),
     /// Measures how fast music is composed and rendered
@@ -50,6 +53,7 @@ impl BenchArgs {
         let json = match &self.what {
             What::Picture(arguments) => arguments.json,
             What::Unet(arguments) | What::Vae(arguments) | What::Clip(arguments) => arguments.json,
+            What::Upscale(arguments) => arguments.json,
             What::Llm(arguments) => arguments.json,
             What::Sound(arguments) => arguments.json,
             What::Player(arguments) => arguments.json,
@@ -74,6 +78,7 @@ pub fn bench(
         What::Unet(arguments) => network::bench(Work::Unet, arguments, console, interrupt),
         What::Vae(arguments) => network::bench(Work::Vae, arguments, console, interrupt),
         What::Clip(arguments) => network::bench(Work::Clip, arguments, console, interrupt),
+        What::Upscale(arguments) => upscale::bench(arguments, console, interrupt),
         What::Llm(arguments) => llm::bench(arguments, console, interrupt),
         What::Sound(arguments) => sound::bench(arguments, console, interrupt),
         What::Player(arguments) => player::bench(arguments, console, interrupt),

@@ -83,6 +83,7 @@ fn check(case: Case) {
     let bias = noise(outputs, 3);
     let image_bias = noise(shape.images * channels, 4);
     let residual = noise(shape.images * height * width * channels, 5);
+    let slopes = (cells == 1).then(|| noise(outputs, 8));
     let scales = ChannelScales {
         scale: noise(shape.images * shape.channels, 6),
         shift: noise(shape.images * shape.channels, 7),
@@ -110,7 +111,8 @@ fn check(case: Case) {
                 _ => bias[channel],
             };
             let sum = sum + f64::from(bias) + f64::from(image_bias[image * channels + channel]);
-            sum.max(0.0) + f64::from(residual[i])
+            let slope = slopes.as_ref().map_or(0.0, |slopes| f64::from(slopes[channel]));
+            (if sum < 0.0 { slope * sum } else { sum }) + f64::from(residual[i])
         })
         .collect();
     for level in Level::available() {
@@ -127,7 +129,8 @@ fn check(case: Case) {
             let after = After {
                 bias: Some(&bias),
                 image_bias: Some(&image_bias),
-                activation: Activation::Relu,
+                activation: if cells == 1 { Activation::None } else { Activation::Relu },
+                slopes: slopes.as_deref(),
                 residual: Some(&residual),
             };
             conv.forward(Input::F32(&x), shape, before, after, &mut out);

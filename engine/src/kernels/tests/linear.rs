@@ -30,16 +30,18 @@ fn function64(activation: Activation, x: f64) -> f64 {
         }
         Activation::QuickGelu => x / (1.0 + (-1.702 * x).exp()),
         Activation::Relu => x.max(0.0),
+        Activation::LeakyRelu => x.max(0.2 * x),
     }
 }
 
-const FUNCTIONS: [Activation; 6] = [
+const FUNCTIONS: [Activation; 7] = [
     Activation::None,
     Activation::Silu,
     Activation::Gelu,
     Activation::GeluTanh,
     Activation::QuickGelu,
     Activation::Relu,
+    Activation::LeakyRelu,
 ];
 
 #[test]

@@ -88,6 +88,47 @@ impl Stir {
     }
 }
 
+/// How much of a frame's narrower side things take.
+const FRAME_SHARE: f32 = 0.86;
+
+/// Says in which part of a picture its things are to stand, in shares of its width and height.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Frame {
+    /// The middle, `[x, y]`.
+    pub centre: [f32; 2],
+    /// Width and height.
+    pub sides: [f32; 2],
+}
+
+impl Frame {
+    /// Moves places so that the group of `nominal` ones stands in the frame, as they stand to each
+    /// other, and makes them smaller where they would not fit; larger than nominal they never are.
+    pub(super) fn apply(self, places: &mut [Place], nominal: &[Place], latent: [usize; 2]) {
+        let [h, w] = latent.map(|cells| cells as f32);
+        let unit = unit(latent);
+        let middle =
+            [(self.centre[0] * w - w / 2.0) / unit, (self.centre[1] * h - h * MIDDLE) / unit];
+        let room = [self.sides[0] * w / unit, self.sides[1] * h / unit];
+        // The least and the greatest coordinate of the group along an axis.
+        let reach = |axis: usize| {
+            let ends = nominal.iter().map(|place| (place[axis], place[2] / 2.0));
+            ends.fold([f32::MAX, f32::MIN], |[least, most], (at, half)| {
+                [least.min(at - half), most.max(at + half)]
+            })
+        };
+        let group = [reach(0), reach(1)];
+        let fit = (0..2).map(|axis| room[axis] / (group[axis][1] - group[axis][0]).max(1e-3));
+        let scale = (FRAME_SHARE * fit.fold(f32::MAX, f32::min)).min(1.0);
+        for place in places {
+            for axis in 0..2 {
+                let from = (group[axis][0] + group[axis][1]) / 2.0;
+                place[axis] = middle[axis] + scale * (place[axis] - from);
+            }
+            place[2] *= scale;
+        }
+    }
+}
+
 /// Left, top and side of a place, in pixels of the small picture that a latent is.
 fn edges(place: &Place, latent: [usize; 2]) -> [f32; 3] {
     let [h, w] = latent.map(|cells| (cells * CELL) as f32);
@@ -242,6 +283,40 @@ mod tests {
         let number = ((channel * 4 + 2) * 4 + 3) * 4 + 2;
         assert_eq!(tokens[128 + number], picture[(channel * 8 + y) * 16 + x]);
         assert_eq!(cover(&[1.0; 8 * 16], latent), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn in_a_frame_things_stand_around_its_middle_and_are_no_wider_than_it() {
+        let (config, latent) = (config(), [16, 16]);
+        let frame = Frame { centre: [0.25, 0.75], sides: [0.4, 0.3] };
+        for ids in [&[FOX][..], &[FOX, LEFT, CAT], &[THREE, FOX]] {
+            let nominal: Vec<Place> =
+                layout(ids, &config).iter().map(|(_, place)| *place).collect();
+            let mut places = nominal.clone();
+            frame.apply(&mut places, &nominal, latent);
+            let mut ends = [[f32::MAX, f32::MIN]; 2];
+            for place in &places {
+                let [left, top, side] = edges(place, latent).map(|pixels| pixels / 64.0);
+                for (ends, start) in ends.iter_mut().zip([left, top]) {
+                    *ends = [ends[0].min(start), ends[1].max(start + side)];
+                }
+            }
+            for (axis, [least, most]) in ends.into_iter().enumerate() {
+                assert!(
+                    ((least + most) / 2.0 - frame.centre[axis]).abs() < 1e-3,
+                    "{ids:?} {ends:?}"
+                );
+                assert!(most - least <= frame.sides[axis], "{ids:?} {ends:?}");
+            }
+        }
+        // In a frame with room to spare a thing is as large as ever.
+        let mut alone = [[0.0, 0.0, 0.66]];
+        let wide = Frame { centre: [0.5, 0.52], sides: [1.0, 0.9] };
+        wide.apply(&mut alone, &[[0.0, 0.0, 0.66]], latent);
+        assert!(
+            alone[0].iter().zip([0.0, 0.0, 0.66]).all(|(a, b)| (a - b).abs() < 1e-4),
+            "{alone:?}"
+        );
     }
 
     #[test]

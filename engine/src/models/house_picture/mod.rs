@@ -20,7 +20,7 @@ use candle_core::Tensor;
 
 pub use config::Config;
 pub use decoder::{Check, Decoder};
-pub use layout::Stir;
+pub use layout::{Frame, Stir};
 pub use lexicon::{Kind, Lexicon, Phrase, Tokens};
 pub use sketch::Sketches;
 pub use text_encoder::{TextEncoder, TextStates};
@@ -114,6 +114,32 @@ impl HousePicture {
     /// That of `check`, and errors of the tensor library.
     pub fn decode(&self, latents: &Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
         self.decoder.forward(&self.thumbnail(latents)?, check)
+    }
+
+    /// Turns how far each pixel may change, 0 to 255, `[height, width]`, into how far each number of
+    /// a latent may, `[1, 48, height/16, width/16]` of 0 to 1: the most of the 4×4 pixels that it is
+    /// the mean of.
+    ///
+    /// # Errors
+    /// [`EngineError::Model`] when the mask is not of this size; errors of the tensor library.
+    pub fn latent_mask(
+        &self,
+        mask: &[u8],
+        [height, width]: [usize; 2],
+    ) -> Result<Tensor, EngineError> {
+        let (rows, columns) = (height / AREA, width / AREA);
+        let mut most = vec![0u8; rows * columns];
+        for (y, row) in mask.chunks_exact(width.max(1)).take(height).enumerate() {
+            for (x, value) in row.iter().enumerate() {
+                if let Some(most) = most.get_mut(y / AREA * columns + x / AREA) {
+                    *most = (*most).max(*value);
+                }
+            }
+        }
+        let values: Vec<f32> = most.into_iter().map(|value| f32::from(value) / 255.0).collect();
+        let small = Tensor::from_vec(values, (1, 1, rows, columns), self.compute.device())?;
+        let cells = candle_nn::ops::pixel_unshuffle(&small, CELL)?; // [1, 16, h, w]
+        Ok(Tensor::cat(&[&cells, &cells, &cells], 1)?)
     }
 
     /// Turns pictures `[batch, 3, height, width]` in -1..=1, whose sizes are multiples of 16, into

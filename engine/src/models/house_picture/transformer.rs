@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use super::config::{CELL, Config, HEAD_WIDTH, PATCH};
-use super::layout::{Place, Stir, add_tokens, cover, frequencies, lay};
+use super::layout::{Frame, Place, Stir, add_tokens, cover, frequencies, lay};
 use super::mend::Mend;
 use super::mixer::Mixer;
 use super::sketch;
@@ -91,15 +91,16 @@ impl FlowTransformer {
         })
     }
 
-    /// Prepares a batch: one entry of text states per latent, by what chance their things are moved,
-    /// and the latents' height and width in cells (even numbers).
+    /// Prepares a batch: one entry of text states per latent, by what chance their things are moved
+    /// and in which part of the picture they stand (`None` for all of it), and the latents' height and
+    /// width in cells (even numbers).
     ///
     /// # Errors
     /// Passes on errors of the tensor library.
     pub fn condition(
         &self,
         text: &[TextStates],
-        stir: Stir,
+        places: (Stir, Option<Frame>),
         height: usize,
         width: usize,
     ) -> Result<Conditioning, EngineError> {
@@ -109,11 +110,11 @@ impl FlowTransformer {
         let means: Vec<&Tensor> = text.iter().map(|text| &text.mean).collect();
         let pooled = self.pool.forward(&Tensor::cat(&means, 0)?)?;
         let freqs = self.config.pos_freqs;
-        let places = Tensor::from_vec(place_features(grid, freqs), (tokens, 4 * freqs), device)?;
-        let places = self.place.forward(&places)?.reshape((1, tokens, self.width))?;
-        let [drawings, owners] = self.lay(text, stir, [height, width])?;
+        let tokens_at = Tensor::from_vec(place_features(grid, freqs), (tokens, 4 * freqs), device)?;
+        let tokens_at = self.place.forward(&tokens_at)?.reshape((1, tokens, self.width))?;
+        let [drawings, owners] = self.lay(text, places, [height, width])?;
         let seen = (self.hint.forward(&drawings)? + self.owner.forward(&owners)?)?;
-        let place = seen.reshape((text.len(), tokens, self.width))?.broadcast_add(&places)?;
+        let place = seen.reshape((text.len(), tokens, self.width))?.broadcast_add(&tokens_at)?;
         let drawings = drawings.narrow(1, 0, self.channels * PATCH * PATCH)?.contiguous()?;
         let lengths = text.iter().map(|text| Ok(text.states.dim(0)? + tokens));
         let spans = Spans::of_lengths(&lengths.collect::<Result<Vec<_>, EngineError>>()?);
@@ -142,7 +143,7 @@ impl FlowTransformer {
     fn lay(
         &self,
         text: &[TextStates],
-        stir: Stir,
+        (stir, frame): (Stir, Option<Frame>),
         latent: [usize; 2],
     ) -> Result<[Tensor; 2], EngineError> {
         let tokens = latent[0] / PATCH * (latent[1] / PATCH);
@@ -154,8 +155,12 @@ impl FlowTransformer {
             .zip(owners.chunks_exact_mut(tokens * self.width));
         for ((drawings, owners), text) in parts.zip(text) {
             let drawn = &text.sketches.0;
-            let mut places: Vec<Place> = drawn.iter().map(|drawn| drawn.place).collect();
+            let nominal: Vec<Place> = drawn.iter().map(|drawn| drawn.place).collect();
+            let mut places = nominal.clone();
             stir.apply(&mut places, &self.config);
+            if let Some(frame) = frame {
+                frame.apply(&mut places, &nominal, latent);
+            }
             for (drawn, place) in drawn.iter().zip(&places) {
                 let picture = lay(&drawn.pixels, place, self.config.sketch_pixels, latent);
                 add_tokens(drawings, &picture, latent);

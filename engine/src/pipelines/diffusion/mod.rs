@@ -22,7 +22,7 @@ pub use autoencoder::Autoencoder;
 pub use files::Description;
 pub use load::{ModelPlan, Networks, load_control, load_tiny};
 pub use text::issue_of;
-pub use validate::{nearest_size, validate};
+pub use validate::{nearest_size, size_rules, validate};
 
 use crate::error::EngineError;
 use crate::math::schedule::{Schedule, Spacing, TableSettings};
@@ -31,6 +31,7 @@ use crate::models::stable_diffusion::{ControlNet, TinyAutoencoder};
 use crate::nn::Compute;
 use crate::pipelines::noise::Noise;
 use crate::pipelines::previews::Previews;
+use crate::pipelines::source::mix;
 use crate::pipelines::{device, hints, pictures};
 use crate::preview::{from_pixels, linear, to_pixels};
 use crate::protocol::{
@@ -128,6 +129,7 @@ impl DiffusionPipeline {
         let shape = run.latent_shape();
         let noise = Noise::open(&request.noise, request.count, shape)?;
         let prepared = run.prepare()?;
+        notices.extend(prepared.iter().flat_map(|prepared| prepared.changed.notices.clone()));
         let mut pictures = Vec::with_capacity(request.count as usize);
         let mut kept = Vec::new();
         for index in 0..request.count {
@@ -156,7 +158,7 @@ impl DiffusionPipeline {
             job.report(Live { stage: Stage::Decoding, ..Live::default() })?;
             let mut pixels = run.decode(&latents)?;
             if let Some(prepared) = &prepared {
-                prepared.restore(&mut pixels);
+                pixels = prepared.changed.finish(pixels)?;
             }
             let pixels = Arc::new(pixels);
             pictures.push(save(Picture { pixels, recipe, file: None, result_id: None })?);
@@ -436,10 +438,4 @@ impl<'a> Run<'a> {
         let picture = vae.decode(latents, &|| self.job.check())?;
         to_pixels(&picture.squeeze(0)?, "VAE")
     }
-}
-
-/// Returns `new` where the mask is 1 and `old` where it is 0.
-fn mix(new: &Tensor, old: &Tensor, mask: &Tensor) -> Result<Tensor, EngineError> {
-    let changed = (new - old)?.broadcast_mul(mask)?;
-    Ok((changed + old)?)
 }

@@ -1,22 +1,18 @@
 //! The picture that is to be changed, and what of it may change.
 
-use std::sync::Arc;
-
 use candle_core::Tensor;
 
 use super::autoencoder::Autoencoder;
 use crate::error::EngineError;
 use crate::nn::Compute;
-use crate::pipelines::{hints, pictures};
+use crate::pipelines::source::Changed;
 use crate::preview::from_pixels;
-use crate::protocol::{JobContext, Pixels, Size, Source};
+use crate::protocol::{JobContext, Size, Source};
 
-/// Holds a picture that is to be changed, at the size of the picture that is made.
+/// Holds a picture that is to be changed, encoded.
 pub(super) struct Prepared {
-    /// The picture.
-    pub pixels: Arc<Pixels>,
-    /// How far each pixel may change, 0 to 255; `None` where all may.
-    pub mask: Option<Vec<u8>>,
+    /// The picture, at the size of the one that is made.
+    pub changed: Changed,
     /// `[1, channels, h, w]`, the means that the encoder gives, without the autoencoder's scaling.
     pub means: Tensor,
     /// The scaled latents.
@@ -39,33 +35,25 @@ impl Prepared {
         (compute, is_masked): (&Compute, bool),
         job: &JobContext,
     ) -> Result<Self, EngineError> {
-        let fitted = |path| -> Result<Pixels, EngineError> {
-            let picture = pictures::over_white(&pictures::open(path)?);
-            Ok(hints::fit(&picture, size.width_px, size.height_px))
-        };
-        let pixels = fitted(&source.picture.path)?;
-        let mask = match &source.mask {
-            None => None,
-            Some(file) => Some(brightness(&fitted(&file.path)?)),
-        };
+        let changed = Changed::open(source, size)?;
         let check = || job.check();
         let encode = |picture: &Tensor| -> Result<Tensor, EngineError> {
             vae.encode(&picture.to_device(compute.device())?, &check)
         };
-        let picture = from_pixels(&pixels)?;
+        let picture = from_pixels(&changed.pixels)?;
         let latents = encode(&picture)?;
         let means = (&latents / vae.scaling())?;
-        let masked = match (is_masked, &mask) {
+        let masked = match (is_masked, &changed.mask) {
             (false, _) => None,
             (true, mask) => {
-                let all = vec![255; pixels.rgba.len() / 4];
+                let all = vec![255; changed.pixels.rgba.len() / 4];
                 let mask = mask.as_ref().unwrap_or(&all);
                 let hidden = hide(&picture, mask)?;
                 let small = shrink(mask, size, scale, compute)?;
                 Some([small, encode(&hidden)?])
             }
         };
-        Ok(Self { pixels: Arc::new(pixels), mask, means, latents, masked })
+        Ok(Self { changed, means, latents, masked })
     }
 
     /// Returns how far each latent may change, `[1, 1, h, w]` of 0 to 1; `None` where all may.
@@ -74,31 +62,8 @@ impl Prepared {
         (size, scale): (Size, usize),
         compute: &Compute,
     ) -> Result<Option<Tensor>, EngineError> {
-        self.mask.as_ref().map(|mask| spread(mask, size, scale, compute)).transpose()
+        self.changed.mask.as_ref().map(|mask| spread(mask, size, scale, compute)).transpose()
     }
-
-    /// Puts what may not change back into a picture: pixels whose mask is 0 have the same bits as
-    /// before.
-    pub(super) fn restore(&self, painted: &mut Pixels) {
-        let Some(mask) = &self.mask else { return };
-        let pairs = painted.rgba.chunks_exact_mut(4).zip(self.pixels.rgba.chunks_exact(4));
-        for ((new, old), mask) in pairs.zip(mask) {
-            let share = u32::from(*mask);
-            for (new, old) in new.iter_mut().zip(old) {
-                let mixed = u32::from(*new) * share + u32::from(*old) * (255 - share);
-                *new = ((mixed + 127) / 255) as u8;
-            }
-        }
-    }
-}
-
-/// Returns the brightness of each pixel, by the weights of BT.601.
-fn brightness(pixels: &Pixels) -> Vec<u8> {
-    let bright = |pixel: &[u8]| {
-        let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
-        ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8
-    };
-    pixels.rgba.chunks_exact(4).map(bright).collect()
 }
 
 /// Makes grey (0) of what is masked, as nets for inpainting were trained.

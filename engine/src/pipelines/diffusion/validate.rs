@@ -1,6 +1,7 @@
 //! What a request for a model of the family must be.
 
 use super::files::{Description, INSTRUCTED_CHANNELS};
+use crate::canvas::SizeRules;
 use crate::error::EngineError;
 use crate::math::schedule::Form;
 use crate::pipelines::limits;
@@ -50,10 +51,7 @@ pub fn validate(request: &PictureRequest) -> Result<(), EngineError> {
         return Err(EngineError::invalid("CLIP skip", "must be 1 to 12"));
     }
     if let Some(source) = &extras.source {
-        if !(source.strength > 0.0 && source.strength <= 1.0) {
-            let reason = format!("must be above 0 and at most 1, not {}", source.strength);
-            return Err(EngineError::invalid("strength", reason));
-        }
+        limits::check_strength(source)?;
         within("image guidance", source.image_guidance, [0.0, 30.0])?;
     }
     Ok(())
@@ -75,6 +73,14 @@ pub(super) fn check(request: &PictureRequest, about: &Description) -> Result<(),
         return Err(EngineError::invalid("model", reason));
     }
     Ok(())
+}
+
+/// Returns the sizes in which a model plans to paint a part of a picture: half to half as much again as it
+/// was trained at.
+pub fn size_rules(grid_px: u32, trained: Size) -> SizeRules {
+    let nominal_px = u64::from(trained.width_px) * u64::from(trained.height_px);
+    let area_px = [nominal_px / 2, nominal_px / 2 * 3];
+    SizeRules { grid_px, area_px, nominal_px, aspect_max: 2.0 }
 }
 
 fn within(name: &str, value: f32, [least, most]: [f32; 2]) -> Result<(), EngineError> {

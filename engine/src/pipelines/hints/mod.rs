@@ -51,6 +51,13 @@ pub fn fit(picture: &Pixels, width: u32, height: u32) -> Pixels {
     Pixels::new(width, height, scaled.into_raw()).unwrap_or_else(|| picture.clone())
 }
 
+/// Scales a picture to `width` × `height` pixels, whatever its shape.
+pub(crate) fn scaled(picture: &Pixels, width: u32, height: u32) -> Pixels {
+    let Some(whole) = buffer(picture) else { return picture.clone() };
+    let scaled = imageops::resize(&whole, width, height, FilterType::Triangle);
+    Pixels::new(width, height, scaled.into_raw()).unwrap_or_else(|| picture.clone())
+}
+
 fn buffer(picture: &Pixels) -> Option<ImageBuffer<Rgba<u8>, Vec<u8>>> {
     ImageBuffer::from_raw(picture.width_px, picture.height_px, picture.rgba.to_vec())
 }

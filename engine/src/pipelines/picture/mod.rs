@@ -1,5 +1,6 @@
 //! Pictures from prompts.
 
+mod frame;
 mod prompts;
 mod validate;
 
@@ -8,22 +9,34 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-pub use validate::{MAX_COUNT, MAX_PROMPT_CHARS, MAX_STEPS, nearest_size, validate};
+pub use validate::{MAX_COUNT, MAX_PROMPT_CHARS, MAX_STEPS, SIZE_RULES, nearest_size, validate};
 
 use crate::error::EngineError;
 use crate::math::schedule::Schedule;
-use crate::models::house_picture::{Conditioning, Config, HousePicture, Lexicon, Stir};
+use crate::models::house_picture::{Conditioning, Config, Frame, HousePicture, Lexicon, Stir};
 use crate::nn::Compute;
 use crate::pipelines::device;
 use crate::pipelines::noise::Noise;
 use crate::pipelines::previews::Previews;
-use crate::preview::to_pixels;
+use crate::pipelines::source::{Changed, mix};
+use crate::preview::{from_pixels, to_pixels};
 use crate::protocol::{
     DeviceChoice, JobContext, Latents, Live, Picture, PictureOutput, PictureRequest, Pixels,
     Precision, Stage,
 };
 use crate::sampling;
 use crate::weights::Weights;
+
+/// Holds the picture that is to be changed, encoded.
+struct Given {
+    changed: Changed,
+    /// Normalised, `[1, channels, h, w]`.
+    latents: Tensor,
+    /// How far each number of the latents may change, 0 to 1, in their shape; `None` where all may.
+    mask: Option<Tensor>,
+    /// Where the prompt's things stand; `None` for anywhere.
+    frame: Option<Frame>,
+}
 
 /// A model in memory that paints pictures.
 #[derive(Debug)]
@@ -106,7 +119,9 @@ impl PicturePipeline {
     ) -> Result<PictureOutput, EngineError> {
         validate(request)?;
         job.report(Live { stage: Stage::Encoding, ..Live::default() })?;
-        let (tokens, notices) = prompts::read(&self.lexicon, &request.prompt);
+        let (tokens, mut notices) = prompts::read(&self.lexicon, &request.prompt);
+        let given = self.given(request)?;
+        notices.extend(given.iter().flat_map(|given| given.changed.notices.clone()));
         let size = request.size;
         let shape = self.model.latent_shape(size.height_px as usize, size.width_px as usize);
         let noise = Noise::open(&request.noise, request.count, shape)?;
@@ -125,15 +140,20 @@ impl PicturePipeline {
             recipe.seed = request.seed.wrapping_add(u64::from(index));
             recipe.count = 1;
             let start = noise.picture(index, recipe.seed, self.model.compute())?;
-            let stir = Stir::of(&start)?;
+            let places = (Stir::of(&start)?, given.as_ref().and_then(|given| given.frame));
             let transformer = self.model.transformer();
-            let conditioning = transformer.condition(&text, stir, shape[2], shape[3])?;
-            let latents = self.sample(request, index, start, &conditioning, job)?;
+            let conditioning = transformer.condition(&text, places, shape[2], shape[3])?;
+            let guided = (&conditioning, given.as_ref());
+            let latents = self.sample(request, index, start, guided, job)?;
             if request.keep_latents {
                 kept.extend(latents.flatten_all()?.to_vec1::<f32>()?);
             }
             job.report(Live { stage: Stage::Decoding, ..Live::default() })?;
-            let pixels = Arc::new(self.decode(&latents, job)?);
+            let mut pixels = self.decode(&latents, job)?;
+            if let Some(given) = &given {
+                pixels = given.changed.finish(pixels)?;
+            }
+            let pixels = Arc::new(pixels);
             pictures.push(save(Picture { pixels, recipe, file: None, result_id: None })?);
         }
         let [_, channels, height, width] = shape;
@@ -143,32 +163,58 @@ impl PicturePipeline {
         Ok(PictureOutput { pictures, notices, latents })
     }
 
+    /// Opens and encodes the picture that is to be changed, if there is one.
+    fn given(&self, request: &PictureRequest) -> Result<Option<Given>, EngineError> {
+        let Some(source) = &request.extras.source else { return Ok(None) };
+        let size = request.size;
+        let changed = Changed::open(source, size)?;
+        let latents = self.model.encode(&from_pixels(&changed.pixels)?)?;
+        let (height, width) = (size.height_px as usize, size.width_px as usize);
+        let mask = changed.mask.as_ref();
+        let frame = mask.and_then(|mask| frame::of(mask, width));
+        let mask = mask.map(|mask| self.model.latent_mask(mask, [height, width])).transpose()?;
+        Ok(Some(Given { changed, latents, mask, frame }))
+    }
+
     /// Turns noise into normalised latents `[1, channels, h, w]`.
     fn sample(
         &self,
         request: &PictureRequest,
         index: u32,
-        start: Tensor,
-        conditioning: &Conditioning,
+        noise: Tensor,
+        (conditioning, given): (&Conditioning, Option<&Given>),
         job: &JobContext,
     ) -> Result<Tensor, EngineError> {
         let settings = request.sampling;
-        let schedule = Schedule::flow(settings.steps as usize, self.model.config().shift)?;
-        let start = (start * schedule.noise_scale())?;
+        let whole = Schedule::flow(settings.steps as usize, self.model.config().shift)?;
+        let strength = request.extras.source.as_ref().map_or(1.0, |source| source.strength);
+        let schedule = whole.with_strength(f64::from(strength))?;
+        let scale = schedule.noise_scale();
+        let start = match given {
+            // At the first level of all nothing is left of the picture.
+            Some(given) if scale < 1.0 => ((&given.latents * (1.0 - scale))? + (noise * scale)?)?,
+            _ => (noise * scale)?,
+        };
         let guidance = f64::from(settings.guidance);
         let transformer = self.model.transformer();
         let mut denoise = |x: &Tensor, sigma: f64| {
             job.check()?;
-            if guidance == 1.0 {
-                return transformer.forward(x, sigma, conditioning);
+            let x0 = if guidance == 1.0 {
+                transformer.forward(x, sigma, conditioning)?
+            } else {
+                let both = Tensor::cat(&[x, x], 0)?; // [2, channels, h, w]
+                let both = transformer.forward(&both, sigma, conditioning)?;
+                sampling::guide(&both.narrow(0, 0, 1)?, &both.narrow(0, 1, 1)?, guidance)?
+            };
+            // What may not change is known: no step is led by what the net makes of it.
+            match given {
+                Some(Given { latents, mask: Some(mask), .. }) => mix(&x0, latents, mask),
+                _ => Ok(x0),
             }
-            let both = Tensor::cat(&[x, x], 0)?; // [2, channels, h, w]
-            let both = transformer.forward(&both, sigma, conditioning)?;
-            sampling::guide(&both.narrow(0, 0, 1)?, &both.narrow(0, 1, 1)?, guidance)
         };
 
-        let total = request.count * settings.steps;
-        let first = index * settings.steps;
+        let steps = u32::try_from(schedule.steps()).unwrap_or(u32::MAX);
+        let (first, total) = (index * steps, request.count * steps);
         job.report(Live {
             stage: Stage::Sampling,
             steps: Some([first, total]),

@@ -1,15 +1,24 @@
 //! What a request for the house model must be.
 
+use crate::canvas::SizeRules;
 use crate::error::EngineError;
 use crate::math::schedule::Form;
 use crate::pipelines::limits;
 pub use crate::pipelines::limits::{MAX_COUNT, MAX_PROMPT_CHARS, MAX_STEPS};
-use crate::protocol::{PictureRequest, ScheduleKind, Size};
+use crate::protocol::{Extras, PictureRequest, ScheduleKind, Size};
 
 /// Sizes are multiples of this: a token of the transformer each way.
 const GRID_PX: u32 = 32;
 /// The area that models are trained at.
 const NOMINAL_AREA: u64 = 256 * 256;
+
+/// The sizes that the model paints.
+pub const SIZE_RULES: SizeRules = SizeRules {
+    grid_px: GRID_PX,
+    area_px: [NOMINAL_AREA / 2, NOMINAL_AREA * 2],
+    nominal_px: NOMINAL_AREA,
+    aspect_max: 2.0,
+};
 
 /// Checks a request before anything is loaded for it.
 ///
@@ -33,10 +42,13 @@ pub fn validate(request: &PictureRequest) -> Result<(), EngineError> {
             "is not for this model and must be 0",
         ));
     }
-    if !request.extras.is_empty() {
-        let reason = "(LoRA, embedding, VAE, ControlNet, CLIP skip or a picture to change) are not for \
-                      this model; choose a model of the Stable Diffusion family";
+    if !(Extras { source: None, ..request.extras.clone() }).is_empty() {
+        let reason = "(LoRA, embedding, VAE, ControlNet or CLIP skip) are not for this model, which takes \
+                      a picture to change alone; choose a model of the Stable Diffusion family";
         return Err(EngineError::invalid("extras", reason));
+    }
+    if let Some(source) = &request.extras.source {
+        limits::check_strength(source)?;
     }
     Ok(())
 }
@@ -78,8 +90,7 @@ mod tests {
 
     use super::*;
     use crate::protocol::{
-        DeviceChoice, Extras, ModelRef, NoiseSource, Precision, PreviewMode, Prompt, SamplerKind,
-        Sampling,
+        DeviceChoice, ModelRef, NoiseSource, Precision, PreviewMode, Prompt, SamplerKind, Sampling,
     };
 
     fn request() -> PictureRequest {

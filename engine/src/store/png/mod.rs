@@ -16,7 +16,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
-use crate::protocol::{PictureRequest, Pixels, Request, Size};
+use crate::protocol::{EnlargeRequest, PictureRequest, Pixels, Request, Size};
 
 use chunks::{Chunks, Text};
 pub use parameters::ForeignRecipe;
@@ -88,8 +88,12 @@ impl RecipeSource {
 pub struct FoundRecipe {
     /// Who wrote it.
     pub source: RecipeSource,
-    /// The complete request, when the picture is ours.
+    /// The complete request, when the picture is ours; of an enlarged picture, that of the one which
+    /// was enlarged.
     pub request: Option<PictureRequest>,
+    /// How it was enlarged, when the picture is ours and was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enlargement: Option<EnlargeRequest>,
     /// The settings, when the picture has `parameters` and is not ours.
     pub foreign: Option<ForeignRecipe>,
     /// The recipe as it stands in the file, to be shown; empty when there is none.
@@ -113,12 +117,36 @@ pub fn encode(
     check(request).map_err(|(setting, reason)| EngineError::invalid(setting, reason))?;
     let recipe = serde_json::to_string(&Request::Picture(Box::new(request.clone())))
         .map_err(|error| EngineError::invalid("recipe", format!("cannot be written: {error}")))?;
+    encode_texts(pixels, recipe, parameters::write(request), licence)
+}
+
+/// Encodes an enlarged picture with its recipe, within which stands that of the picture it was made from.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_enlarged(
+    pixels: &Pixels,
+    request: &EnlargeRequest,
+    licence: &str,
+) -> Result<Vec<u8>, EngineError> {
+    check_enlarged(request).map_err(|(setting, reason)| EngineError::invalid(setting, reason))?;
+    let recipe = serde_json::to_string(&Request::Enlarge(Box::new(request.clone())))
+        .map_err(|error| EngineError::invalid("recipe", format!("cannot be written: {error}")))?;
+    encode_texts(pixels, recipe, parameters::write_enlarged(request), licence)
+}
+
+fn encode_texts(
+    pixels: &Pixels,
+    recipe: String,
+    parameters: String,
+    licence: &str,
+) -> Result<Vec<u8>, EngineError> {
     let software = concat!("Atelier ", env!("CARGO_PKG_VERSION")).to_owned();
     pixels::encode(
         pixels,
         &[
             (RECIPE_KEYWORD, recipe),
-            (PARAMETERS_KEYWORD, parameters::write(request)),
+            (PARAMETERS_KEYWORD, parameters),
             (LICENCE_KEYWORD, licence.to_owned()),
             ("Software", software),
         ],
@@ -205,6 +233,7 @@ fn find_recipe(bytes: &[u8]) -> Result<FoundRecipe, String> {
     let mut found = FoundRecipe {
         source: RecipeSource::None,
         request: None,
+        enlargement: None,
         foreign: None,
         text: String::new(),
         licence: text(LICENCE_KEYWORD),
@@ -212,7 +241,7 @@ fn find_recipe(bytes: &[u8]) -> Result<FoundRecipe, String> {
     };
     if let Some(json) = text(RECIPE_KEYWORD) {
         found.source = RecipeSource::Atelier;
-        found.request = Some(parse_request(&json)?);
+        (found.request, found.enlargement) = parse_request(&json)?;
         found.text = text(PARAMETERS_KEYWORD).unwrap_or(json);
     } else if let Some(parameters) = text(PARAMETERS_KEYWORD) {
         if parameters.starts_with('{') {
@@ -240,17 +269,38 @@ fn is_recipe(keyword: &str) -> bool {
     keyword == RECIPE_KEYWORD || keyword == PARAMETERS_KEYWORD
 }
 
-fn parse_request(json: &str) -> Result<PictureRequest, String> {
+/// Reads the request that a picture was painted with, and how it was then enlarged.
+fn parse_request(json: &str) -> Result<(Option<PictureRequest>, Option<EnlargeRequest>), String> {
     // What serde says may quote the file at any length.
     let unreadable = |error: serde_json::Error| {
         let said: String = error.to_string().chars().take(120).collect();
         format!("holds a recipe that cannot be read ({said})")
     };
-    let Request::Picture(request) = serde_json::from_str(json).map_err(unreadable)? else {
-        return Err("holds a recipe that is not one of a picture".to_owned());
-    };
-    check(&request).map_err(|(what, reason)| format!("holds a recipe whose {what} {reason}"))?;
-    Ok(*request)
+    let wrong = |(what, reason): (&str, &str)| format!("holds a recipe whose {what} {reason}");
+    match serde_json::from_str(json).map_err(unreadable)? {
+        Request::Picture(request) => {
+            check(&request).map_err(wrong)?;
+            Ok((Some(*request), None))
+        }
+        Request::Enlarge(request) => {
+            check_enlarged(&request).map_err(wrong)?;
+            Ok((request.painted().cloned(), Some(*request)))
+        }
+        _ => Err("holds a recipe that is not one of a picture".to_owned()),
+    }
+}
+
+/// Does for an enlarged picture what [`check`] does for a painted one.
+fn check_enlarged(request: &EnlargeRequest) -> Result<(), (&'static str, &'static str)> {
+    if !(1.0..=16.0).contains(&request.factor) {
+        return Err(("factor", "is not between 1 and 16"));
+    }
+    match request.source.as_deref() {
+        None => Ok(()),
+        Some(Request::Picture(request)) => check(request),
+        Some(Request::Enlarge(request)) => check_enlarged(request),
+        Some(_) => Err(("source", "is no picture")),
+    }
 }
 
 /// Checks the numbers of a request against the ranges that its fields document, so that no

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{PictureRequest, SamplerKind, Size};
+use crate::protocol::{EnlargeRequest, PictureRequest, SamplerKind, Size};
 
 const NEGATIVE: &str = "Negative prompt:";
 
@@ -89,6 +89,20 @@ pub(super) fn write(request: &PictureRequest) -> String {
         ", Model: {}, Version: Atelier {}",
         quoted(&request.model.name),
         env!("CARGO_PKG_VERSION")
+    );
+    text
+}
+
+/// Writes an enlarged picture's request as `parameters`: those of the picture it was made from, and the two
+/// keys that the web UI adds; nothing where that has no recipe.
+pub(super) fn write_enlarged(request: &EnlargeRequest) -> String {
+    let Some(painted) = request.painted() else { return String::new() };
+    let mut text = write(painted);
+    let _ = write!(
+        text,
+        ", Postprocess upscale by: {}, Postprocess upscaler: {}",
+        request.factor,
+        quoted(&request.model.name)
     );
     text
 }

@@ -1,0 +1,295 @@
+//! What is generated for the picture that is being edited: requests, candidates, and their answers.
+
+use atelier_engine::canvas::{Area, Document, Tiles};
+use atelier_engine::library::HOUSE_UPSCALER;
+use atelier_engine::pipelines::picture::nearest_size;
+use atelier_engine::protocol::{
+    EnlargeRequest, Enlarged, Picture, PictureRequest, Region, RegionMode, Request, Size, Source,
+};
+use atelier_engine::store::projects::{EditKind, NodeId};
+
+use super::editor::{arrive, commit, go_to, outline_again};
+use super::project_effect::{JobPurpose, Made, Preparation, ProjectNews, ProjectTask};
+use super::{Effect, ask, say, say_error};
+use crate::action::StagingAction;
+use crate::i18n::Text;
+use crate::state::editor::{Comparing, Editor, ProjectInfo, StageJob, Staging};
+use crate::state::{AppState, MessageKind, Remedy, Thumbnail, View};
+
+/// Documents of at most so many pixels are read whole; of larger ones the surroundings of the
+/// selection.
+const WHOLE_PX: u64 = 1 << 20;
+
+/// How far a variation of the whole picture leaves it unless the person says otherwise.
+const VARIATION: f32 = 0.6;
+
+/// Asks for what is described in the prompt: into the selection, or for the whole picture.
+pub(super) fn generate(state: &mut AppState) -> Vec<Effect> {
+    let request = state.prompt.request(super::model_ref(state), state.settings.device);
+    let Some(editor) = state.canvas.editor.as_deref() else { return Vec::new() };
+    let document = editor.document.clone();
+    let (mode, strength) = (editor.tools.region_mode, editor.tools.strength);
+    prepare(state, request, document, (mode, strength))
+}
+
+/// Completes a request for a document.
+fn prepare(
+    state: &mut AppState,
+    mut request: PictureRequest,
+    document: Document,
+    (mode, strength): (RegionMode, f32),
+) -> Vec<Effect> {
+    let has_picture = document.layers.iter().any(|one| one.shows() && !one.pixels.is_empty());
+    let reads = if has_picture { Some(reading_area(&document)) } else { None };
+    if reads.is_some() {
+        let is_whole = document.selection.is_none();
+        // With a strength of 1 nothing of the picture would be left.
+        let strength = if is_whole && strength >= 1.0 { VARIATION } else { strength };
+        // The files are named by the desk once they are written.
+        let region = Some(Region { mode, ..Region::default() });
+        request.extras.source = Some(Source { region, ..Source::new("", strength) });
+    } else {
+        request.size = model_size(state, document.size);
+    }
+    if reads.is_some() {
+        request.size = model_size(state, request.size);
+    }
+    let request = Request::Picture(Box::new(request));
+    let purpose = JobPurpose::Paint;
+    vec![Effect::Project(ProjectTask::Prepare(Box::new(Preparation {
+        purpose,
+        document,
+        request,
+        reads,
+    })))]
+}
+
+/// Returns the size that the chosen model paints and that is nearest in shape.
+fn model_size(state: &AppState, size: Size) -> Size {
+    match state.models.pictures.chosen() {
+        Some(model) => super::fitted(model.defaults, [size.width_px, size.height_px]),
+        None => nearest_size(size),
+    }
+}
+
+/// Returns what of a document is read for painting what is selected: all of a small one, of a large
+/// one the selection with as much again around it.
+fn reading_area(document: &Document) -> Area {
+    let whole = document.area();
+    let bounds = document.selection.as_ref().and_then(Tiles::bounds);
+    match bounds {
+        Some(bounds) if whole.pixels() > WHOLE_PX => {
+            let side = bounds.width_px.max(bounds.height_px).max(512);
+            bounds.grown(i32::try_from(side).unwrap_or(i32::MAX)).intersect(whole)
+        }
+        _ => whole,
+    }
+}
+
+/// Runs what was generated at an edit once more, with a new seed, from the document before it.
+pub(super) fn run_again(state: &mut AppState, id: NodeId) -> Vec<Effect> {
+    let Some(editor) = state.canvas.editor.as_deref() else { return Vec::new() };
+    let Some(parent) = editor.trail.parent(id) else { return Vec::new() };
+    let mut effects = go_to(state, parent);
+    effects.push(Effect::Project(ProjectTask::ReadRecipe { node: id, parent }));
+    effects
+}
+
+/// Enlarges the document, by the house's net.
+pub(super) fn enlarge(state: &mut AppState, times: u32) -> Vec<Effect> {
+    let Some(editor) = state.canvas.editor.as_deref() else { return Vec::new() };
+    let document = editor.document.clone();
+    let mut request = EnlargeRequest::new("", HOUSE_UPSCALER, times as f32);
+    request.device = state.settings.device;
+    request.precision = state.prompt.precision;
+    let reads = Some(document.area());
+    let request = Request::Enlarge(Box::new(request));
+    let preparation = Preparation { purpose: JobPurpose::Enlarge, document, request, reads };
+    vec![Effect::Project(ProjectTask::Prepare(Box::new(preparation)))]
+}
+
+/// Asks where the picture is to be saved.
+pub(super) fn export(state: &mut AppState) -> Vec<Effect> {
+    let Some(editor) = state.canvas.editor.as_deref() else { return Vec::new() };
+    let document = Box::new(editor.document.clone());
+    let name = format!("{}.png", editor.project.name);
+    vec![Effect::ExportPicture { document, name }]
+}
+
+/// Hands a request that is complete to the engine.
+fn submit(state: &mut AppState, prepared: Preparation) -> Vec<Effect> {
+    let Preparation { purpose, document, request, reads } = prepared;
+    let (ticket, effects) = ask(state, request);
+    if let Some(editor) = state.canvas.editor.as_deref_mut() {
+        editor.staging.jobs.push(StageJob { ticket, purpose, base: document, reads });
+    }
+    effects
+}
+
+/// Takes a picture that a job of the editor made; `true` when it was one of its jobs.
+pub(super) fn take_made(
+    state: &mut AppState,
+    ticket: u64,
+    picture: &Picture,
+    effects: &mut Vec<Effect>,
+) -> bool {
+    let Some(editor) = state.canvas.editor.as_deref_mut() else { return false };
+    let Some(job) = editor.staging.jobs.iter().find(|job| job.ticket == ticket) else {
+        return false;
+    };
+    let words = picture.recipe.prompt.with_styles();
+    let made = Made {
+        purpose: job.purpose,
+        base: job.base.clone(),
+        reads: job.reads,
+        picture: picture.pixels.clone(),
+        recipe: Some(picture.recipe.clone()),
+        name: crate::widgets::elide(&words, 40),
+    };
+    effects.push(Effect::Project(ProjectTask::Stage(Box::new(made))));
+    true
+}
+
+/// Takes an enlarged document that a job of the editor made.
+pub(super) fn take_enlarged(
+    state: &mut AppState,
+    ticket: u64,
+    enlarged: &Enlarged,
+    effects: &mut Vec<Effect>,
+) {
+    let name = state.settings.language.get(Text::LayerPicture).to_owned();
+    let Some(editor) = state.canvas.editor.as_deref_mut() else { return };
+    let Some(job) = editor.staging.jobs.iter().find(|job| job.ticket == ticket) else { return };
+    let made = Made {
+        purpose: job.purpose,
+        base: job.base.clone(),
+        reads: job.reads,
+        picture: enlarged.pixels.clone(),
+        recipe: None,
+        name,
+    };
+    effects.push(Effect::Project(ProjectTask::Stage(Box::new(made))));
+}
+
+/// Forgets a job that ended.
+pub(super) fn end_job(state: &mut AppState, ticket: u64) {
+    if let Some(editor) = state.canvas.editor.as_deref_mut() {
+        editor.staging.jobs.retain(|job| job.ticket != ticket);
+    }
+}
+
+pub(super) fn update_staging(state: &mut AppState, action: StagingAction) -> Vec<Effect> {
+    let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
+    let staging = &mut editor.staging;
+    let count = staging.candidates.len();
+    if count == 0 {
+        return Vec::new();
+    }
+    match action {
+        StagingAction::Step(by) => {
+            let place = (staging.shown as i64 + i64::from(by)).rem_euclid(count as i64);
+            staging.shown = place as usize;
+        }
+        StagingAction::Compare(comparing) => staging.comparing = comparing,
+        StagingAction::Discard => {
+            staging.candidates.remove(staging.shown.min(count - 1));
+            staging.shown = staging.shown.min(count.saturating_sub(2));
+        }
+        StagingAction::DiscardAll => {
+            *staging = Staging { jobs: std::mem::take(&mut staging.jobs), ..Staging::default() };
+        }
+        StagingAction::Accept => {
+            let candidate = staging.candidates.remove(staging.shown.min(count - 1));
+            *staging = Staging { jobs: std::mem::take(&mut staging.jobs), ..Staging::default() };
+            editor.document = candidate.document;
+            // What was asked for is there; what comes next is chosen anew.
+            editor.document.selection = None;
+            outline_again(editor);
+            let words = candidate.recipe.prompt.with_styles();
+            return commit(state, EditKind::Generated, &words, Some(candidate.recipe));
+        }
+    }
+    Vec::new()
+}
+
+/// Takes in what the desk that keeps projects answers.
+pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effect> {
+    let language = state.settings.language;
+    let now = state.jobs.clock_secs;
+    match news {
+        ProjectNews::Opened(opened) => {
+            let project = ProjectInfo {
+                name: opened.name,
+                path: Some(opened.path),
+                is_read_only: opened.is_read_only,
+                unsaved: 0,
+            };
+            let mut editor = Editor::around(opened.document, opened.trail, project);
+            outline_again(&mut editor);
+            state.canvas.editor = Some(Box::new(editor));
+            if opened.is_read_only {
+                say(state, MessageKind::Note, Text::ProjectReadOnly);
+            }
+            return super::enter(state, crate::state::Room::Pictures);
+        }
+        ProjectNews::Listed(entries) => state.canvas.projects = entries,
+        ProjectNews::Failed(error) => say_error(state, &error),
+        ProjectNews::Exported(path) => {
+            let text = language.fill(Text::Saved, &[&super::file_name(&path)]);
+            let remedy = Some(Remedy::OpenFolder(path));
+            state.messages.show(now, MessageKind::Done, text, String::new(), remedy);
+        }
+        ProjectNews::Recipe(mut recipe, document) => {
+            state.prompt.seed.roll();
+            recipe.seed = state.prompt.seed.value;
+            recipe.count = 1;
+            let source = recipe.extras.source.take();
+            let mode = source.as_ref().and_then(|source| source.region).map(|region| region.mode);
+            let strength = source.map_or(1.0, |source| source.strength);
+            return prepare(state, *recipe, *document, (mode.unwrap_or_default(), strength));
+        }
+        ProjectNews::Prepared(prepared) => return submit(state, *prepared),
+        ProjectNews::Unsaved(error) => {
+            say_error(state, &error);
+        }
+        news => {
+            let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
+            match news {
+                ProjectNews::Created(path) => editor.project.path = Some(path),
+                ProjectNews::Saved(_) => {
+                    editor.project.unsaved = editor.project.unsaved.saturating_sub(1);
+                }
+                ProjectNews::Document(id, document) => {
+                    if editor.awaited == Some(id) {
+                        arrive(editor, id, *document);
+                        return vec![Effect::Project(ProjectTask::GoTo(id))];
+                    }
+                }
+                ProjectNews::Thumbnail(id, pixels) => {
+                    let thumbnail = pixels.map_or(Thumbnail::Unknown, Thumbnail::Ready);
+                    editor.set_thumbnail(id, thumbnail);
+                }
+                ProjectNews::Candidate(candidate) => {
+                    editor.staging.candidates.push(*candidate);
+                    // Who looks at one is not taken away from it.
+                    if editor.staging.candidates.len() == 1 {
+                        editor.staging.shown = 0;
+                        editor.staging.comparing = Comparing::Off;
+                    }
+                }
+                ProjectNews::Remade(purpose, document) => {
+                    editor.document = *document;
+                    editor.view = View::Fit;
+                    outline_again(editor);
+                    let kind = match purpose {
+                        JobPurpose::CutOut => EditKind::CutOut,
+                        _ => EditKind::Enlarged,
+                    };
+                    return commit(state, kind, "", None);
+                }
+                _ => {}
+            }
+        }
+    }
+    Vec::new()
+}

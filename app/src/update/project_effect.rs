@@ -1,0 +1,147 @@
+//! What is asked of the desk that keeps projects, and what it answers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use atelier_engine::EngineError;
+use atelier_engine::canvas::{Area, Document};
+use atelier_engine::protocol::{PictureRequest, Pixels, Request};
+use atelier_engine::store::projects::{NewNode, NodeId, Trail};
+
+use crate::state::ProjectEntry;
+use crate::state::editor::Candidate;
+
+/// Asks the desk that keeps projects, which works on a thread of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ProjectTask {
+    /// Says where the data folder is.
+    Home(PathBuf),
+    /// Makes a project with its first edit.
+    Create {
+        /// What it is called.
+        name: String,
+        /// The first edit.
+        first: Box<NewNode>,
+    },
+    /// Opens a project.
+    Open(PathBuf),
+    /// Opens the project that was changed last.
+    OpenLatest,
+    /// Lists the projects.
+    List,
+    /// Closes the project.
+    Close,
+    /// Writes an edit down.
+    Add(Box<NewNode>),
+    /// Notes which edit the person is at.
+    GoTo(NodeId),
+    /// Reads the document of an edit.
+    ReadDocument(NodeId),
+    /// Reads the small picture of an edit.
+    ReadThumbnail(NodeId),
+    /// Reads the recipe of an edit, with the document from which it was made.
+    ReadRecipe {
+        /// The edit.
+        node: NodeId,
+        /// The one before it.
+        parent: NodeId,
+    },
+    /// Writes what a job reads of a document into files, and completes its request.
+    Prepare(Box<Preparation>),
+    /// Makes a candidate of what a job made.
+    Stage(Box<Made>),
+    /// Writes the picture elsewhere.
+    Export {
+        /// The document.
+        document: Box<Document>,
+        /// The file, whose ending says the form.
+        to: PathBuf,
+    },
+}
+
+/// Says what a job is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobPurpose {
+    /// Paints into the document; the result is a candidate.
+    Paint,
+    /// Enlarges the document.
+    Enlarge,
+    /// Cuts the subject out.
+    CutOut,
+}
+
+/// Holds what a job needs of a document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preparation {
+    /// What the job is for.
+    pub purpose: JobPurpose,
+    /// The document.
+    pub document: Document,
+    /// The request without the files.
+    pub request: Request,
+    /// What of the document the job reads; `None` for a picture from nothing.
+    pub reads: Option<Area>,
+}
+
+/// Holds what a job made of a document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// What the job was for.
+    pub purpose: JobPurpose,
+    /// The document before.
+    pub base: Document,
+    /// What of the document the job read; `None` for a picture from nothing.
+    pub reads: Option<Area>,
+    /// What it made.
+    pub picture: Arc<Pixels>,
+    /// Its recipe, where it has one.
+    pub recipe: Option<PictureRequest>,
+    /// What the new layer is called.
+    pub name: String,
+}
+
+/// Is what the desk that keeps projects answers.
+#[derive(Debug, Clone)]
+pub enum ProjectNews {
+    /// A project was made in this file.
+    Created(PathBuf),
+    /// A project is open.
+    Opened(Box<OpenedProject>),
+    /// The projects there are, the latest changed first.
+    Listed(Vec<ProjectEntry>),
+    /// An edit is on the disk.
+    Saved(NodeId),
+    /// An edit could not be written yet; it is tried again with the next one.
+    Unsaved(EngineError),
+    /// The document of an edit.
+    Document(NodeId, Box<Document>),
+    /// The small picture of an edit; `None` where it has none.
+    Thumbnail(NodeId, Option<Arc<Pixels>>),
+    /// The recipe of an edit with the document before it.
+    Recipe(Box<PictureRequest>, Box<Document>),
+    /// A request is complete.
+    Prepared(Box<Preparation>),
+    /// A candidate was made.
+    Candidate(Box<Candidate>),
+    /// A document was made that takes the place of the one before.
+    Remade(JobPurpose, Box<Document>),
+    /// The picture was written elsewhere.
+    Exported(PathBuf),
+    /// Something went wrong.
+    Failed(EngineError),
+}
+
+/// Holds a project that was opened.
+#[derive(Debug, Clone)]
+pub struct OpenedProject {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// Whether another window has it open.
+    pub is_read_only: bool,
+    /// The tree of edits.
+    pub trail: Trail,
+    /// The document at which the person was.
+    pub document: Document,
+}
