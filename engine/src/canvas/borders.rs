@@ -1,6 +1,6 @@
 //! Moving and softening the border of a selection: grow, shrink, feather.
 
-use super::limits::workable;
+use super::limits::{held, workable};
 use super::{Area, Tiles, invert};
 
 /// The farthest that a border is moved or softened, in pixels.
@@ -10,7 +10,7 @@ pub const MAX_BORDER_PX: f32 = 1000.0;
 /// area. A pixel selected in part counts as that much of its width, so smooth borders stay smooth.
 #[must_use]
 pub fn grow(selection: &Tiles<1>, radius_px: f32, within: Area) -> Tiles<1> {
-    let radius = radius_px.max(0.0).min(MAX_BORDER_PX);
+    let radius = held(radius_px, 0.0, MAX_BORDER_PX);
     let within = workable(within);
     let mut cut = selection.clone();
     cut.keep_within(within);
@@ -156,7 +156,7 @@ impl Row {
 /// P. Kovesi: Fast almost-Gaussian filtering, 2010: three box blurs whose widths give the deviation.
 #[must_use]
 pub fn feather(selection: &Tiles<1>, radius_px: f32, within: Area) -> Tiles<1> {
-    let radius = radius_px.max(0.0).min(MAX_BORDER_PX);
+    let radius = held(radius_px, 0.0, MAX_BORDER_PX);
     let within = workable(within);
     let mut cut = selection.clone();
     cut.keep_within(within);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ink::{Ink, by_255, byte_of, piece};
-use super::limits::workable;
+use super::limits::{held, workable};
 use super::{Area, Tiles};
 
 /// The smallest and the largest diameter of a brush in pixels.
@@ -52,10 +52,9 @@ impl Brush {
     pub fn in_range(self) -> Self {
         let [least, most] = BRUSH_SIZES_PX;
         Self {
-            // `max` before `min`: it replaces what is no number.
-            size_px: self.size_px.max(least).min(most),
-            hardness: self.hardness.max(0.0).min(1.0),
-            opacity: self.opacity.max(0.0).min(1.0),
+            size_px: held(self.size_px, least, most),
+            hardness: held(self.hardness, 0.0, 1.0),
+            opacity: held(self.opacity, 0.0, 1.0),
             ..self
         }
     }
@@ -328,13 +327,12 @@ impl Stroke {
             return None;
         }
         let margin = self.brush.size_px;
-        let held = |value: f32, from: i32, to: i32| {
-            value.max(from as f32 - margin).min(to as f32 + margin)
-        };
+        let near =
+            |value: f32, from: i32, to: i32| held(value, from as f32 - margin, to as f32 + margin);
         let Area { x, y, .. } = self.bounds;
         let [right, bottom] = [self.bounds.right(), self.bounds.bottom()];
-        let point = [held(point[0], x, right), held(point[1], y, bottom)];
-        Some(Sample { point, pressure: pressure.max(0.0).min(1.0) })
+        let point = [near(point[0], x, right), near(point[1], y, bottom)];
+        Some(Sample { point, pressure: held(pressure, 0.0, 1.0) })
     }
 
     /// Makes the pixels of an area anew from the layer before the stroke.

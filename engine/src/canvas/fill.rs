@@ -77,8 +77,8 @@ impl Gradient {
             GradientShape::Linear => (way[0] * along[0] + way[1] * along[1]) / square,
             GradientShape::Radial => ((way[0] * way[0] + way[1] * way[1]) / square).sqrt(),
         };
-        // Between two equal places everything is beyond; `max` replaces what is no number.
-        if square > 0.0 { share.max(0.0).min(1.0) } else { 1.0 }
+        // Between two equal places everything is beyond.
+        if square > 0.0 && !share.is_nan() { share.clamp(0.0, 1.0) } else { 1.0 }
     }
 
     /// Returns the colour at a share of the way; colours mix as they are seen, so one without alpha

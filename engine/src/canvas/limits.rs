@@ -17,9 +17,20 @@ pub(super) fn workable(area: Area) -> Area {
     Area { height_px: area.height_px.min(u32::try_from(rows).unwrap_or(u32::MAX)), ..area }
 }
 
+/// Holds a number in a range; what is no number becomes the least.
+pub(super) fn held(value: f32, least: f32, most: f32) -> f32 {
+    if value.is_nan() { least } else { value.clamp(least, most) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_held_whatever_they_are() {
+        let odd = [f32::NAN, f32::NEG_INFINITY, 0.5, f32::INFINITY];
+        assert_eq!(odd.map(|value| held(value, 0.1, 1.0)), [0.1, 0.1, 0.5, 1.0]);
+    }
 
     #[test]
     fn usual_areas_stay_and_huge_ones_are_cut() {

@@ -46,7 +46,7 @@ fn lines(selection: &Tiles<1>, area: Area, step: u32) -> Option<Vec<[[f32; 2]; 2
             selection.read(line).iter().step_by(step as usize).map(|v| *v >= INSIDE).collect()
         };
         let mut run = None;
-        for column in 0..=columns {
+        for (column, begun) in begun.iter_mut().enumerate() {
             let sides = |line: &[bool]| line.get(column).copied();
             let horizontal = match (sides(&above), sides(&here)) {
                 (Some(above), Some(here)) if above != here => Some(here),
@@ -64,13 +64,13 @@ fn lines(selection: &Tiles<1>, area: Area, step: u32) -> Option<Vec<[[f32; 2]; 2
             let left = column.checked_sub(1).is_some_and(|left| here[left]);
             let right = here.get(column).copied().unwrap_or(false);
             let vertical = (left != right).then_some(right);
-            match begun[column] {
+            match *begun {
                 Some((_, way)) if Some(way) == vertical => {}
                 open => {
                     if let Some((from, _)) = open {
                         found.push([[x(column), y(from)], [x(column), y(row)]]);
                     }
-                    begun[column] = vertical.map(|way| (row, way));
+                    *begun = vertical.map(|way| (row, way));
                 }
             }
         }

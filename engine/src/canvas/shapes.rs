@@ -5,6 +5,7 @@ use std::f32::consts::{PI, TAU};
 use serde::{Deserialize, Serialize};
 
 use super::ink::{Ink, by_255, byte_of, lay_coverage};
+use super::limits::held;
 use super::scan::cover;
 use super::{Area, Tiles};
 
@@ -68,7 +69,7 @@ impl Shape {
     fn rings(&self, style: ShapeStyle) -> Vec<Vec<[f32; 2]>> {
         let half = match style {
             ShapeStyle::Filled => None,
-            ShapeStyle::Outlined { width_px } => Some(width_px.max(0.0).min(MAX_WIDTH_PX) / 2.0),
+            ShapeStyle::Outlined { width_px } => Some(held(width_px, 0.0, MAX_WIDTH_PX) / 2.0),
         };
         match (self, half) {
             (Self::Line { from, to }, half) => stroked(&[*from, *to], false, half.unwrap_or(0.5)),
@@ -143,7 +144,7 @@ fn ellipse(from: [f32; 2], to: [f32; 2]) -> Vec<[f32; 2]> {
 fn pieces_of_arc(radius: f32, angle: f32) -> u32 {
     let step = 2.0 * (1.0 - FLATNESS_PX / radius.max(0.1)).max(0.0).acos();
     // A radius that is not finite makes the step 0 or no number; the count stays in its range.
-    (angle.abs() / step.max(1e-3)).ceil().max(1.0).min(4096.0) as u32
+    held((angle.abs() / step.max(1e-3)).ceil(), 1.0, 4096.0) as u32
 }
 
 /// Returns rings that together cover a line of `half` the width to either side of a path, with round

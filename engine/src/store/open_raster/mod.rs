@@ -143,7 +143,8 @@ fn stack(picture: &OraPicture) -> String {
          h=\"{height_px}\">\n <stack>\n"
     );
     for (at, layer) in layers.iter().enumerate().rev() {
-        let opacity = layer.opacity.max(0.0).min(1.0);
+        // What is no number is taken for nothing said.
+        let opacity = if layer.opacity.is_nan() { 1.0 } else { layer.opacity.clamp(0.0, 1.0) };
         let visibility = if layer.is_visible { "visible" } else { "hidden" };
         // Writing into a text cannot fail.
         let _ = writeln!(
