@@ -29,7 +29,7 @@ pub struct SizeRules {
 }
 
 impl SizeRules {
-    /// Makes rules that one size alone fits.
+    /// Makes rules that a size alone fits, lying or standing.
     pub fn exactly(size: Size) -> Self {
         let [w, h] = [size.width_px, size.height_px].map(|side| side.max(1));
         let area = u64::from(w) * u64::from(h);
