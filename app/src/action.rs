@@ -237,7 +237,9 @@ impl Command {
     /// Tells whether the command means something in a room, while a picture is edited there or not.
     pub fn works_in(&self, room: Room, edits: bool) -> bool {
         match &self.action {
-            Action::Editor(EditorAction::New | EditorAction::OpenLatest) => room == Room::Pictures,
+            Action::Editor(
+                EditorAction::New | EditorAction::OpenLatest | EditorAction::PickFile,
+            ) => room == Room::Pictures,
             Action::Editor(EditorAction::EditShown) => room == Room::Pictures && !edits,
             Action::Editor(_) => room == Room::Pictures && edits,
             Action::Canvas(CanvasAction::Fit | CanvasAction::ActualSize) => room == Room::Pictures,

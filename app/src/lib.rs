@@ -1,6 +1,7 @@
 //! The studio: the window and the command line.
 
 pub mod action;
+pub mod canvas_bench;
 pub mod cli;
 pub mod frame_bench;
 pub mod frame_log;
@@ -20,5 +21,6 @@ use atelier_engine::kernels::Recycler;
 #[global_allocator]
 static ALLOCATOR: Recycler = Recycler;
 
+pub use canvas_bench::bench_canvas;
 pub use frame_bench::bench_frames;
 pub use window::{WindowOptions, open_window};

@@ -352,6 +352,10 @@ impl Shell {
                 }
                 Effect::PickDataFolder => self.dialogs.ask_data_folder(),
                 Effect::PickModelFolder => self.dialogs.ask_model_folder(),
+                Effect::PickPicture => {
+                    let label = self.state.settings.language.get(Text::PictureFiles);
+                    self.dialogs.ask_picture(label);
+                }
                 Effect::PickControlPicture => {
                     let label = self.state.settings.language.get(Text::PictureFiles);
                     self.dialogs.ask_control_picture(label);

@@ -27,8 +27,8 @@ pub use sound::SOUND_ENDINGS;
 pub use sound_effect::{OpenedSound, PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};
 
 use crate::action::{
-    Action, CanvasAction, HistoryAction, JobAction, OfferAction, PaletteAction, PromptAction,
-    SettingsAction, SoundAction, WordsAction, find_commands,
+    Action, CanvasAction, EditorAction, HistoryAction, JobAction, OfferAction, PaletteAction,
+    PromptAction, SettingsAction, SoundAction, WordsAction, find_commands,
 };
 use crate::i18n::{Text, error_hint, error_sentence};
 use crate::state::prompt::COUNT_MAX;
@@ -518,6 +518,10 @@ fn update_offers(state: &mut AppState, action: OfferAction) -> Vec<Effect> {
         }
         OfferAction::FileDropped(path) if sound::is_sound(&path) => {
             return sound::update_sound(state, SoundAction::OpenFile(path));
+        }
+        // A picture that falls onto one that is edited becomes a layer of it.
+        OfferAction::FileDropped(path) if state.canvas.editor.is_some() => {
+            return editor::update_editor(state, EditorAction::OpenFile(path));
         }
         OfferAction::FileDropped(path) => {
             return vec![Effect::Library(LibraryTask::ReadRecipe(path))];

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 
-use atelier_engine::canvas::{Blend, Combine, LayerId, LayerKind};
+use atelier_engine::canvas::{Blend, Combine, Document, LayerId, LayerKind};
 use atelier_engine::protocol::RegionMode;
 use atelier_engine::store::projects::NodeId;
 
@@ -20,6 +20,12 @@ pub enum EditorAction {
     EditShown,
     /// Begins an empty picture of the size that is chosen.
     New,
+    /// Begins with a document that is at hand, under a name.
+    BeginWith(String, Box<Document>),
+    /// Asks for a picture file.
+    PickFile,
+    /// Opens a picture file: as layers of the picture that is edited, or to be edited.
+    OpenFile(PathBuf),
     /// Goes on with a project.
     Open(PathBuf),
     /// Goes on with the latest project.
@@ -227,6 +233,7 @@ pub(super) fn editor_commands() -> Vec<Command> {
     vec![
         command(Text::EditPicture, EditorAction::EditShown, const { &[keys(PLAIN, Key::E)] }),
         command(Text::OpenLatest, EditorAction::OpenLatest, const { &[keys(COMMAND, Key::O)] }),
+        command(Text::OpenPicture, EditorAction::PickFile, &[]),
         command(Text::CloseEditor, EditorAction::Close, const { &[keys(COMMAND, Key::W)] }),
         command(
             Text::RedoEdit,

@@ -30,6 +30,7 @@ texts! {
     EditPicture = "Edit this picture", "编辑这张图片";
     NewCanvas = "New canvas", "新建画布";
     OpenLatest = "Go on with the last project", "继续上次的项目";
+    OpenPicture = "Open a picture…", "打开图片…";
     Projects = "Projects", "项目";
     OpenProject = "Open the project {}", "打开项目 {}";
     CloseEditor = "Close the project", "关闭项目";

@@ -170,6 +170,10 @@ pub(super) fn begin_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>)
         if ui.add(new.quiet().min_width(width)).clicked() {
             actions.push(Action::Editor(EditorAction::New));
         }
+        let open = Button::text(language.get(Text::OpenPicture)).with_icon(icons::FOLDER);
+        if ui.add(open.quiet().min_width(width)).clicked() {
+            actions.push(Action::Editor(EditorAction::PickFile));
+        }
         for project in state.canvas.projects.iter().take(12) {
             let name = language.fill(Text::OpenProject, &[&project.name]);
             let text = crate::widgets::elide(&project.name, 34);

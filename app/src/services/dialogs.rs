@@ -10,7 +10,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use atelier_engine::canvas::Document;
 use rfd::{AsyncFileDialog, FileHandle};
 
-use crate::action::{Action, ModelsAction, SoundAction};
+use super::picture_export::OPEN_RASTER;
+use crate::action::{Action, EditorAction, ModelsAction, SoundAction};
 use crate::update::{Effect, LibraryTask, ProjectTask, SOUND_ENDINGS, SoundExport, SoundTask};
 
 /// How pictures that can be opened end.
@@ -37,6 +38,8 @@ enum Purpose {
     ModelFolder,
     /// Which picture guides a ControlNet.
     ControlPicture,
+    /// Which picture is edited.
+    OpenPicture,
 }
 
 /// Is what follows from a dialog that was answered.
@@ -145,6 +148,13 @@ impl Dialogs {
         self.ask(Purpose::ControlPicture, "", dialog.pick_file());
     }
 
+    /// Asks which picture is edited; `label` says what kind of files pictures are.
+    pub fn ask_picture(&mut self, label: &str) {
+        let endings = [&PICTURE_ENDINGS[..], &[OPEN_RASTER]].concat();
+        let dialog = AsyncFileDialog::new().add_filter(label, &endings);
+        self.ask(Purpose::OpenPicture, "", dialog.pick_file());
+    }
+
     /// Returns what follows from the dialogs that were answered; never blocks.
     pub fn poll(&mut self) -> Vec<Answer> {
         let mut answers = Vec::new();
@@ -180,6 +190,9 @@ impl Dialogs {
                     }
                     Purpose::ModelFolder => {
                         Answer::Action(Action::Models(ModelsAction::AddFolder(path)))
+                    }
+                    Purpose::OpenPicture => {
+                        Answer::Action(Action::Editor(EditorAction::OpenFile(path)))
                     }
                     Purpose::ControlPicture => {
                         Answer::Action(Action::Models(ModelsAction::SetControlPicture(path)))

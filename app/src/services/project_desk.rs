@@ -14,7 +14,7 @@ use atelier_engine::store::projects::{NewNode, NodeId, Project, list};
 use atelier_engine::store::{files, png};
 use sha2::{Digest, Sha256};
 
-use super::picture_export::write_picture;
+use super::picture_export::{read_picture, write_picture};
 use crate::state::ProjectEntry;
 use crate::state::editor::{Candidate, SeamNote};
 use crate::update::{
@@ -108,6 +108,11 @@ impl Desk {
             ProjectTask::Home(folder) => {
                 self.home = Some(folder);
                 tell(ProjectNews::Listed(self.listed()?));
+            }
+            ProjectTask::ReadFile(path) => {
+                let document = read_picture(&path)?;
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                tell(ProjectNews::File(name, Box::new(document)));
             }
             ProjectTask::List => tell(ProjectNews::Listed(self.listed()?)),
             ProjectTask::Create { name, first } => {

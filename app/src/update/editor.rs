@@ -27,6 +27,11 @@ pub(super) fn update_editor(state: &mut AppState, action: EditorAction) -> Vec<E
     match action {
         EditorAction::EditShown => return begin_with_shown(state),
         EditorAction::New => return begin_empty(state),
+        EditorAction::BeginWith(name, document) => return begin(state, &name, *document),
+        EditorAction::PickFile => return vec![Effect::PickPicture],
+        EditorAction::OpenFile(path) => {
+            return vec![Effect::Project(ProjectTask::ReadFile(path))];
+        }
         EditorAction::Open(path) => {
             return vec![Effect::Project(ProjectTask::Open(path))];
         }
@@ -124,7 +129,7 @@ fn begin_empty(state: &mut AppState) -> Vec<Effect> {
     }
 }
 
-fn begin(state: &mut AppState, name: &str, document: Document) -> Vec<Effect> {
+pub(super) fn begin(state: &mut AppState, name: &str, document: Document) -> Vec<Effect> {
     let (editor, node) = Editor::begin(name, document, now_ms());
     state.canvas.editor = Some(Box::new(editor));
     state.canvas.compare = None;

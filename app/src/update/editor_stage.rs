@@ -1,6 +1,6 @@
 //! What is generated for the picture that is being edited: requests, candidates, and their answers.
 
-use atelier_engine::canvas::{Area, Document, Tiles};
+use atelier_engine::canvas::{Area, Document, Layer, Tiles};
 use atelier_engine::library::HOUSE_UPSCALER;
 use atelier_engine::pipelines::picture::nearest_size;
 use atelier_engine::protocol::{
@@ -212,6 +212,27 @@ pub(super) fn update_staging(state: &mut AppState, action: StagingAction) -> Vec
     Vec::new()
 }
 
+/// Takes a picture file that was read: as layers of the picture that is edited, or to be edited.
+fn take_file(state: &mut AppState, name: &str, document: Document) -> Vec<Effect> {
+    let Some(editor) = state.canvas.editor.as_deref_mut() else {
+        return super::editor::begin(state, &super::plain_name(name, "picture"), document);
+    };
+    for layer in document.layers {
+        match editor.document.add_layer(layer.name.clone(), layer.kind) {
+            Ok(id) => {
+                if let Some(made) = editor.document.layer_mut(id) {
+                    *made = Layer { id, ..layer };
+                }
+            }
+            Err(error) => {
+                say_error(state, &error);
+                return Vec::new();
+            }
+        }
+    }
+    commit(state, EditKind::Placed, name, None)
+}
+
 /// Takes in what the desk that keeps projects answers.
 pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effect> {
     let language = state.settings.language;
@@ -232,6 +253,7 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
             }
             return super::enter(state, crate::state::Room::Pictures);
         }
+        ProjectNews::File(name, document) => return take_file(state, &name, *document),
         ProjectNews::Listed(entries) => state.canvas.projects = entries,
         ProjectNews::Failed(error) => say_error(state, &error),
         ProjectNews::Exported(path) => {

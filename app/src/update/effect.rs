@@ -78,6 +78,8 @@ pub enum Effect {
     PickDataFolder,
     /// Asks for a folder of models.
     PickModelFolder,
+    /// Asks which picture file is to be edited.
+    PickPicture,
     /// Asks for the picture that guides a ControlNet.
     PickControlPicture,
     /// Puts the cursor into the field of the room that is open.

@@ -27,6 +27,8 @@ pub enum ProjectTask {
     Open(PathBuf),
     /// Opens the project that was changed last.
     OpenLatest,
+    /// Reads a picture file with its layers.
+    ReadFile(PathBuf),
     /// Lists the projects.
     List,
     /// Closes the project.
@@ -107,6 +109,8 @@ pub enum ProjectNews {
     Created(PathBuf),
     /// A project is open.
     Opened(Box<OpenedProject>),
+    /// A picture file was read: its name and its layers.
+    File(String, Box<Document>),
     /// The projects there are, the latest changed first.
     Listed(Vec<ProjectEntry>),
     /// An edit is on the disk.

@@ -1,5 +1,6 @@
 //! `atelier bench`: how fast it is on this machine.
 
+mod canvas;
 mod llm;
 mod network;
 mod peers;
@@ -43,6 +44,8 @@ enum What {
     Player(player::PlayerArgs),
     /// Measures the window's frames while pictures are painted
     Window(window::WindowArgs),
+    /// Measures the window's frames while a large document is moved, zoomed and painted on
+    Canvas(canvas::CanvasArgs),
     /// Says how to run the same work in PyTorch, OpenVINO, diffusers and llama.cpp
     Peers,
 }
@@ -58,6 +61,7 @@ impl BenchArgs {
             What::Sound(arguments) => arguments.json,
             What::Player(arguments) => arguments.json,
             What::Window(arguments) => arguments.json,
+            What::Canvas(arguments) => arguments.json,
             What::Peers => false,
         };
         if json { Voice::Json } else { Voice::Plain }
@@ -83,6 +87,7 @@ pub fn bench(
         What::Sound(arguments) => sound::bench(arguments, console, interrupt),
         What::Player(arguments) => player::bench(arguments, console, interrupt),
         What::Window(arguments) => window::bench(arguments, console),
+        What::Canvas(arguments) => canvas::bench(arguments, console),
         What::Peers => {
             peers::tell(console);
             Ok(())
