@@ -7,8 +7,8 @@ use std::time::Instant;
 use egui::{Context, Frame, Id, Key, Margin, Modifiers, Panel, Rect, Ui};
 
 use crate::action::{
-    Action, EditorAction, HelpAction, JobAction, OfferAction, Reach, SettingsAction, StagingAction,
-    commands,
+    Action, EditorAction, HelpAction, JobAction, OfferAction, Pen, Reach, SettingsAction,
+    StagingAction, commands,
 };
 use crate::frame_log::FrameLog;
 use crate::i18n::Text;
@@ -84,6 +84,7 @@ impl Shell {
         state.models.pictures.chosen = saved.models.chosen;
         state.models.pictures.searching = true;
         parts.librarian.ask(LibraryTask::FindModels(state.models.pictures.folders.clone()));
+        state.canvas.reopen = saved.project;
         state.prompt.text = saved.draft;
         state.prompt.negative = saved.draft_negative;
         state.words.draft = saved.words.draft;
@@ -300,6 +301,10 @@ impl Shell {
     /// Returns what the keys answer to what was generated for the picture that is being edited.
     fn staging_keys(&self, ctx: &Context, writes: bool) -> Vec<Action> {
         let waits = self.state.canvas.editor.as_ref().is_some_and(|one| one.candidate().is_some());
+        let draws = self.state.canvas.editor.as_ref().is_some_and(|one| one.gesture.is_some());
+        if draws && ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape)) {
+            return vec![Action::Editor(EditorAction::Pen(Pen::Cancel))];
+        }
         if !waits || writes || self.state.shell.room != Room::Pictures {
             return Vec::new();
         }
@@ -383,7 +388,8 @@ impl Shell {
     }
 
     fn saved_settings(&self) -> SavedSettings {
-        let AppState { settings, jobs, prompt, shell, words, sound, models, .. } = &self.state;
+        let AppState { settings, jobs, prompt, shell, words, sound, models, canvas, .. } =
+            &self.state;
         SavedSettings {
             theme: settings.theme,
             language: Some(settings.language),
@@ -406,6 +412,7 @@ impl Shell {
                 folders: models.pictures.folders.clone(),
                 chosen: models.pictures.chosen.clone(),
             },
+            project: canvas.reopen.clone(),
             draft: prompt.text.clone(),
             draft_negative: prompt.negative.clone(),
         }

@@ -127,6 +127,51 @@ fn what_is_painted_after_an_undo_is_a_branch_and_both_are_found_after_a_restart(
 }
 
 #[test]
+fn what_was_edited_when_the_window_went_is_there_again_at_the_next_start() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = edit_one(home.path())?;
+    draw(&mut window, &[[0.2, 0.2], [0.4, 0.2]], Modifiers::NONE);
+    let painted = picture(&window);
+    // The settings are written a moment after the project was made; then the window goes.
+    let settings = home.path().join("settings.json");
+    let is_noted = || std::fs::read_to_string(&settings).is_ok_and(|text| text.contains("red-fox"));
+    let begin = std::time::Instant::now();
+    while !is_noted() {
+        anyhow::ensure!(begin.elapsed() < Duration::from_secs(10), "the project is not noted");
+        window.step();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(window);
+    let mut window = open_painting(home.path(), FAST)?;
+    wait_until(&mut window, "the project", |state| state.canvas.editor.is_some());
+    assert!(picture(&window) == painted);
+    Ok(())
+}
+
+#[test]
+fn alt_takes_a_colour_and_escape_takes_a_stroke_back() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = edit_one(home.path())?;
+    let before = picture(&window);
+    let at = place(&window, [0.5, 0.5]);
+    window.input_mut().events.push(Event::PointerMoved(at));
+    window.step();
+    button(&mut window, at, true, Modifiers::ALT);
+    button(&mut window, at, false, Modifiers::ALT);
+    let editor = state(&window).canvas.editor.as_deref().expect("edited");
+    let middle = (128 * 256 + 128) * 4;
+    assert_eq!(editor.tools.brush.colour[..3], before[middle..middle + 3]);
+    assert!(picture(&window) == before && edits(&window) == 1);
+    button(&mut window, at, true, Modifiers::NONE);
+    window.input_mut().events.push(Event::PointerMoved(at + egui::vec2(50.0, 50.0)));
+    window.step();
+    window.key_press(Key::Escape);
+    window.run_steps(3);
+    assert!(picture(&window) == before && edits(&window) == 1);
+    Ok(())
+}
+
+#[test]
 fn a_selection_bounds_the_brush_and_is_joined_by_shift() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
     let mut window = edit_one(home.path())?;

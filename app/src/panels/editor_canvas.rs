@@ -151,7 +151,8 @@ fn halves(field: Rect) -> [Rect; 2] {
 /// Draws a document over the pattern that shows what is transparent.
 fn draw(ui: &Ui, document: &Document, textures: &mut CanvasTextures, placed: Placed, clip: Rect) {
     let painter = ui.painter().with_clip_rect(clip.intersect(ui.clip_rect()));
-    checker(ui, placed.rect.intersect(clip));
+    // A little less, so that nothing of it shows beside the edge of an opaque picture.
+    checker(ui, placed.rect.shrink(1.0).intersect(clip));
     let scale = placed.scale * ui.ctx().pixels_per_point();
     let shown = textures.show(ui.ctx(), document, placed.seen(clip), scale);
     for part in &shown.parts {

@@ -90,16 +90,7 @@ fn options_ui(ui: &mut Ui, editor: &Editor, language: Language, actions: &mut Ve
     let tools = &editor.tools;
     let tool = tools.tool;
     let mut say = |action| actions.push(Action::Editor(EditorAction::Tool(action)));
-    let paints = matches!(
-        tool,
-        Tool::Brush
-            | Tool::Eraser
-            | Tool::Fill
-            | Tool::Line
-            | Tool::Rectangle
-            | Tool::Ellipse
-            | Tool::Eyedropper
-    );
+    let paints = tool.paints() || matches!(tool, Tool::Eraser | Tool::Eyedropper);
     if paints && tool != Tool::Eraser {
         let [r, g, b, _] = tools.brush.colour;
         let mut colour = Color32::from_rgb(r, g, b);

@@ -130,7 +130,11 @@ impl Desk {
                 })?;
                 self.open(&path, tell)?;
             }
-            ProjectTask::Open(path) => self.open(&path, tell)?,
+            ProjectTask::Open(path) => {
+                if let Err(error) = self.open(&path, tell) {
+                    tell(ProjectNews::NotOpened(error));
+                }
+            }
             ProjectTask::Close => {
                 self.close()?;
                 tell(ProjectNews::Listed(self.listed()?));

@@ -116,6 +116,8 @@ pub struct CanvasState {
     pub place_when_here: Option<ResultId>,
     /// The picture that is being edited.
     pub editor: Option<Box<Editor>>,
+    /// The project that is open, to be opened again at the next start.
+    pub reopen: Option<std::path::PathBuf>,
     /// The projects there are, the latest changed first.
     pub projects: Vec<ProjectEntry>,
 }

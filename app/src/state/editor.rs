@@ -82,6 +82,11 @@ impl Tool {
         )
     }
 
+    /// Tells whether it lays colour on a layer.
+    pub fn paints(self) -> bool {
+        matches!(self, Self::Brush | Self::Fill | Self::Line | Self::Rectangle | Self::Ellipse)
+    }
+
     /// Tells whether it has the size of a brush.
     pub fn has_size(self) -> bool {
         matches!(

@@ -76,6 +76,8 @@ pub struct SavedSettings {
     pub sound: SavedSound,
     /// Folders of models, and the one that paints.
     pub models: SavedModels,
+    /// The project that was open.
+    pub project: Option<std::path::PathBuf>,
     /// The prompt that was being written.
     pub draft: String,
     /// The negative prompt that was being written.

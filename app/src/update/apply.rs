@@ -268,10 +268,14 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
                 .into_iter()
                 .filter(|old| !state.jobs.jobs.iter().any(|job| job.ticket.to_string() == old.key))
                 .collect();
-            return vec![
+            let mut effects = vec![
                 Effect::Library(LibraryTask::ReadResults { before: None }),
                 Effect::Project(ProjectTask::Home(folder)),
             ];
+            // What was being edited when the window went is there again, however it went.
+            let reopen = state.canvas.reopen.clone().filter(|_| state.canvas.editor.is_none());
+            effects.extend(reopen.map(|path| Effect::Project(ProjectTask::Open(path))));
+            return effects;
         }
         LibraryNews::ModelReady(info) => {
             state.models.status = ModelStatus::Ready(info);

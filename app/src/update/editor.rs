@@ -22,6 +22,9 @@ use crate::i18n::Text;
 use crate::state::editor::{Editor, Gesture, Tool};
 use crate::state::{AppState, Thumbnail, View};
 
+/// Selections of fewer pixels have their edge shown while they are painted.
+const OUTLINE_PX: u64 = 2_000_000;
+
 /// Changes the state as a person asked of the picture that is being edited.
 pub(super) fn update_editor(state: &mut AppState, action: EditorAction) -> Vec<Effect> {
     match action {
@@ -38,7 +41,8 @@ pub(super) fn update_editor(state: &mut AppState, action: EditorAction) -> Vec<E
         EditorAction::OpenLatest => return vec![Effect::Project(ProjectTask::OpenLatest)],
         EditorAction::Close => {
             state.canvas.editor = None;
-            return vec![Effect::Project(ProjectTask::Close)];
+            state.canvas.reopen = None;
+            return vec![Effect::Project(ProjectTask::Close), Effect::SaveSettings];
         }
         EditorAction::Staging(action) => return editor_stage::update_staging(state, action),
         EditorAction::RunAgain(id) => return editor_stage::run_again(state, id),
@@ -222,10 +226,7 @@ fn update_pen(state: &mut AppState, pen: Pen) -> Vec<Effect> {
     let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
     let area = editor.document.area();
     match pen {
-        Pen::Down { at, pressure, combine: how } => {
-            let how = how.unwrap_or(editor.tools.combine);
-            return pen_down(state, at, pressure, how);
-        }
+        Pen::Down { at, pressure, combine: how } => return pen_down(state, at, pressure, how),
         Pen::To { at, pressure } => match &mut editor.gesture {
             Some(Gesture::Stroke { layer, stroke, combine: how }) => {
                 stroke.add(at, pressure);
@@ -240,6 +241,11 @@ fn update_pen(state: &mut AppState, pen: Pen) -> Vec<Effect> {
                         let how = *how;
                         let painted = alpha_of(stroke.result(), area);
                         take_selection(editor, &painted, how);
+                        let bounds = editor.document.selection.as_ref().and_then(Tiles::bounds);
+                        // The edge of a large selection is found when the pen is lifted.
+                        if bounds.is_none_or(|bounds| bounds.pixels() < OUTLINE_PX) {
+                            outline_again(editor);
+                        }
                     }
                 }
             }
@@ -265,7 +271,12 @@ fn update_pen(state: &mut AppState, pen: Pen) -> Vec<Effect> {
     Vec::new()
 }
 
-fn pen_down(state: &mut AppState, at: [f32; 2], pressure: f32, how: Combine) -> Vec<Effect> {
+fn pen_down(
+    state: &mut AppState,
+    at: [f32; 2],
+    pressure: f32,
+    held: Option<Combine>,
+) -> Vec<Effect> {
     let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
     cancel_gesture(editor);
     if !editor.staging.candidates.is_empty() {
@@ -275,6 +286,12 @@ fn pen_down(state: &mut AppState, at: [f32; 2], pressure: f32, how: Combine) -> 
     let area = editor.document.area();
     let pixel = at.map(|side| side.floor() as i32);
     let tools = editor.tools.clone();
+    let how = held.unwrap_or(tools.combine);
+    // With Alt, what paints takes a colour instead.
+    if tools.tool.paints() && held == Some(Combine::Subtract) {
+        take_colour(editor, pixel);
+        return Vec::new();
+    }
     match tools.tool {
         Tool::Hand => {}
         Tool::Move => {
@@ -330,18 +347,20 @@ fn pen_down(state: &mut AppState, at: [f32; 2], pressure: f32, how: Combine) -> 
             outline_again(editor);
             return commit(state, EditKind::Selected, "", None);
         }
-        Tool::Eyedropper => {
-            if area.contains(pixel) {
-                let one = Area::new(pixel[0], pixel[1], 1, 1);
-                if let [r, g, b, alpha] = editor.document.composite(one)[..]
-                    && alpha > 0
-                {
-                    editor.tools.brush.colour = [r, g, b, 255];
-                }
-            }
-        }
+        Tool::Eyedropper => take_colour(editor, pixel),
     }
     Vec::new()
+}
+
+/// Takes the colour of a pixel as it is seen.
+fn take_colour(editor: &mut Editor, pixel: [i32; 2]) {
+    let one = Area::new(pixel[0], pixel[1], 1, 1);
+    if editor.document.area().contains(pixel)
+        && let [r, g, b, alpha] = editor.document.composite(one)[..]
+        && alpha > 0
+    {
+        editor.tools.brush.colour = [r, g, b, 255];
+    }
 }
 
 fn pen_up(state: &mut AppState) -> Vec<Effect> {

@@ -239,6 +239,7 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
     let now = state.jobs.clock_secs;
     match news {
         ProjectNews::Opened(opened) => {
+            state.canvas.reopen = Some(opened.path.clone());
             let project = ProjectInfo {
                 name: opened.name,
                 path: Some(opened.path),
@@ -251,10 +252,18 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
             if opened.is_read_only {
                 say(state, MessageKind::Note, Text::ProjectReadOnly);
             }
-            return super::enter(state, crate::state::Room::Pictures);
+            let mut effects = super::enter(state, crate::state::Room::Pictures);
+            effects.push(Effect::SaveSettings);
+            return effects;
         }
         ProjectNews::File(name, document) => return take_file(state, &name, *document),
         ProjectNews::Listed(entries) => state.canvas.projects = entries,
+        ProjectNews::NotOpened(error) => {
+            // It is not tried again at every start.
+            state.canvas.reopen = None;
+            say_error(state, &error);
+            return vec![Effect::SaveSettings];
+        }
         ProjectNews::Failed(error) => say_error(state, &error),
         ProjectNews::Exported(path) => {
             let text = language.fill(Text::Saved, &[&super::file_name(&path)]);
@@ -277,7 +286,11 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
         news => {
             let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
             match news {
-                ProjectNews::Created(path) => editor.project.path = Some(path),
+                ProjectNews::Created(path) => {
+                    editor.project.path = Some(path.clone());
+                    state.canvas.reopen = Some(path);
+                    return vec![Effect::SaveSettings];
+                }
                 ProjectNews::Saved(_) => {
                     editor.project.unsaved = editor.project.unsaved.saturating_sub(1);
                 }

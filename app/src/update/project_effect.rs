@@ -109,6 +109,8 @@ pub enum ProjectNews {
     Created(PathBuf),
     /// A project is open.
     Opened(Box<OpenedProject>),
+    /// The project cannot be opened.
+    NotOpened(EngineError),
     /// A picture file was read: its name and its layers.
     File(String, Box<Document>),
     /// The projects there are, the latest changed first.
