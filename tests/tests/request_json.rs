@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use atelier_engine::pipelines::picture::{nearest_size, validate};
 use atelier_engine::protocol::{
-    ControlUse, DeviceChoice, Extras, HintKind, LoraUse, ModelRef, NoiseSource, PictureFile,
-    PictureRequest, Precision, PredictionChoice, PreviewMode, Prompt, Request, SamplerKind,
-    Sampling, ScheduleKind, Size, Source,
+    ControlUse, DeviceChoice, Extras, HintKind, LoraUse, MemoryUse, ModelRef, NoiseSource,
+    PictureFile, PictureRequest, Precision, PredictionChoice, PreviewMode, Prompt, Request,
+    SamplerKind, Sampling, ScheduleKind, Size, Source,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -95,16 +95,20 @@ fn extras() -> impl Strategy<Value = Extras> {
         prop::option::of(any::<u32>()),
         prop::option::of(prediction),
         prop::option::of(source),
+        prop::sample::select(&MemoryUse::ALL[..]),
     )
-        .prop_map(|(loras, embeddings, vae, controls, clip_skip, prediction, source)| Extras {
-            loras,
-            embeddings,
-            vae,
-            controls,
-            clip_skip,
-            prediction,
-            source,
-        })
+        .prop_map(
+            |(loras, embeddings, vae, controls, clip_skip, prediction, source, memory)| Extras {
+                loras,
+                embeddings,
+                vae,
+                controls,
+                clip_skip,
+                prediction,
+                source,
+                memory,
+            },
+        )
 }
 
 fn request() -> impl Strategy<Value = PictureRequest> {

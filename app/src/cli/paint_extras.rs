@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use atelier_engine::EngineError;
 use atelier_engine::protocol::{
-    ControlUse, Extras, HintKind, LoraUse, ModelRef, PictureFile, PredictionChoice, Sampling,
-    ScheduleKind, Source,
+    ControlUse, Extras, HintKind, LoraUse, MemoryUse, ModelRef, PictureFile, PredictionChoice,
+    Sampling, ScheduleKind, Source,
 };
 use clap::Args;
 
@@ -69,6 +69,10 @@ pub struct ExtrasArgs {
     /// What the net predicts, where the file cannot tell: epsilon or v
     #[arg(long, value_name = "NAME", value_parser = parse_prediction)]
     prediction: Option<PredictionChoice>,
+    /// Takes as little memory as can be: the parts of a model are read one after the other, and large
+    /// pictures are decoded in tiles. Without it, that is done where memory is short
+    #[arg(long)]
+    low_memory: bool,
     /// Picture that is to be changed
     #[arg(long, value_name = "IMAGE")]
     init: Option<PathBuf>,
@@ -101,6 +105,7 @@ impl ExtrasArgs {
             controls,
             clip_skip: self.clip_skip,
             prediction: self.prediction,
+            memory: if self.low_memory { MemoryUse::Low } else { MemoryUse::Automatic },
             source: self.init.as_ref().map(|init| {
                 let source = Source::new(init, self.strength.unwrap_or(0.75));
                 Source {

@@ -12,12 +12,13 @@ pub struct Load<'a> {
     tensors: &'a dyn Tensors,
     compute: Compute,
     prefix: String,
+    is_lean: bool,
 }
 
 impl<'a> Load<'a> {
     /// Begins at the root of a file.
     pub fn new(tensors: &'a dyn Tensors, compute: Compute) -> Self {
-        Self { tensors, compute, prefix: String::new() }
+        Self { tensors, compute, prefix: String::new(), is_lean: false }
     }
 
     /// Goes one name deeper.
@@ -27,7 +28,19 @@ impl<'a> Load<'a> {
             tensors: self.tensors,
             compute: self.compute.clone(),
             prefix: format!("{}{name}.", self.prefix),
+            is_lean: self.is_lean,
         }
+    }
+
+    /// Has weights packed so that they take little memory, where they could be larger and faster.
+    #[must_use]
+    pub fn lean(self, is_lean: bool) -> Self {
+        Self { is_lean, ..self }
+    }
+
+    /// Tells whether weights are to take little memory.
+    pub fn is_lean(&self) -> bool {
+        self.is_lean
     }
 
     /// Returns the way of computing.

@@ -4,6 +4,7 @@ mod event;
 mod extras;
 mod job;
 mod media;
+mod memory;
 mod precision;
 mod request;
 mod sampling;
@@ -15,6 +16,7 @@ pub use extras::{ControlUse, Extras, HintKind, LoraUse, PictureFile, PredictionC
 pub(crate) use job::JobShared;
 pub use job::{JobContext, JobHandle, JobId, Live, Stage};
 pub use media::{Latents, Note, Pcm, Pixels, Score, Track};
+pub use memory::MemoryUse;
 pub use precision::Precision;
 pub use request::{
     DeviceChoice, ModelRef, NoiseSource, PictureRequest, PreviewMode, Prompt, Request, Size,

@@ -3,6 +3,7 @@
 mod diffusion;
 mod engine;
 mod queue;
+mod rescue;
 mod residents;
 mod studio;
 mod wakes;

@@ -33,7 +33,7 @@ pub fn validate(request: &PictureRequest) -> Result<(), EngineError> {
             "is not for this model and must be 0",
         ));
     }
-    if !request.extras.is_empty() {
+    if !request.extras.is_plain() {
         let reason = "(LoRA, embedding, VAE, ControlNet, CLIP skip or a picture to change) are not for \
                       this model; choose a model of the Stable Diffusion family";
         return Err(EngineError::invalid("extras", reason));
