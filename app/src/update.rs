@@ -3,6 +3,8 @@
 
 mod apply;
 mod editor;
+mod editor_layers;
+mod editor_pen;
 mod editor_stage;
 mod effect;
 mod models;

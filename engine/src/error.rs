@@ -136,6 +136,14 @@ pub enum EngineError {
         /// What it said, or what is wrong with it.
         reason: String,
     },
+    /// A picture was painted but could not be decoded, and its latents were kept.
+    #[error("The picture could not be decoded ({reason}); its latents are kept: {}", path.display())]
+    Undecoded {
+        /// Why not, as the last try said it.
+        reason: String,
+        /// The file of the latents, with the picture's recipe.
+        path: PathBuf,
+    },
     /// A tensor operation failed; a bug or a model that does not fit its description.
     #[error("The model failed: {reason}")]
     Model {
@@ -198,6 +206,9 @@ impl EngineError {
             }
             Self::Template { .. } => {
                 "Have the model continue a text instead of a conversation, or choose another model"
+            }
+            Self::Undecoded { .. } => {
+                "Close other programs, then generate again with the same seed, or choose a tiny VAE"
             }
             Self::Model { .. } => "Choose another model, or report it with the recipe",
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use atelier_engine::pipelines::picture::{nearest_size, validate};
 use atelier_engine::protocol::{
-    Borders, ControlUse, DeviceChoice, Extras, HintKind, LoraUse, ModelRef, NoiseSource,
+    Borders, ControlUse, DeviceChoice, Extras, HintKind, LoraUse, MemoryUse, ModelRef, NoiseSource,
     PictureFile, PictureRequest, Precision, PredictionChoice, PreviewMode, Prompt, Region,
     RegionMode, Request, SamplerKind, Sampling, ScheduleKind, Size, Source,
 };
@@ -97,16 +97,20 @@ fn extras() -> impl Strategy<Value = Extras> {
         prop::option::of(any::<u32>()),
         prop::option::of(prediction),
         prop::option::of(source),
+        prop::sample::select(&MemoryUse::ALL[..]),
     )
-        .prop_map(|(loras, embeddings, vae, controls, clip_skip, prediction, source)| Extras {
-            loras,
-            embeddings,
-            vae,
-            controls,
-            clip_skip,
-            prediction,
-            source,
-        })
+        .prop_map(
+            |(loras, embeddings, vae, controls, clip_skip, prediction, source, memory)| Extras {
+                loras,
+                embeddings,
+                vae,
+                controls,
+                clip_skip,
+                prediction,
+                source,
+                memory,
+            },
+        )
 }
 
 fn region() -> impl Strategy<Value = Region> {

@@ -347,6 +347,17 @@ impl Desk<'_> {
                 "{count} parts of the LoRA {name} fit nothing in this model, for instance: {}",
                 examples.join("; ")
             ),
+            Notice::SavedMemory { needed_bytes, free_bytes } => format!(
+                "The model is fastest with {:.1} GB and {:.1} GB are free, so its parts were in memory one after the other",
+                *needed_bytes as f64 / 1e9,
+                *free_bytes as f64 / 1e9
+            ),
+            Notice::DecodedInTiles { reason: None } => {
+                "The picture was decoded in tiles, to save memory".to_owned()
+            }
+            Notice::DecodedInTiles { reason: Some(reason) } => {
+                format!("Decoding at once failed, so the picture was decoded in tiles: {reason}")
+            }
             Notice::Unusual { sentence } => sentence.clone(),
             _ => return,
         };

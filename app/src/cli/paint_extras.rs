@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use atelier_engine::EngineError;
 use atelier_engine::protocol::{
-    Borders, ControlUse, Extras, HintKind, LoraUse, ModelRef, PictureFile, PredictionChoice,
-    Region, RegionMode, Sampling, ScheduleKind, Source,
+    Borders, ControlUse, Extras, HintKind, LoraUse, MemoryUse, ModelRef, PictureFile,
+    PredictionChoice, Region, RegionMode, Sampling, ScheduleKind, Source,
 };
 use clap::Args;
 
@@ -102,6 +102,10 @@ pub struct ExtrasArgs {
     /// What the net predicts, where the file cannot tell: epsilon or v
     #[arg(long, value_name = "NAME", value_parser = parse_prediction)]
     prediction: Option<PredictionChoice>,
+    /// Takes as little memory as can be: the parts of a model are read one after the other, and large
+    /// pictures are decoded in tiles. Without it, that is done where memory is short
+    #[arg(long)]
+    low_memory: bool,
     /// Picture that is to be changed. The result has its size, unless a width or height is given
     #[arg(long, value_name = "IMAGE")]
     pub init: Option<PathBuf>,
@@ -136,6 +140,7 @@ impl ExtrasArgs {
             controls,
             clip_skip: self.clip_skip,
             prediction: self.prediction,
+            memory: if self.low_memory { MemoryUse::Low } else { MemoryUse::Automatic },
             source: self.init.as_ref().map(|init| {
                 let usual = if self.region.mode == Some(RegionMode::Fill) { 1.0 } else { 0.75 };
                 let source = Source::new(init, self.strength.unwrap_or(usual));

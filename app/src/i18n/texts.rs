@@ -497,6 +497,9 @@ texts! {
     NoticeClipped = "The prompt was too long: {} words were not read", "提示词过长：有 {} 个词没有读到";
     NoticeModel = "The recipe was made with another version of the model", "配方来自另一个版本的模型";
     NoticeMadeRoom = "{} left memory to make room for {}", "已卸下 {}，为 {} 腾出内存";
+    NoticeSavedMemory = "Memory was short, so the parts of the model were loaded one after the other", "内存不足，模型的各部分依次载入";
+    NoticeTiles = "The picture was decoded in tiles, to save memory", "为节省内存，图片分块解码";
+    NoticeTilesAfter = "Decoding at once failed, so the picture was decoded in tiles: {}", "整体解码失败，改为分块解码：{}";
     ModelMissing = "No model was found", "没有找到模型";
     BusyMove = "Let the running jobs end first", "请等当前任务结束";
 }

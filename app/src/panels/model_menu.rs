@@ -58,7 +58,12 @@ fn list_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
         let name = elide(&model.name, NAME_CHARS);
         let is_chosen = pictures.chosen.as_ref() == Some(&model.path);
         choose(ui, &name, is_chosen, Some(model.path.clone()));
-        let need = model.need.memory_bytes(state.prompt.precision, model.defaults.size);
+        let (precision, size) = (state.prompt.precision, model.defaults.size);
+        let ample = model.need.memory_bytes(precision, size);
+        let need = match state.models.has_room(ample) {
+            true => ample,
+            false => model.need.lean_memory_bytes(precision, size),
+        };
         let fits = state.models.has_room(need);
         about_ui(ui, &describe(model, language), Some((need, fits, language)));
     }

@@ -1,7 +1,7 @@
 //! The left panel: the request that is being written.
 
 use atelier_engine::library::{Estimate, estimate};
-use atelier_engine::protocol::SamplerKind;
+use atelier_engine::protocol::{MemoryUse, SamplerKind};
 use egui::{Id, RichText, ScrollArea, Ui, vec2};
 
 use super::editor_room::joining_ui;
@@ -309,7 +309,15 @@ fn generate_ui(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Acti
 fn estimate_ui(ui: &mut Ui, state: &AppState) {
     if let Some(model) = state.models.pictures.chosen() {
         let request = state.prompt.request(model_ref(state), state.settings.device);
-        let memory_bytes = model.need.memory_bytes(request.precision, request.size);
+        let lean_bytes = model.need.lean_memory_bytes(request.precision, request.size);
+        let memory_bytes = match request.extras.memory {
+            MemoryUse::Low => lean_bytes,
+            MemoryUse::High => model.need.memory_bytes(request.precision, request.size),
+            MemoryUse::Automatic => {
+                let ample_bytes = model.need.memory_bytes(request.precision, request.size);
+                if state.models.has_room(ample_bytes) { ample_bytes } else { lean_bytes }
+            }
+        };
         let guess = Estimate { memory_bytes, duration_secs: 0.0 };
         return cost_ui(ui, state, guess, state.jobs.pace.estimate_secs(&request));
     }

@@ -250,6 +250,11 @@ fn say_notice(state: &mut AppState, ticket: u64, notice: &Notice) {
         Notice::LoraUnmatched { name, count, .. } => {
             language.fill(Text::NoticeLora, &[count, name])
         }
+        Notice::SavedMemory { .. } => language.get(Text::NoticeSavedMemory).to_owned(),
+        Notice::DecodedInTiles { reason: None } => language.get(Text::NoticeTiles).to_owned(),
+        Notice::DecodedInTiles { reason: Some(reason) } => {
+            language.fill(Text::NoticeTilesAfter, &[reason])
+        }
         Notice::Unusual { sentence } => sentence.clone(),
         _ => return,
     };

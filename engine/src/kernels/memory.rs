@@ -39,6 +39,29 @@ pub(crate) fn any_values<T: Element>(len: usize) -> Vec<T> {
     }
 }
 
+/// Keeps little memory waiting for the next layer as long as it is there, for work in which memory is
+/// short.
+#[derive(Debug)]
+pub struct Lean(());
+
+impl Lean {
+    /// Begins to keep little, after letting go of what waits.
+    pub fn begin() -> Self {
+        #[cfg(target_os = "linux")]
+        blocks::be_lean(true);
+        super::release_memory();
+        Self(())
+    }
+}
+
+impl Drop for Lean {
+    fn drop(&mut self) {
+        #[cfg(target_os = "linux")]
+        blocks::be_lean(false);
+        super::release_memory();
+    }
+}
+
 /// Lets go of all blocks that wait, and of what the system's allocator keeps of small ones.
 pub(super) fn release() {
     #[cfg(target_os = "linux")]
@@ -132,6 +155,7 @@ mod blocks {
 
     use std::alloc::Layout;
     use std::ptr::null_mut;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
     use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
@@ -142,8 +166,10 @@ mod blocks {
     const PAGE_BYTES: usize = 2 << 20;
     /// The small pages that lengths are multiples of.
     const STEP_BYTES: usize = 64 << 10;
-    /// How much memory waits at most.
+    /// How much memory waits at most, unless less is asked for.
     const WAITING_BYTES: usize = 320 << 20;
+    /// The same where memory is to be saved.
+    const WAITING_BYTES_LEAN: usize = 48 << 20;
     /// How many blocks wait at most.
     const WAITING_BLOCKS: usize = 96;
 
@@ -153,6 +179,9 @@ mod blocks {
         count: usize,
         bytes: usize,
     }
+
+    /// How much memory waits at most now.
+    static LIMIT: AtomicUsize = AtomicUsize::new(WAITING_BYTES);
 
     static WAITING: Mutex<Waiting> =
         Mutex::new(Waiting { blocks: [(0, 0); WAITING_BLOCKS], count: 0, bytes: 0 });
@@ -211,12 +240,13 @@ mod blocks {
     /// Takes a block back.
     pub(super) fn give(start: *mut u8, size: usize) {
         let length = length(size);
-        if length > WAITING_BYTES / 2 {
+        let most = LIMIT.load(Ordering::Relaxed);
+        if length > most / 2 {
             return unmap(start as usize, length);
         }
         loop {
             let mut waiting = waiting();
-            if waiting.count < WAITING_BLOCKS && waiting.bytes + length <= WAITING_BYTES {
+            if waiting.count < WAITING_BLOCKS && waiting.bytes + length <= most {
                 let count = waiting.count;
                 waiting.blocks[count] = (start as usize, length);
                 waiting.count += 1;
@@ -228,6 +258,11 @@ mod blocks {
             drop(waiting);
             unmap(start, length);
         }
+    }
+
+    /// Lets little memory wait, or as much as is usual.
+    pub(super) fn be_lean(is_lean: bool) {
+        LIMIT.store(if is_lean { WAITING_BYTES_LEAN } else { WAITING_BYTES }, Ordering::Relaxed);
     }
 
     pub(super) fn release() {

@@ -46,11 +46,11 @@ pub use elementwise::{Activation, join_rows, silu};
 pub use enlarge::{enlarge4, unfold_over};
 pub use level::{LEVEL_VARIABLE, Level};
 pub use linear::{Epilogue, Input, linear, paired_row};
-pub use memory::Recycler;
 pub(crate) use memory::any_values;
+pub use memory::{Lean, Recycler};
 pub use norm::{
-    ChannelScales, GroupNorm, Modulation, group_norm, layer_norm, modulate, rms_norm,
-    scale_channels,
+    ChannelScales, ChannelSums, GroupNorm, Modulation, channel_totals, group_norm, layer_norm,
+    modulate, rms_norm, scale_channels,
 };
 pub use panels::{Held, Kind, Panels};
 pub use rows::{add_normed, look_up, soften};

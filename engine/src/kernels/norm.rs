@@ -123,20 +123,63 @@ pub struct GroupNorm<'a> {
     pub bias: &'a [f32],
 }
 
-/// Reads pictures `[images, pixels, channels]` once and returns what their group norm multiplies and
-/// adds: `x · scale + shift` is the norm of `x`.
+/// Holds the sums that a group norm follows from, of one picture or of parts of one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChannelSums {
+    /// Of the numbers, then of their squares: `[2, channels]`.
+    totals: Vec<f64>,
+    pixels: usize,
+}
+
+impl ChannelSums {
+    /// Wraps sums of numbers and then of their squares, `[2, channels]`, over so many pixels.
+    pub fn new(totals: Vec<f64>, pixels: usize) -> Self {
+        Self { totals, pixels }
+    }
+
+    /// Adds the sums of another part with as many channels.
+    pub fn add(&mut self, other: &Self) {
+        self.pixels += other.pixels;
+        self.totals.iter_mut().zip(&other.totals).for_each(|(sum, other)| *sum += other);
+    }
+
+    /// Returns what the group norm of the picture multiplies and adds.
+    ///
+    /// # Panics
+    /// When the norm has other channels, or its groups do not divide them.
+    pub fn scales(&self, norm: GroupNorm<'_>) -> ChannelScales {
+        let channels = norm.weight.len();
+        assert_eq!(self.totals.len(), 2 * channels, "there are sums of every channel");
+        assert_eq!(norm.bias.len(), channels, "there is one bias per channel");
+        assert!(
+            norm.groups > 0 && channels.is_multiple_of(norm.groups),
+            "the groups divide the channels"
+        );
+        let width = channels / norm.groups;
+        let mut scales = ChannelScales { scale: vec![0.0; channels], shift: vec![0.0; channels] };
+        for group in 0..norm.groups {
+            let range = group * width..(group + 1) * width;
+            let count = (width * self.pixels) as f64;
+            let mean = self.totals[range.clone()].iter().sum::<f64>() / count;
+            let square = self.totals[channels..][range.clone()].iter().sum::<f64>() / count;
+            let factor = 1.0 / ((square - mean * mean).max(0.0) + f64::from(norm.eps)).sqrt();
+            for channel in range {
+                let scale = factor * f64::from(norm.weight[channel]);
+                scales.scale[channel] = scale as f32;
+                scales.shift[channel] = (f64::from(norm.bias[channel]) - mean * scale) as f32;
+            }
+        }
+        scales
+    }
+}
+
+/// Reads pictures `[images, pixels, channels]` once and returns the sums of each.
 ///
 /// # Panics
-/// When a slice is not as long as the shapes say, or the groups do not divide the channels.
-pub fn group_norm(x: &[f32], images: usize, norm: GroupNorm<'_>) -> ChannelScales {
-    let channels = norm.weight.len();
+/// When the slice is not as long as the shapes say.
+pub fn channel_totals(x: &[f32], images: usize, channels: usize) -> Vec<ChannelSums> {
     let pixels = x.len() / (images * channels).max(1);
     assert_eq!(x.len(), images * pixels * channels, "a picture is as long as its shape says");
-    assert_eq!(norm.bias.len(), channels, "there is one bias per channel");
-    assert!(
-        norm.groups > 0 && channels.is_multiple_of(norm.groups),
-        "the groups divide the channels"
-    );
     // Sums of short runs in f32, of the runs in f64: as good as f64 throughout, at f32's pace.
     let run = NORM_PIXELS * channels;
     let sums: Vec<Vec<f32>> = x
@@ -149,29 +192,29 @@ pub fn group_norm(x: &[f32], images: usize, norm: GroupNorm<'_>) -> ChannelScale
         })
         .collect();
     let per_image = pixels.div_ceil(NORM_PIXELS);
-    let width = channels / norm.groups;
-    let mut scales =
-        ChannelScales { scale: vec![0.0; images * channels], shift: vec![0.0; images * channels] };
-    for image in 0..images {
+    let of_image = |image: usize| {
         let mut totals = vec![0f64; 2 * channels];
         for sums in &sums[image * per_image..(image + 1) * per_image] {
             for (total, sum) in totals.iter_mut().zip(sums) {
                 *total += f64::from(*sum);
             }
         }
-        for group in 0..norm.groups {
-            let range = group * width..(group + 1) * width;
-            let count = (width * pixels) as f64;
-            let mean = totals[range.clone()].iter().sum::<f64>() / count;
-            let square = totals[channels..][range.clone()].iter().sum::<f64>() / count;
-            let factor = 1.0 / ((square - mean * mean).max(0.0) + f64::from(norm.eps)).sqrt();
-            for channel in range {
-                let scale = factor * f64::from(norm.weight[channel]);
-                scales.scale[image * channels + channel] = scale as f32;
-                scales.shift[image * channels + channel] =
-                    (f64::from(norm.bias[channel]) - mean * scale) as f32;
-            }
-        }
+        ChannelSums { totals, pixels }
+    };
+    (0..images).map(of_image).collect()
+}
+
+/// Reads pictures `[images, pixels, channels]` once and returns what their group norm multiplies and
+/// adds: `x · scale + shift` is the norm of `x`.
+///
+/// # Panics
+/// When a slice is not as long as the shapes say, or the groups do not divide the channels.
+pub fn group_norm(x: &[f32], images: usize, norm: GroupNorm<'_>) -> ChannelScales {
+    let mut scales = ChannelScales { scale: Vec::new(), shift: Vec::new() };
+    for sums in channel_totals(x, images, norm.weight.len()) {
+        let of_image = sums.scales(norm);
+        scales.scale.extend(of_image.scale);
+        scales.shift.extend(of_image.shift);
     }
     scales
 }

@@ -8,8 +8,12 @@ use super::map::{Inputs, f32s, map1, map2, run1, run2, run3};
 use super::norm::GroupNorm;
 use crate::error::EngineError;
 use crate::kernels::{
-    self, Activation, After, Before, Conv as Packed, ConvMode, ConvPlan, ConvShape,
+    self, Activation, After, Before, ChannelScales, Conv as Packed, ConvMode, ConvPlan, ConvShape,
 };
+
+/// Inputs times outputs up to which convolutions of large pictures keep weights of 16/9 of the size
+/// where memory is to be saved: there the larger form costs little.
+const LEAN_MOST: usize = 1 << 19;
 
 /// Weights in the form that their way of computing reads.
 #[derive(Debug, Clone)]
@@ -23,6 +27,8 @@ enum Form {
 pub struct Leading<'a> {
     /// A norm.
     pub norm: Option<&'a GroupNorm>,
+    /// What the norm multiplies and adds, where it is not to follow from the picture itself.
+    pub scales: Option<&'a ChannelScales>,
     /// Then a function.
     pub activation: Activation,
     /// Asked within a long convolution on the processor whether to stop. Where it says so, the result
@@ -32,7 +38,8 @@ pub struct Leading<'a> {
 
 impl Leading<'_> {
     /// SiLU alone.
-    pub const SILU: Self = Self { norm: None, activation: Activation::Silu, stop: None };
+    pub const SILU: Self =
+        Self { norm: None, scales: None, activation: Activation::Silu, stop: None };
 }
 
 /// Says what is added to a convolution.
@@ -150,7 +157,8 @@ impl Conv {
         outputs: usize,
         load: &Load<'_>,
     ) -> std::result::Result<Self, EngineError> {
-        let plan = ConvPlan { is_for_large: true, ..ConvPlan::same(3) };
+        let is_for_large = !load.is_lean() || inputs * outputs <= LEAN_MOST;
+        let plan = ConvPlan { is_for_large, ..ConvPlan::same(3) };
         Self::new(inputs, outputs, plan, load)
     }
 
@@ -176,9 +184,10 @@ impl Conv {
         match &self.form {
             Form::Packed(packed) => self.forward_packed(packed, x, leading, adding),
             Form::Tensor(weight) => {
-                let x = match leading.norm {
-                    Some(norm) => &norm.forward_pictures(x)?,
-                    None => x,
+                let x = match (leading.scales, leading.norm) {
+                    (Some(scales), _) => &scaled(x, scales)?,
+                    (None, Some(norm)) => &norm.forward_pictures(x)?,
+                    (None, None) => x,
                 };
                 let x = apply(leading.activation, x)?;
                 let x = match self.plan.mode {
@@ -236,9 +245,10 @@ impl Conv {
                    image_bias: Option<&[f32]>,
                    residual: Option<&[f32]>,
                    out: &mut [f32]| {
-            let scales = leading.norm.map(|norm| norm.scales(f32s(x), images));
+            let own = leading.norm.filter(|_| leading.scales.is_none());
+            let own = own.map(|norm| norm.scales(f32s(x), images));
             let before = Before {
-                scales: scales.as_ref(),
+                scales: leading.scales.or(own.as_ref()),
                 activation: leading.activation,
                 stop: leading.stop,
             };
@@ -271,6 +281,14 @@ impl Conv {
             }
         }
     }
+}
+
+/// Multiplies and adds per channel of pictures `[1, channels, height, width]`, by candle's operations.
+fn scaled(x: &Tensor, scales: &ChannelScales) -> Result<Tensor> {
+    let shape = (1, scales.scale.len(), 1, 1);
+    let scale = Tensor::from_slice(&scales.scale, shape, x.device())?;
+    let shift = Tensor::from_slice(&scales.shift, shape, x.device())?;
+    x.broadcast_mul(&scale)?.broadcast_add(&shift)
 }
 
 /// Applies a function by candle's operations.

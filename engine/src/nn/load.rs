@@ -13,12 +13,13 @@ pub struct Load<'a> {
     compute: Compute,
     prefix: String,
     factor: f32,
+    is_lean: bool,
 }
 
 impl<'a> Load<'a> {
     /// Begins at the root of a file.
     pub fn new(tensors: &'a dyn Tensors, compute: Compute) -> Self {
-        Self { tensors, compute, prefix: String::new(), factor: 1.0 }
+        Self { tensors, compute, prefix: String::new(), factor: 1.0, is_lean: false }
     }
 
     /// Goes one name deeper.
@@ -29,6 +30,7 @@ impl<'a> Load<'a> {
             compute: self.compute.clone(),
             prefix: format!("{}{name}.", self.prefix),
             factor: self.factor,
+            is_lean: self.is_lean,
         }
     }
 
@@ -37,6 +39,17 @@ impl<'a> Load<'a> {
     #[must_use]
     pub fn times(&self, factor: f32) -> Self {
         Self { factor: self.factor * factor, ..self.clone() }
+    }
+
+    /// Has weights packed so that they take little memory, where they could be larger and faster.
+    #[must_use]
+    pub fn lean(self, is_lean: bool) -> Self {
+        Self { is_lean, ..self }
+    }
+
+    /// Tells whether weights are to take little memory.
+    pub fn is_lean(&self) -> bool {
+        self.is_lean
     }
 
     /// Returns the way of computing.

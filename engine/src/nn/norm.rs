@@ -1,5 +1,6 @@
 //! Norms over rows of sequences.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use candle_core::{D, Result, Tensor};
@@ -9,7 +10,7 @@ use super::conv::apply;
 use super::load::Load;
 use super::map::{map1, map2, narrow_or_wide};
 use crate::error::EngineError;
-use crate::kernels::{self, Activation, ChannelScales, Modulation};
+use crate::kernels::{self, Activation, ChannelScales, ChannelSums, Modulation};
 
 /// Says which rows belong to which sequence, all sequences standing one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,11 +161,53 @@ impl GroupNorm {
         Ok(Self { compute: load.compute().clone(), groups, eps, values, tensors })
     }
 
+    fn plain(&self) -> kernels::GroupNorm<'_> {
+        let [weight, bias] = &self.values;
+        kernels::GroupNorm { groups: self.groups, eps: self.eps as f32, weight, bias }
+    }
+
     /// Returns what the norm of laid-out pictures multiplies and adds.
     pub(super) fn scales(&self, x: &[f32], images: usize) -> ChannelScales {
-        let [weight, bias] = &self.values;
-        let norm = kernels::GroupNorm { groups: self.groups, eps: self.eps as f32, weight, bias };
-        kernels::group_norm(x, images, norm)
+        kernels::group_norm(x, images, self.plain())
+    }
+
+    /// Returns `[batch, height, width, channels]` of laid-out pictures.
+    ///
+    /// # Errors
+    /// Passes on errors of the tensor library.
+    pub fn sizes(&self, x: &Tensor) -> Result<[usize; 4]> {
+        self.compute.sizes(x)
+    }
+
+    /// Returns the sums that the norm of a laid-out picture follows from, of some of its rows and
+    /// columns: the sums of parts add up to those of the whole.
+    ///
+    /// # Errors
+    /// Passes on errors of the tensor library.
+    pub fn sums(&self, x: &Tensor, [rows, columns]: [Range<usize>; 2]) -> Result<ChannelSums> {
+        let down = if matches!(self.compute, Compute::Candle(_)) { 2 } else { 1 };
+        let part = x.narrow(down, rows.start, rows.len())?;
+        let part = part.narrow(down + 1, columns.start, columns.len())?.contiguous()?;
+        let pixels = rows.len() * columns.len();
+        if matches!(self.compute, Compute::Candle(_)) {
+            let part = part.flatten_from(2)?; // [1, channels, pixels]
+            let mut totals: Vec<f32> = part.sum(2)?.flatten_all()?.to_vec1()?;
+            totals.extend(part.sqr()?.sum(2)?.flatten_all()?.to_vec1::<f32>()?);
+            return Ok(ChannelSums::new(totals.into_iter().map(f64::from).collect(), pixels));
+        }
+        let channels = self.values[0].len();
+        let found = RefCell::new(None);
+        map1("sums", &part, 1, |x, out: &mut [f32]| {
+            out.fill(0.0);
+            found.replace(kernels::channel_totals(x, 1, channels).pop());
+        })?;
+        let found = found.into_inner();
+        found.ok_or_else(|| candle_core::Error::Msg("a picture has no sums".to_owned()))
+    }
+
+    /// Returns what the norm multiplies and adds in a picture of these sums.
+    pub fn scales_of(&self, sums: &ChannelSums) -> ChannelScales {
+        sums.scales(self.plain())
     }
 
     /// Computes the norm of pictures by candle's operations.

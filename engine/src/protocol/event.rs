@@ -142,6 +142,19 @@ pub enum Notice {
         /// A sentence that says so.
         sentence: String,
     },
+    /// Memory was short, so the parts of the model were in memory one after the other.
+    SavedMemory {
+        /// What the model takes where memory is not saved.
+        needed_bytes: u64,
+        /// What was free.
+        free_bytes: u64,
+    },
+    /// The picture was decoded in tiles, because it would not fit into memory at once or because that
+    /// failed.
+    DecodedInTiles {
+        /// Why decoding at once failed, where it was tried.
+        reason: Option<String>,
+    },
     /// The recipe names a model with another hash.
     ModelDiffers {
         /// The hash in the request.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ModelRef, Region};
+use super::{MemoryUse, ModelRef, Region};
 
 /// Holds what a request uses beside its model and its prompt; of it, a picture to change alone is for
 /// the house model.
@@ -33,12 +33,20 @@ pub struct Extras {
     /// The picture that is to be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// How much memory the model may take.
+    #[serde(skip_serializing_if = "MemoryUse::is_automatic")]
+    pub memory: MemoryUse,
 }
 
 impl Extras {
     /// Tells whether there is nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Tells whether there is nothing that changes a model or guides a picture.
+    pub fn is_plain(&self) -> bool {
+        Self { memory: MemoryUse::Automatic, ..self.clone() }.is_empty()
     }
 
     /// Returns every file that is named, in the words of the person who reads a recipe.

@@ -5,6 +5,7 @@ mod event;
 mod extras;
 mod job;
 mod media;
+mod memory;
 mod precision;
 mod region;
 mod request;
@@ -18,6 +19,7 @@ pub use extras::{ControlUse, Extras, HintKind, LoraUse, PictureFile, PredictionC
 pub(crate) use job::JobShared;
 pub use job::{JobContext, JobHandle, JobId, Live, Stage};
 pub use media::{Latents, Note, Pcm, Pixels, Score, Track};
+pub use memory::MemoryUse;
 pub use precision::Precision;
 pub use region::{Borders, Region, RegionMode};
 pub use request::{

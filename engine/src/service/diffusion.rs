@@ -5,17 +5,19 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::rescue::Rescued;
 use super::studio::{Resident, ResidentKey, Studio, mixed_up, save};
 use crate::error::EngineError;
 use crate::library::{DiffusionNeed, LocatedWeights, Shelf, ShelfEntry};
 use crate::models::stable_diffusion::prompt::{Wildcards, lora_tags};
 use crate::nn::Compute;
 use crate::pipelines::diffusion::{
-    self, Autoencoder, Companions, DiffusionPipeline, ModelPlan, load_control, load_tiny,
+    self, Autoencoder, Companions, DiffusionPipeline, ModelPlan, Thrift, load_control, load_tiny,
 };
 use crate::pipelines::open_device;
 use crate::protocol::{
-    DeviceChoice, JobContext, Live, LoraUse, ModelRef, PictureOutput, PictureRequest, Stage,
+    DeviceChoice, JobContext, Live, LoraUse, MemoryUse, ModelRef, Notice, PictureOutput,
+    PictureRequest, Precision, Stage,
 };
 use crate::weights::detect::{Base, detect};
 use crate::weights::inspect::licence;
@@ -53,12 +55,24 @@ impl Studio {
         let expected = std::mem::replace(&mut request.model.sha256, known.sha256.clone());
         self.fill_hashes(&mut request, job)?;
 
+        let (thrift, saved) = self.thrift(&request, &known)?;
+        if thrift == Thrift::Lean {
+            request.extras.memory = MemoryUse::Low;
+        }
+
         let wildcards = self.wildcards()?;
         let shelf = self.models.shelf(Shelf::Loras);
         let mut companions = self.companions(&request, &known, device, job)?;
         companions.lora_names = shelf.iter().map(|entry| entry.name.clone()).collect();
         companions.wildcards = wildcards;
-        let mut output = PictureOutput { pictures: Vec::new(), notices: Vec::new(), latents: None };
+        companions.free_memory = Some(self.free_memory);
+        let rescued = Rescued::new(self.store.clone());
+        companions.keeper = rescued.keeper();
+        let mut output = PictureOutput {
+            pictures: Vec::new(),
+            notices: saved.into_iter().collect(),
+            latents: None,
+        };
         for (first, count, loras) in self.batches(&request, &companions.wildcards, &shelf)? {
             let mut part = request.clone();
             part.seed = request.seed.wrapping_add(u64::from(first));
@@ -69,8 +83,12 @@ impl Studio {
                 prediction: request.extras.prediction,
             };
             let store = self.store.clone();
-            let pipeline = self.pipeline(&part, &plan, &known, device, job)?;
-            let mut save = |picture| save(picture, store.as_deref(), &known.licence, job);
+            let pipeline = self.pipeline(&part, &plan, &known, (device, thrift), job)?;
+            let mut save = |picture| {
+                let saved = save(picture, store.as_deref(), &known.licence, job)?;
+                rescued.forget();
+                Ok(saved)
+            };
             let done = pipeline.run(&part, &companions, job, &mut save)?;
             output.pictures.extend(done.pictures);
             for notice in done.notices {
@@ -90,22 +108,53 @@ impl Studio {
         Ok(output)
     }
 
+    /// Decides how much memory the model may take, and what is to be said about it.
+    fn thrift(
+        &self,
+        request: &PictureRequest,
+        known: &KnownCheckpoint,
+    ) -> Result<(Thrift, Option<Notice>), EngineError> {
+        let (precision, size) = (request.precision, request.size);
+        let name = &known.located.name;
+        let needed_bytes = known.need.memory_bytes(precision, size);
+        let lean_bytes = known.need.lean_memory_bytes(precision, size);
+        match request.extras.memory {
+            MemoryUse::High => {
+                self.check_room(name, needed_bytes)?;
+                Ok((Thrift::Ample, None))
+            }
+            MemoryUse::Automatic if self.check_room(name, needed_bytes).is_ok() => {
+                Ok((Thrift::Ample, None))
+            }
+            MemoryUse::Automatic => {
+                self.check_room(name, lean_bytes)?;
+                let free_bytes = self.free_bytes().unwrap_or_default();
+                Ok((Thrift::Lean, Some(Notice::SavedMemory { needed_bytes, free_bytes })))
+            }
+            MemoryUse::Low => {
+                self.check_room(name, lean_bytes)?;
+                Ok((Thrift::Lean, None))
+            }
+        }
+    }
+
     /// Returns the model in memory, which is loaded when it is not there.
     fn pipeline(
         &mut self,
         request: &PictureRequest,
         plan: &ModelPlan,
         known: &KnownCheckpoint,
-        device: DeviceChoice,
+        (device, thrift): (DeviceChoice, Thrift),
         job: &JobContext,
     ) -> Result<&mut DiffusionPipeline, EngineError> {
-        let bytes = known.need.held_bytes(request.precision);
-        let needed = known.need.memory_bytes(request.precision, request.size);
-        self.check_room(&known.located.name, needed)?;
+        let bytes = match thrift {
+            Thrift::Ample => known.need.held_bytes(request.precision),
+            Thrift::Lean => known.need.lean_held_bytes(request.precision),
+        };
         let key = ResidentKey {
             name: known.located.name.clone(),
             sha256: known.sha256.clone(),
-            texts_hash: hash_of(plan),
+            texts_hash: hash_of(plan, thrift),
             device,
             precision: request.precision,
         };
@@ -114,7 +163,7 @@ impl Studio {
             other.sha256 == key.sha256 && other.device == device && *other != key
         });
         let resident = self.residents.get_or_load(key, bytes, || {
-            DiffusionPipeline::load(plan, (device, request.precision), job)
+            DiffusionPipeline::load(plan, (device, request.precision), thrift, job)
                 .map(|pipeline| Resident::Diffusion(Box::new(pipeline)))
         })?;
         let Resident::Diffusion(pipeline) = resident else { return Err(mixed_up()) };
@@ -316,7 +365,7 @@ impl Studio {
         let file = Checkpoint::open(&located.path)?;
         let need = DiffusionNeed::of(&file);
         // Before gigabytes are read for a hash.
-        self.check_room(&located.name, need.held_bytes(crate::protocol::Precision::Fast))?;
+        self.check_room(&located.name, need.lean_held_bytes(Precision::Fast))?;
         let known = KnownCheckpoint {
             located: located.clone(),
             sha256: self.hashes.of(located, &mut || job.check())?,
@@ -330,8 +379,9 @@ impl Studio {
     }
 }
 
-/// Returns a number that differs, in all likelihood, where the LoRAs or the prediction do.
-fn hash_of(plan: &ModelPlan) -> u64 {
+/// Returns a number that differs, in all likelihood, where the LoRAs, the prediction or the form of the
+/// weights do.
+fn hash_of(plan: &ModelPlan, thrift: Thrift) -> u64 {
     let mut hash = DefaultHasher::new();
     plan.model.hash(&mut hash);
     for (path, strengths) in &plan.loras {
@@ -340,5 +390,6 @@ fn hash_of(plan: &ModelPlan) -> u64 {
         strengths.map(f32::to_bits).hash(&mut hash);
     }
     plan.prediction.hash(&mut hash);
+    thrift.hash(&mut hash);
     hash.finish()
 }

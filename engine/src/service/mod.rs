@@ -4,6 +4,7 @@ mod diffusion;
 mod engine;
 mod enlarge;
 mod queue;
+mod rescue;
 mod residents;
 mod studio;
 mod wakes;

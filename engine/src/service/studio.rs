@@ -55,7 +55,7 @@ pub struct Studio {
     /// What [`DeviceChoice::Auto`] means here, once it was asked for.
     fastest: Option<DeviceChoice>,
     /// Says how much memory is free, where the system says it.
-    free_memory: fn() -> Option<u64>,
+    pub(super) free_memory: fn() -> Option<u64>,
 }
 
 /// Is a model in memory: one arbiter keeps all kinds.
@@ -133,12 +133,16 @@ impl Studio {
     /// Refuses a model that would not fit even alone, before any of it is read: a program that the
     /// system ends for want of memory loses work.
     pub(super) fn check_room(&self, name: &str, needed_bytes: u64) -> Result<(), EngineError> {
-        let Some(free) = (self.free_memory)() else { return Ok(()) };
-        let free_bytes = free.saturating_add(self.residents.held_bytes());
+        let Some(free_bytes) = self.free_bytes() else { return Ok(()) };
         if needed_bytes <= free_bytes {
             return Ok(());
         }
         Err(EngineError::TooLarge { name: name.to_owned(), needed_bytes, free_bytes })
+    }
+
+    /// Returns what is free, with what models in memory would give back.
+    pub(super) fn free_bytes(&self) -> Option<u64> {
+        (self.free_memory)().map(|free| free.saturating_add(self.residents.held_bytes()))
     }
 
     fn paint(

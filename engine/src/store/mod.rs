@@ -6,6 +6,7 @@
 //!   sounds/2026-11/2026-11-23-a-calm-waltz-42.flac the same
 //!   trash/2026-11/…                                the same, until the trash is emptied
 //!   conversations/…                                see [`conversations`]
+//!   latents/latents-a-red-fox-42.safetensors       of pictures that are not decoded yet
 //!   thumbnails/7.png                               a cache, by the number of the result
 //!   index.sqlite (-wal, -shm)                      made again from the pictures if need be
 //!   index.sqlite.damaged-1                         an index that was set aside
@@ -21,6 +22,7 @@ pub mod conversations;
 pub mod exports;
 pub mod files;
 mod index;
+mod latents;
 pub mod open_raster;
 mod place;
 pub mod png;
@@ -228,7 +230,7 @@ impl Store {
         let asked = std::path::absolute(folder.as_ref())
             .map_err(|error| EngineError::io("open the library", folder.as_ref(), &error))?;
         let folder = place::follow_moves(&asked)?;
-        for top in [PICTURES, SOUNDS, TRASH, conversations::CONVERSATIONS] {
+        for top in [PICTURES, SOUNDS, TRASH, conversations::CONVERSATIONS, latents::LATENTS] {
             files::make_folder(&folder.join(top))?;
         }
         let (presence, is_alone) = Presence::enter(&folder)?;

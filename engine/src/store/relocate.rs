@@ -11,6 +11,7 @@ use crate::error::EngineError;
 
 use super::conversations::CONVERSATIONS;
 use super::index::{Index, Refusal};
+use super::latents::LATENTS;
 use super::place::{INDEX, LOCK, MOVED_TO, PICTURES, SOUNDS, THUMBNAILS, TRASH};
 use super::{files, place};
 
@@ -41,7 +42,7 @@ pub(super) fn prepare(from: &Path, to: &Path) -> Result<PathBuf, EngineError> {
 /// removed again.
 pub(super) fn copy(from: &Path, index: &Index, to: &Path) -> Result<Index, EngineError> {
     copy_all(from, index, to).inspect_err(|_| {
-        for top in [PICTURES, SOUNDS, TRASH, CONVERSATIONS] {
+        for top in [PICTURES, SOUNDS, TRASH, CONVERSATIONS, LATENTS] {
             let _ = fs::remove_dir_all(to.join(top));
         }
         remove_index(to);
@@ -49,7 +50,7 @@ pub(super) fn copy(from: &Path, index: &Index, to: &Path) -> Result<Index, Engin
 }
 
 fn copy_all(from: &Path, index: &Index, to: &Path) -> Result<Index, EngineError> {
-    for top in [PICTURES, SOUNDS, TRASH, CONVERSATIONS] {
+    for top in [PICTURES, SOUNDS, TRASH, CONVERSATIONS, LATENTS] {
         copy_folder(&from.join(top), &to.join(top))?;
     }
     let new_path = to.join(INDEX);
@@ -79,7 +80,7 @@ pub(super) fn switch(from: &Path, to: &Path) -> Result<(), EngineError> {
 /// Removes what is safely in the new folder from the old one, leaving its lock and its note. What
 /// resists, or was put there meanwhile, stays.
 pub(super) fn remove_moved(from: &Path, to: &Path) {
-    for top in [PICTURES, SOUNDS, TRASH, CONVERSATIONS] {
+    for top in [PICTURES, SOUNDS, TRASH, CONVERSATIONS, LATENTS] {
         remove_copied(&from.join(top), &to.join(top));
     }
     let _ = fs::remove_dir_all(from.join(THUMBNAILS));

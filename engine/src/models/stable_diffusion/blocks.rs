@@ -2,6 +2,8 @@
 
 use candle_core::Tensor;
 
+use super::bands::Rows;
+use super::tiles::Norms;
 use crate::error::EngineError;
 use crate::kernels::{Activation, ConvMode, ConvPlan};
 use crate::nn::{
@@ -93,20 +95,75 @@ impl Resnet {
         let adding = Adding { per_image: time.as_ref(), residual: None };
         let h = self.conv1.forward(x, before(&self.norm1), adding)?;
         check()?;
-        let short;
-        let residual = match &self.shortcut {
-            Some(shortcut) => {
-                let [batch, height, width, _] = self.compute.sizes(x)?;
-                let rows = shortcut.forward(&self.compute.rows(x)?)?;
-                short = self.compute.pictures(&rows, [batch, height, width])?;
-                &short
-            }
-            None => x,
-        };
+        let residual = self.short(x)?;
         check()?;
-        let x = self.conv2.forward(&h, before(&self.norm2), Adding::residual(residual))?;
+        let x = self.conv2.forward(&h, before(&self.norm2), Adding::residual(&residual))?;
         check()?;
         Ok(x)
+    }
+
+    /// Computes the block of an autoencoder, whose pictures are large: what is read is let go of as
+    /// soon as may be, and norms go by what `norms` says.
+    ///
+    /// # Errors
+    /// As [`Resnet::forward`].
+    pub(super) fn forward_large(
+        &self,
+        x: Tensor,
+        norms: &Norms<'_>,
+        check: &Check<'_>,
+    ) -> Result<Tensor, EngineError> {
+        let stop = || check().is_err();
+        let run = |conv: &Conv, norm: &GroupNorm, x: &Tensor, adding: Adding<'_>| {
+            let scales = norms.scales(norm, x)?;
+            let (norm, scales, stop) = (Some(norm), scales.as_ref(), Some(&stop as &dyn Fn() -> _));
+            let h = conv.forward(x, Leading { norm, scales, stop, ..Leading::SILU }, adding)?;
+            check()?;
+            Ok::<_, EngineError>(h)
+        };
+        let h = run(&self.conv1, &self.norm1, &x, Adding::default())?;
+        let residual = self.short(&x)?;
+        drop(x);
+        check()?;
+        run(&self.conv2, &self.norm2, &h, Adding::residual(&residual))
+    }
+
+    /// Computes the same some rows at a time, of one picture that may be doubled first: what is read is
+    /// never there doubled, and the result takes the place of what stands beside the convolutions.
+    ///
+    /// # Errors
+    /// As [`Resnet::forward`].
+    pub(super) fn forward_lean(
+        &self,
+        x: Tensor,
+        doubling: Option<&Conv>,
+        norms: &Norms<'_>,
+        check: &Check<'_>,
+    ) -> Result<Tensor, EngineError> {
+        let rows = Rows { compute: &self.compute, picture: &x, doubling, check };
+        let sums = |part| rows.sums(&self.norm1, part);
+        let scales = norms.scales_by(&self.norm1, rows.size()?, sums)?;
+        let (h, short) = rows.first(&self.conv1, &scales, self.shortcut.as_ref())?;
+        let residual = match (short, doubling) {
+            (Some(short), _) => {
+                drop(x);
+                short
+            }
+            (None, None) => x,
+            (None, Some(doubling)) => plain(doubling, &x)?,
+        };
+        let rows = Rows { compute: &self.compute, picture: &h, doubling: None, check };
+        let sums = |part| rows.sums(&self.norm2, part);
+        let scales = norms.scales_by(&self.norm2, rows.size()?, sums)?;
+        rows.second(&self.conv2, &scales, residual)
+    }
+
+    /// Returns what stands beside the convolutions.
+    fn short(&self, x: &Tensor) -> Result<Tensor, EngineError> {
+        let Some(shortcut) = &self.shortcut else { return Ok(x.clone()) };
+        let [batch, height, width, _] = self.compute.sizes(x)?;
+        let rows = shortcut.forward(&self.compute.rows(x)?)?;
+        Ok(self.compute.pictures(&rows, [batch, height, width])?)
     }
 }
 

@@ -1,10 +1,12 @@
 //! The Stable Diffusion family: prompts, text encoder, denoiser (U-Net) and autoencoder, with the names
 //! of diffusers' checkpoints.
 
+mod bands;
 mod blocks;
 mod control_net;
 pub mod prompt;
 mod text_encoder;
+mod tiles;
 mod tiny_autoencoder;
 mod trunk;
 mod unet;
@@ -16,4 +18,4 @@ pub use text_encoder::{Encoded, TextEncoder};
 pub use tiny_autoencoder::TinyAutoencoder;
 pub use trunk::{Added, Conditions};
 pub use unet::Unet;
-pub use vae::Vae;
+pub use vae::{Halves, Vae};

@@ -1,8 +1,11 @@
 //! The autoencoder: pictures to latents and back.
 
+use std::cell::RefCell;
+
 use candle_core::Tensor;
 
 use super::blocks::{Check, PixelAttention, Resnet, doubling, group_norm, halving, plain};
+use super::tiles::{Book, Norms, Tile, Tiles};
 use crate::error::EngineError;
 use crate::nn::{Adding, Compute, Conv, GroupNorm, Leading, Linear, Load};
 use crate::weights::sd_config::VaeConfig;
@@ -26,13 +29,26 @@ struct Half {
     middle: (Resnet, PixelAttention, Resnet),
     norm: GroupNorm,
     last: Conv,
+    /// Large pictures are computed some rows at a time.
+    is_lean: bool,
+}
+
+/// Says which halves of an autoencoder are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halves {
+    /// Both; the encoder only where the file has it.
+    Both,
+    /// The one that makes latents.
+    Encoder,
+    /// The one that makes pictures.
+    Decoder,
 }
 
 /// Turns pictures into latents of an eighth of the size and back.
 #[derive(Debug, Clone)]
 pub struct Vae {
     compute: Compute,
-    decoder: Half,
+    decoder: Option<Half>,
     /// Before the decoder; some autoencoders have none.
     into_decoder: Option<Linear>,
     encoder: Option<Half>,
@@ -45,6 +61,14 @@ impl Vae {
     /// # Errors
     /// As [`Load::values`].
     pub fn new(config: &VaeConfig, load: &Load<'_>) -> Result<Self, EngineError> {
+        Self::load(config, Halves::Both, load)
+    }
+
+    /// Loads what is needed of an autoencoder by diffusers' names.
+    ///
+    /// # Errors
+    /// As [`Load::values`].
+    pub fn load(config: &VaeConfig, halves: Halves, load: &Load<'_>) -> Result<Self, EngineError> {
         let channels = config.latent_channels;
         let optional = |name: &str, channels: usize| {
             let load = load.pp(name);
@@ -53,14 +77,14 @@ impl Vae {
                 .transpose()
         };
         let encoder = load.pp("encoder");
-        let encoder = encoder
-            .pp("conv_in")
-            .has("weight")
-            .then(|| Half::encoder(config, &encoder))
+        let has_encoder = halves != Halves::Decoder && encoder.pp("conv_in").has("weight");
+        let encoder = has_encoder.then(|| Half::encoder(config, &encoder)).transpose()?;
+        let decoder = (halves != Halves::Encoder)
+            .then(|| Half::decoder(config, &load.pp("decoder")))
             .transpose()?;
         Ok(Self {
             compute: load.compute().clone(),
-            decoder: Half::decoder(config, &load.pp("decoder"))?,
+            decoder,
             into_decoder: optional("post_quant_conv", channels)?,
             encoder,
             out_of_encoder: optional("quant_conv", 2 * channels)?,
@@ -71,14 +95,109 @@ impl Vae {
     /// latents `[batch, channels, height, width]` (divided by the scaling factor already).
     ///
     /// # Errors
-    /// That of `check`, and errors of the tensor library.
+    /// [`EngineError::Model`] when the decoder was not loaded; that of `check`, and errors of the
+    /// tensor library.
     pub fn decode(&self, latents: &Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
+        let decoder = self.decoder()?;
+        let x = self.head(latents, check)?;
+        let x = decoder.tail(x, &Norms::Own, check)?;
+        Ok(self.compute.lay_back(&x)?)
+    }
+
+    /// Returns the same picture of one latent `[1, channels, height, width]`, of which all but the
+    /// smallest pictures within the decoder are computed in tiles of at most `side` latents each way,
+    /// in memory that does not grow with the picture.
+    ///
+    /// Tiles overlap by as much as a place reads, so that they meet without a seam. The norms of all
+    /// go by sums over the whole picture: a first pass over the tiles measures them, each tile by its
+    /// own norms, and a second one paints.
+    ///
+    /// # Errors
+    /// As [`Vae::decode`].
+    pub fn decode_tiles(
+        &self,
+        latents: &Tensor,
+        side: usize,
+        check: &Check<'_>,
+    ) -> Result<Tensor, EngineError> {
+        let decoder = self.decoder()?;
+        let (count, _, height, width) = latents.dims4()?;
+        if count != 1 {
+            return Err(EngineError::Model { reason: "tiles are of one picture".to_owned() });
+        }
+        let x = self.head(latents, check)?;
+        let tiles = Tiles::new([height, width], side, decoder.reach());
+        let book = self.measure(&x, &tiles, check)?;
+        self.paint(&x, &tiles, &book, check)
+    }
+
+    /// Runs the tail of the decoder over tiles for the sums of its norms.
+    fn measure(
+        &self,
+        x: &Tensor,
+        tiles: &Tiles,
+        check: &Check<'_>,
+    ) -> Result<RefCell<Book>, EngineError> {
+        let book = RefCell::new(Book::default());
+        for tile in tiles.all() {
+            book.borrow_mut().turn_back();
+            let norms = Norms::Measured { book: &book, tile: &tile };
+            self.decoder()?.tail(self.cut(x, &tile)?, &norms, check)?;
+        }
+        Ok(book)
+    }
+
+    /// Runs the tail of the decoder over tiles, with norms by sums that are known, and joins them.
+    fn paint(
+        &self,
+        x: &Tensor,
+        tiles: &Tiles,
+        book: &RefCell<Book>,
+        check: &Check<'_>,
+    ) -> Result<Tensor, EngineError> {
+        let mut rows = Vec::new();
+        for row in tiles.rows() {
+            let mut parts = Vec::new();
+            for tile in row {
+                book.borrow_mut().turn_back();
+                let part = self.cut(x, &tile)?;
+                let part = self.decoder()?.tail(part, &Norms::Whole { book }, check)?;
+                let part = self.compute.lay_back(&part)?; // [1, 3, h, w]
+                let scale = part.dim(2)? / tile.rows.len().max(1);
+                let [down, across] = tile.core(scale);
+                let part = part.narrow(2, down.start, down.len())?;
+                parts.push(part.narrow(3, across.start, across.len())?.contiguous()?);
+            }
+            rows.push(Tensor::cat(&parts, 3)?);
+        }
+        Ok(Tensor::cat(&rows, 2)?)
+    }
+
+    fn decoder(&self) -> Result<&Half, EngineError> {
+        let lacks = || EngineError::Model { reason: "the decoder is not loaded".to_owned() };
+        self.decoder.as_ref().ok_or_else(lacks)
+    }
+
+    /// Computes what is of the latents' size: the middle, which sees all of the picture, and the first
+    /// blocks.
+    fn head(&self, latents: &Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
+        let decoder = self.decoder()?;
         let x = self.compute.lay_out(latents)?;
         let x = self.pointwise(self.into_decoder.as_ref(), x)?;
-        let x = plain(&self.decoder.first, &x)?;
-        let x = self.decoder.middle(&x, check)?;
-        let x = self.decoder.levels(x, check)?;
-        Ok(self.compute.lay_back(&self.decoder.end(&x, check)?)?)
+        let x = plain(&decoder.first, &x)?;
+        let mut x = decoder.middle(&x, check)?;
+        for resnet in decoder.levels.first().iter().flat_map(|level| &level.resnets) {
+            check()?;
+            x = resnet.forward_large(x, &Norms::Own, check)?;
+        }
+        Ok(x)
+    }
+
+    /// Cuts a tile out of a laid-out picture.
+    fn cut(&self, x: &Tensor, tile: &Tile) -> Result<Tensor, EngineError> {
+        let down = if matches!(self.compute, Compute::Candle(_)) { 2 } else { 1 };
+        let part = x.narrow(down, tile.rows.start, tile.rows.len())?;
+        Ok(part.narrow(down + 1, tile.columns.start, tile.columns.len())?.contiguous()?)
     }
 
     /// Returns mean and logarithm of the variance, `[batch, 2 · channels, height / 8, width / 8]`, of
@@ -92,8 +211,8 @@ impl Vae {
             return Err(EngineError::invalid("model", "has no encoder for pictures"));
         };
         let x = plain(&encoder.first, &self.compute.lay_out(pictures)?)?;
-        let x = encoder.levels(x, check)?;
-        let x = encoder.end(&encoder.middle(&x, check)?, check)?;
+        let x = encoder.down(x, check)?;
+        let x = encoder.end(&encoder.middle(&x, check)?, &Norms::Own, check)?;
         Ok(self.compute.lay_back(&self.pointwise(self.out_of_encoder.as_ref(), x)?)?)
     }
 
@@ -128,6 +247,7 @@ impl Half {
             levels,
             norm: group_norm(narrow, EPS, &load.pp("conv_norm_out"))?,
             last: Conv::same(narrow, 3, &load.pp("conv_out"))?,
+            is_lean: load.is_lean(),
         })
     }
 
@@ -153,6 +273,7 @@ impl Half {
             middle: Self::load_middle(width, load)?,
             norm: group_norm(width, EPS, &load.pp("conv_norm_out"))?,
             last: Conv::same(width, 2 * config.latent_channels, &load.pp("conv_out"))?,
+            is_lean: load.is_lean(),
         })
     }
 
@@ -177,28 +298,141 @@ impl Half {
         after.forward(&x, None, check)
     }
 
-    fn levels(&self, mut x: Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
+    /// Goes down the levels of an encoder.
+    fn down(&self, mut x: Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
         for level in &self.levels {
             for resnet in &level.resnets {
                 check()?;
-                x = resnet.forward(&x, None, check)?;
+                x = if self.is_lean && x.dim(0)? == 1 {
+                    resnet.forward_lean(x, None, &Norms::Own, check)?
+                } else {
+                    resnet.forward_large(x, &Norms::Own, check)?
+                };
             }
-            if let Some(resize) = &level.resize {
-                check()?;
-                let stop = || check().is_err();
-                let leading = Leading { stop: Some(&stop), ..Leading::default() };
-                x = resize.forward(&x, leading, Adding::default())?;
-            }
+            x = level.resize(x, check)?;
         }
         check()?;
         Ok(x)
     }
 
-    fn end(&self, x: &Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
+    /// Goes on from what is of the latents' size to the picture.
+    fn tail(
+        &self,
+        mut x: Tensor,
+        norms: &Norms<'_>,
+        check: &Check<'_>,
+    ) -> Result<Tensor, EngineError> {
+        // A picture that is to be doubled, once the next block reads it.
+        let mut doubling = None;
+        for (index, level) in self.levels.iter().enumerate() {
+            let resnets = if index > 0 { level.resnets.as_slice() } else { &[] };
+            for resnet in resnets {
+                check()?;
+                x = if self.is_lean && x.dim(0)? == 1 {
+                    resnet.forward_lean(x, doubling.take(), norms, check)?
+                } else {
+                    resnet.forward_large(x, norms, check)?
+                };
+            }
+            let next = self.levels.get(index + 1);
+            let is_next_lean = next.is_some_and(|next| !next.resnets.is_empty());
+            if self.is_lean && x.dim(0)? == 1 && is_next_lean {
+                doubling = level.resize.as_ref();
+            } else {
+                x = level.resize(x, check)?;
+            }
+        }
+        check()?;
+        self.end(&x, norms, check)
+    }
+
+    /// Returns how many latents away from a place the tail of a decoder reads, at most.
+    fn reach(&self) -> usize {
+        let (mut reach, mut scale) = (0.0, 1.0);
+        for (index, level) in self.levels.iter().enumerate() {
+            // Two convolutions in each block, one behind a doubling: a place of the picture each.
+            reach += if index > 0 { 2.0 * level.resnets.len() as f64 / scale } else { 0.0 };
+            scale *= if level.resize.is_some() { 2.0 } else { 1.0 };
+            reach += if level.resize.is_some() { 1.0 / scale } else { 0.0 };
+        }
+        (reach + 1.0 / scale).ceil() as usize
+    }
+
+    fn end(&self, x: &Tensor, norms: &Norms<'_>, check: &Check<'_>) -> Result<Tensor, EngineError> {
         let stop = || check().is_err();
-        let leading = Leading { norm: Some(&self.norm), stop: Some(&stop), ..Leading::SILU };
+        let scales = norms.scales(&self.norm, x)?;
+        let (norm, scales) = (Some(&self.norm), scales.as_ref());
+        let leading = Leading { norm, scales, stop: Some(&stop), ..Leading::SILU };
         let x = self.last.forward(x, leading, Adding::default())?;
         check()?;
         Ok(x)
+    }
+}
+
+impl Level {
+    /// Halves or doubles the size, where the level does.
+    fn resize(&self, x: Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
+        let Some(resize) = &self.resize else { return Ok(x) };
+        check()?;
+        let stop = || check().is_err();
+        let leading = Leading { stop: Some(&stop), ..Leading::default() };
+        Ok(resize.forward(&x, leading, Adding::default())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::{Level as Isa, Precision};
+    use crate::weights::RandomTensors;
+
+    #[test]
+    fn tiles_whose_norms_know_the_whole_picture_are_the_whole_picture_and_meet_without_a_seam() {
+        let check = || Ok(());
+        let config = VaeConfig { channels: vec![32, 32, 64, 64], ..VaeConfig::sd() };
+        let kernels = Compute::Kernels(Isa::best(), Precision::Exact);
+        let candle = Compute::Candle(candle_core::Device::Cpu);
+        for (compute, is_lean) in [(kernels.clone(), false), (kernels, true), (candle, true)] {
+            let load = Load::new(&RandomTensors, compute).lean(is_lean);
+            let vae = Vae::new(&config, &load).expect("an autoencoder");
+            let latents = load.tensor("latents", &[1, 4, 20, 26]).expect("latents");
+            let whole = vae.decode(&latents, &check).expect("a picture");
+            let reach = vae.decoder().expect("a decoder").reach();
+            assert_eq!(reach, 7);
+            let x = vae.head(&latents, &check).expect("the head");
+            let book = vae.measure(&x, &Tiles::new([20, 26], 26, reach), &check).expect("sums");
+            let tiles = Tiles::new([20, 26], 18, reach);
+            assert!(tiles.all().count() >= 20);
+            let made = vae.paint(&x, &tiles, &book, &check).expect("a picture");
+            assert_eq!(made.dims(), whole.dims());
+            let off = (made - &whole).and_then(|off| off.abs()?.max_all()?.to_scalar::<f32>());
+            let most = whole.abs().and_then(|all| all.max_all()?.to_scalar::<f32>());
+            let (off, most) = (off.expect("a number"), most.expect("a number"));
+            assert!(off <= 2e-5 * most, "{off} of {most}");
+        }
+    }
+
+    #[test]
+    fn rows_at_a_time_make_the_same_picture_as_all_at_once() {
+        let check = || Ok(());
+        let config = VaeConfig { channels: vec![32, 64, 64, 96], ..VaeConfig::sd() };
+        for precision in [Precision::Exact, Precision::Fast] {
+            let load = Load::new(&RandomTensors, Compute::Kernels(Isa::best(), precision));
+            let whole = Vae::new(&config, &load).expect("an autoencoder");
+            let lean = Vae::new(&config, &load.clone().lean(true)).expect("an autoencoder");
+            let latents = load.tensor("latents", &[1, 4, 11, 40]).expect("latents");
+            let wanted = whole.decode(&latents, &check).expect("a picture");
+            let made = lean.decode(&latents, &check).expect("a picture");
+            let off = |made: &Tensor, wanted: &Tensor| {
+                let off = (made - wanted).and_then(|off| off.abs()?.max_all()?.to_scalar::<f32>());
+                let most = wanted.abs().and_then(|all| all.max_all()?.to_scalar::<f32>());
+                off.expect("a number") / most.expect("a number")
+            };
+            let bound = if precision == Precision::Exact { 2e-5 } else { 2e-2 };
+            assert!(off(&made, &wanted) <= bound, "{}", off(&made, &wanted));
+            let again = lean.encode(&made, &check).expect("latents");
+            let wanted = whole.encode(&made, &check).expect("latents");
+            assert!(off(&again, &wanted) <= bound, "{}", off(&again, &wanted));
+        }
     }
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use candle_core::Tensor;
 
-use super::load::{Loader, Progress, load_tiny};
+use super::load::{Loader, Progress, Thrift, load_tiny};
 use crate::error::EngineError;
-use crate::models::stable_diffusion::{Check, TinyAutoencoder, Vae};
+use crate::models::stable_diffusion::{Check, Halves, TinyAutoencoder, Vae};
 use crate::nn::Compute;
 use crate::protocol::JobContext;
 use crate::weights::detect::{Base, Family, detect};
@@ -53,7 +53,10 @@ impl Autoencoder {
         let named = Named::of(&file, Part::Vae, job)?;
         let config = VaeConfig::of(named.shapes(), named.settings(), base, path)?;
         let (stack, progress) = (Stack::default(), Progress::new(&file));
-        Loader { file: &file, stack: &stack, compute, job, progress: &progress }.vae(&config)
+        let thrift = Thrift::Ample;
+        let loader =
+            Loader { file: &file, stack: &stack, compute, thrift, job, progress: &progress };
+        loader.vae(&config, Halves::Both)
     }
 
     /// Returns what latents are multiplied by before the net sees them.
@@ -75,6 +78,23 @@ impl Autoencoder {
     ) -> Result<Tensor, EngineError> {
         match self {
             Self::Whole { net, scaling } => net.decode(&(latents / *scaling)?, check),
+            Self::Tiny { net, .. } => net.decode(latents, check),
+        }
+    }
+
+    /// Returns the same of one latent, in tiles of at most `side` latents each way. A tiny one, which
+    /// takes little memory, decodes it whole.
+    ///
+    /// # Errors
+    /// That of `check`, and errors of the tensor library.
+    pub(super) fn decode_tiles(
+        &self,
+        latents: &Tensor,
+        side: usize,
+        check: &Check<'_>,
+    ) -> Result<Tensor, EngineError> {
+        match self {
+            Self::Whole { net, scaling } => net.decode_tiles(&(latents / *scaling)?, side, check),
             Self::Tiny { net, .. } => net.decode(latents, check),
         }
     }

@@ -8,7 +8,7 @@ use super::load::Networks;
 use super::text::{Context, Prompted};
 use crate::error::EngineError;
 use crate::math::schedule::Schedule;
-use crate::models::stable_diffusion::{Added, Conditions, ControlNet, Residuals};
+use crate::models::stable_diffusion::{Added, Conditions, ControlNet, Residuals, Unet};
 use crate::protocol::{JobContext, Sampling, Size};
 use crate::sampling::{guide, rescale_guidance};
 
@@ -36,13 +36,14 @@ pub(super) enum Beside {
 /// Estimates clean latents.
 pub(super) struct Guide<'a> {
     pub networks: &'a Networks,
+    pub unet: &'a Unet,
     pub schedule: &'a Schedule,
     pub sampling: Sampling,
     pub size: Size,
     /// The prompt, and its negative where guidance needs it.
     pub prompts: Vec<Prompted>,
     pub controls: Vec<Control>,
-    pub beside: Beside,
+    pub beside: &'a Beside,
     /// The step that is being taken, counted from 0, and the first one of the whole schedule.
     pub step: usize,
     pub first_step: usize,
@@ -82,10 +83,10 @@ impl Guide<'_> {
             self.prompts.iter().map(|prompt| prompt.at_step(at)).collect();
         let scale = f64::from(self.sampling.guidance);
         let phi = f64::from(self.sampling.cfg_rescale);
-        if let Beside::Instructed(picture, keep) = &self.beside {
+        if let Beside::Instructed(picture, keep) = self.beside {
             return self.instructed(&contexts, [input, picture], time, [scale, *keep]);
         }
-        let beside = match &self.beside {
+        let beside = match self.beside {
             Beside::Masked(masked) => Some(masked.clone()),
             _ => None,
         };
@@ -191,7 +192,7 @@ impl Guide<'_> {
         } else {
             Tensor::cat(&[&latents, &Tensor::cat(&besides, 0)?], 1)?
         };
-        self.networks.unet.forward(&latents, &times, &conditions, &check)
+        self.unet.forward(&latents, &times, &conditions, &check)
     }
 
     /// Returns what SDXL is told of sizes: the picture was never larger, nothing is cut off.

@@ -5,6 +5,7 @@
 //! about it (`guide`), and the autoencoder makes a picture of the latents.
 
 mod autoencoder;
+mod decode;
 mod files;
 mod guide;
 mod load;
@@ -19,15 +20,17 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 pub use autoencoder::Autoencoder;
+pub use decode::LatentsKeeper;
 pub use files::Description;
-pub use load::{ModelPlan, Networks, load_control, load_tiny};
+pub use load::{ModelPlan, Networks, Thrift, load_control, load_tiny};
 pub use text::issue_of;
 pub use validate::{nearest_size, size_rules, validate};
 
 use crate::error::EngineError;
+use crate::kernels::{Lean, release_memory};
 use crate::math::schedule::{Schedule, Spacing, TableSettings};
 use crate::models::stable_diffusion::prompt::{ClipTokenizer, Wildcards};
-use crate::models::stable_diffusion::{ControlNet, TinyAutoencoder};
+use crate::models::stable_diffusion::{ControlNet, Halves, TinyAutoencoder};
 use crate::nn::Compute;
 use crate::pipelines::noise::Noise;
 use crate::pipelines::previews::Previews;
@@ -43,7 +46,7 @@ use crate::weights::embedding::{self, Embedding};
 use files::{INSTRUCTED_CHANNELS, MASKED_CHANNELS};
 use guide::{Beside, Control, Guide};
 use source::Prepared;
-use text::{ReadBoth, Words};
+use text::{Encoder, Prompted, ReadBoth, Words};
 
 /// How many unmatched parts of a LoRA are named.
 const NAMED_MAX: usize = 5;
@@ -63,6 +66,10 @@ pub struct Companions {
     pub wildcards: Wildcards,
     /// Names of the LoRAs that a prompt may name.
     pub lora_names: Vec<String>,
+    /// Says how much memory is free, so that a picture is decoded in tiles where it would not fit.
+    pub free_memory: Option<fn() -> Option<u64>>,
+    /// Writes latents to a safe place before a decoding that may fail.
+    pub keeper: Option<LatentsKeeper>,
 }
 
 /// A model of the family in memory.
@@ -72,16 +79,19 @@ pub struct DiffusionPipeline {
 }
 
 impl DiffusionPipeline {
-    /// Loads a model with its LoRAs.
+    /// Loads a model with its LoRAs; of a [`Thrift::Lean`] one each part when it is needed.
     ///
     /// # Errors
     /// As [`Networks::load`]; [`EngineError::Device`] when the device cannot be used.
     pub fn load(
         plan: &ModelPlan,
         (device, precision): (DeviceChoice, Precision),
+        thrift: Thrift,
         job: &JobContext,
     ) -> Result<Self, EngineError> {
-        Self::load_for(plan, Compute::with(&device::open(device)?, precision), job)
+        let compute = Compute::with(&device::open(device)?, precision);
+        let networks = Networks::load(plan, compute, thrift, job)?;
+        Ok(Self { networks, tokenizer: ClipTokenizer::new()? })
     }
 
     /// Loads a model for a given way of computing; for tests and benchmarks.
@@ -93,7 +103,7 @@ impl DiffusionPipeline {
         compute: Compute,
         job: &JobContext,
     ) -> Result<Self, EngineError> {
-        let networks = Networks::load(plan, compute, job)?;
+        let networks = Networks::load(plan, compute, Thrift::Ample, job)?;
         Ok(Self { networks, tokenizer: ClipTokenizer::new()? })
     }
 
@@ -124,39 +134,34 @@ impl DiffusionPipeline {
     ) -> Result<PictureOutput, EngineError> {
         validate(request)?;
         validate::check(request, &self.networks.about)?;
+        let is_lean = self.networks.thrift == Thrift::Lean;
+        let _lean = is_lean.then(Lean::begin);
         let run = Run::new(self, request, companions, job)?;
         let mut notices = run.first_notices();
         let shape = run.latent_shape();
         let noise = Noise::open(&request.noise, request.count, shape)?;
         let prepared = run.prepare()?;
         notices.extend(prepared.iter().flat_map(|prepared| prepared.changed.notices.clone()));
+        let beside = run.beside(prepared.as_ref())?;
+        // All texts before the first picture: a lean model then lets its text encoders go for good.
+        let prompts = run.encode(&mut notices)?;
+        if is_lean {
+            release_memory();
+        }
         let mut pictures = Vec::with_capacity(request.count as usize);
         let mut kept = Vec::new();
-        for index in 0..request.count {
+        for (index, prompts) in (0..request.count).zip(prompts) {
             let mut recipe = request.clone();
             recipe.seed = request.seed.wrapping_add(u64::from(index));
             recipe.count = 1;
-            job.report(Live { stage: Stage::Encoding, ..Live::default() })?;
-            let steps = request.sampling.steps as usize;
-            let words = run.words();
-            let read = ReadBoth::read(
-                &self.networks.about,
-                &request.prompt,
-                &words,
-                (steps, recipe.seed),
-            )?;
-            for notice in read.notices(&request.prompt) {
-                if !notices.contains(&notice) {
-                    notices.push(notice);
-                }
-            }
             let start = noise.picture(index, recipe.seed, &self.networks.compute)?;
-            let latents = run.sample(index, (start, recipe.seed), &read, prepared.as_ref())?;
+            let told = (prompts, &beside);
+            let latents = run.sample(index, (start, recipe.seed), told, prepared.as_ref())?;
             if request.keep_latents {
                 kept.extend(latents.flatten_all()?.to_vec1::<f32>()?);
             }
             job.report(Live { stage: Stage::Decoding, ..Live::default() })?;
-            let mut pixels = run.decode(&latents)?;
+            let mut pixels = run.decode(&latents, &recipe, &mut notices)?;
             if let Some(prepared) = &prepared {
                 pixels = prepared.changed.finish(pixels)?;
             }
@@ -223,15 +228,6 @@ impl<'a> Run<'a> {
         &self.pipeline.networks
     }
 
-    fn words(&self) -> Words<'_> {
-        Words {
-            tokenizer: &self.pipeline.tokenizer,
-            wildcards: &self.companions.wildcards,
-            embeddings: &self.embeddings,
-            knows_lora: &*self.knows_lora,
-        }
-    }
-
     /// Says what is known before anything is painted.
     fn first_notices(&self) -> Vec<Notice> {
         let mut notices = Vec::new();
@@ -250,13 +246,39 @@ impl<'a> Run<'a> {
         notices
     }
 
-    fn vae(&self) -> Result<&Autoencoder, EngineError> {
-        let own = self.networks().vae.as_ref();
-        self.companions
-            .vae
-            .as_deref()
-            .or(own)
-            .ok_or_else(|| EngineError::invalid("model", "has no VAE; choose one beside it"))
+    /// Reads and encodes the prompts of all pictures.
+    fn encode(&self, notices: &mut Vec<Notice>) -> Result<Vec<Vec<Prompted>>, EngineError> {
+        let (request, networks, job) = (self.request, self.networks(), self.job);
+        job.report(Live { stage: Stage::Encoding, ..Live::default() })?;
+        let is_guided = Guide::is_guided(networks, &request.sampling);
+        let encoder = Encoder::new(networks, &self.embeddings, request.extras.clip_skip, job);
+        let words = Words {
+            tokenizer: &self.pipeline.tokenizer,
+            wildcards: &self.companions.wildcards,
+            embeddings: &self.embeddings,
+            knows_lora: &*self.knows_lora,
+        };
+        let mut prompts = Vec::new();
+        for index in 0..request.count {
+            let seed = request.seed.wrapping_add(u64::from(index));
+            let steps = (request.sampling.steps as usize, seed);
+            let read = ReadBoth::read(&networks.about, &request.prompt, &words, steps)?;
+            for notice in read.notices(&request.prompt) {
+                if !notices.contains(&notice) {
+                    notices.push(notice);
+                }
+            }
+            prompts.push(read.encode(&encoder, is_guided)?);
+        }
+        Ok(prompts)
+    }
+
+    /// Returns the autoencoder that was chosen, or the model's own.
+    fn vae(&self, halves: Halves) -> Result<Arc<Autoencoder>, EngineError> {
+        match &self.companions.vae {
+            Some(vae) => Ok(vae.clone()),
+            None => self.networks().vae(halves, self.job),
+        }
     }
 
     /// Returns the pixels of a latent's side.
@@ -278,7 +300,8 @@ impl<'a> Run<'a> {
         let is_masked = networks.about.unet.in_channels == MASKED_CHANNELS;
         let sizes = (self.request.size, self.scale());
         let manner = (&networks.compute, is_masked);
-        Prepared::new(source, sizes, self.vae()?, manner, self.job).map(Some)
+        let vae = self.vae(Halves::Encoder)?;
+        Prepared::new(source, sizes, &vae, manner, self.job).map(Some)
     }
 
     fn schedule(&self) -> Result<Schedule, EngineError> {
@@ -322,7 +345,7 @@ impl<'a> Run<'a> {
                 let len = size.width_px as usize * size.height_px as usize;
                 let grey = Pixels::new(size.width_px, size.height_px, vec![127; 4 * len])
                     .ok_or_else(|| EngineError::invalid("size", "is empty"))?;
-                let vae = self.vae()?;
+                let vae = self.vae(Halves::Encoder)?;
                 let grey = from_pixels(&grey)?.to_device(self.networks().compute.device())?;
                 let grey = vae.encode(&grey, &|| self.job.check())?;
                 let mask = grey.narrow(1, 0, 1)?.ones_like()?;
@@ -342,14 +365,11 @@ impl<'a> Run<'a> {
         &self,
         index: u32,
         (noise, seed): (Tensor, u64),
-        read: &ReadBoth,
+        (prompts, beside): (Vec<Prompted>, &Beside),
         prepared: Option<&Prepared>,
     ) -> Result<Tensor, EngineError> {
         let (request, networks, job) = (self.request, self.networks(), self.job);
         let settings = request.sampling;
-        let is_guided = Guide::is_guided(networks, &settings);
-        let skip = request.extras.clip_skip;
-        let prompts = read.encode(networks, &self.embeddings, (skip, is_guided), job)?;
         let whole = self.schedule()?;
         let is_instructed = networks.about.unet.in_channels == INSTRUCTED_CHANNELS;
         let strength = request.extras.source.as_ref().map_or(1.0, |source| source.strength);
@@ -372,12 +392,13 @@ impl<'a> Run<'a> {
         };
         let guide = RefCell::new(Guide {
             networks,
+            unet: networks.unet(job)?,
             schedule: &schedule,
             sampling: settings,
             size: request.size,
             prompts,
             controls: self.controls()?,
-            beside: self.beside(prepared)?,
+            beside,
             step: 0,
             first_step,
             job,
@@ -431,11 +452,5 @@ impl<'a> Run<'a> {
                 linear(&latents.squeeze(0)?, is_xl)
             }
         }
-    }
-
-    fn decode(&self, latents: &Tensor) -> Result<Pixels, EngineError> {
-        let vae = self.vae()?;
-        let picture = vae.decode(latents, &|| self.job.check())?;
-        to_pixels(&picture.squeeze(0)?, "VAE")
     }
 }

@@ -1,11 +1,13 @@
 //! Prompts → what the net reads.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
 
 use candle_core::Tensor;
 
 use super::files::Description;
-use super::load::Networks;
+use super::load::{Networks, Texts};
 use crate::error::EngineError;
 use crate::models::stable_diffusion::TextEncoder;
 use crate::models::stable_diffusion::prompt::{
@@ -109,20 +111,18 @@ impl ReadBoth {
     /// Encodes the prompt and, if it is `guided`, its negative.
     ///
     /// # Errors
-    /// That of the job's check, and errors of the tensor library.
+    /// That of the job's check, those of reading the text encoders, and errors of the tensor library.
     pub(super) fn encode(
         &self,
-        networks: &Networks,
-        embeddings: &[Embedding],
-        (clip_skip, is_guided): (Option<u32>, bool),
-        job: &JobContext,
+        encoder: &Encoder<'_>,
+        is_guided: bool,
     ) -> Result<Vec<Prompted>, EngineError> {
         let mut out = Vec::new();
-        let encoder = Encoder { networks, embeddings, clip_skip, job };
         for side in 0..if is_guided { 2 } else { 1 } {
             let second = self.second.as_ref().map(|second| &second[side]);
             let mut prompted = encoder.prompt(&self.first[side], second)?;
-            if side == 1 && self.is_negative_empty && networks.about.has_empty_negative {
+            let has_empty = encoder.networks.about.has_empty_negative;
+            if side == 1 && self.is_negative_empty && has_empty {
                 for (_, context) in &mut prompted.stretches {
                     context.text = context.text.zeros_like()?;
                     context.pooled = context.pooled.as_ref().map(Tensor::zeros_like).transpose()?;
@@ -134,6 +134,31 @@ impl ReadBoth {
     }
 }
 
+/// Keeps what was encoded, so that a prompt that comes again needs no encoder.
+#[derive(Default)]
+pub(super) struct KnownContexts {
+    /// The one used last stands last.
+    entries: Vec<(Vec<u8>, Context)>,
+}
+
+/// How many texts are kept: of 77 tokens each takes 236 kB, or 630 kB for the shape of SDXL.
+const KEPT_TEXTS: usize = 32;
+
+impl KnownContexts {
+    fn get(&mut self, key: &[u8]) -> Option<Context> {
+        let at = self.entries.iter().position(|(known, _)| known == key)?;
+        let entry = self.entries.remove(at);
+        Some(self.entries.push_mut(entry).1.clone())
+    }
+
+    fn put(&mut self, key: Vec<u8>, context: Context) {
+        if self.entries.len() == KEPT_TEXTS {
+            self.entries.remove(0);
+        }
+        self.entries.push((key, context));
+    }
+}
+
 /// Holds what prompts are read with.
 pub(super) struct Words<'a> {
     pub tokenizer: &'a ClipTokenizer,
@@ -142,53 +167,100 @@ pub(super) struct Words<'a> {
     pub knows_lora: &'a dyn Fn(&str) -> bool,
 }
 
-struct Encoder<'a> {
+/// Encodes prompts with a model's text encoders, which are read when a text comes that is not known.
+pub(super) struct Encoder<'a> {
     networks: &'a Networks,
     embeddings: &'a [Embedding],
     clip_skip: Option<u32>,
     job: &'a JobContext,
+    texts: OnceCell<Arc<Texts>>,
 }
 
-impl Encoder<'_> {
+impl<'a> Encoder<'a> {
+    /// Makes one that reads nothing yet.
+    pub(super) fn new(
+        networks: &'a Networks,
+        embeddings: &'a [Embedding],
+        clip_skip: Option<u32>,
+        job: &'a JobContext,
+    ) -> Self {
+        Self { networks, embeddings, clip_skip, job, texts: OnceCell::new() }
+    }
+
+    fn texts(&self) -> Result<&Texts, EngineError> {
+        if let Some(texts) = self.texts.get() {
+            return Ok(texts);
+        }
+        let texts = self.networks.texts(self.job)?;
+        Ok(self.texts.get_or_init(|| texts))
+    }
+
     fn prompt(
         &self,
         first: &ReadPrompt,
         second: Option<&ReadPrompt>,
     ) -> Result<Prompted, EngineError> {
         let mut stretches = Vec::new();
-        // Alternation comes back to the same text again and again.
-        let mut known: HashMap<Vec<u8>, Context> = HashMap::new();
+        // Alternation comes back to the same texts again and again, more of them than are kept.
+        let mut here: HashMap<Vec<u8>, Context> = HashMap::new();
         for (index, stretch) in first.stretches.iter().enumerate() {
-            let key = key(&stretch.chunks);
-            let context = match known.get(&key) {
-                Some(context) => context.clone(),
+            let other = second.and_then(|second| second.stretches.get(index));
+            let other = other.map(|stretch| stretch.chunks.as_slice());
+            let key = self.key(&stretch.chunks, other);
+            // Never a lock over an encoder's run: a panic there must not leave it poisoned.
+            let contexts = || self.networks.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = here.get(&key).cloned();
+            let known = known.or_else(|| contexts().get(&key));
+            let context = match known {
+                Some(context) => context,
                 None => {
-                    let other = second.and_then(|second| second.stretches.get(index));
-                    let other = other.map(|stretch| stretch.chunks.as_slice());
                     let context = self.context(&stretch.chunks, other)?;
-                    known.insert(key, context.clone());
+                    contexts().put(key.clone(), context.clone());
                     context
                 }
             };
+            here.insert(key, context.clone());
             stretches.push((stretch.last_step, context));
         }
         Ok(Prompted { stretches })
     }
 
+    /// Returns bytes that are the same only for the same texts, read in the same way.
+    fn key(&self, chunks: &[Chunk], other: Option<&[Chunk]>) -> Vec<u8> {
+        let mut key = self.clip_skip.unwrap_or(0).to_le_bytes().to_vec();
+        key.extend(chunks.len().to_le_bytes());
+        for chunk in chunks.iter().chain(other.unwrap_or_default()) {
+            for (id, weight) in chunk.ids.iter().zip(&chunk.weights) {
+                key.extend(id.to_le_bytes());
+                key.extend(weight.to_le_bytes());
+            }
+            for reserved in &chunk.reserved {
+                key.extend(reserved.at.to_le_bytes());
+                key.extend(reserved.vectors.to_le_bytes());
+                // The file of a word may have changed, so its numbers tell which it is.
+                let vectors = self.embeddings.get(reserved.embedding).map(|word| &word.vectors);
+                for value in vectors.into_iter().flatten().flat_map(|vectors| &vectors.values) {
+                    key.extend(value.to_le_bytes());
+                }
+            }
+        }
+        key
+    }
+
     /// Encodes the chunks of a text one after the other in one context.
     fn context(&self, chunks: &[Chunk], other: Option<&[Chunk]>) -> Result<Context, EngineError> {
-        let about = &self.networks.about;
-        let (Some(second), Some(others)) = (&self.networks.second, other) else {
+        let texts = self.texts()?;
+        let (Some(second), Some(others)) = (&texts.second, other) else {
             // The encoder's last layer, or that before it for models trained so: their files leave
             // the last one out.
             let skipped = self.clip_skip.unwrap_or(1).saturating_sub(1);
-            let (text, _) = self.encode(&self.networks.first, chunks, (skipped, true))?;
+            let (text, _) = self.encode(&texts.first, chunks, (skipped, true))?;
             return Ok(Context { text, pooled: None });
         };
-        debug_assert!(about.second.is_some(), "two encoders");
+        debug_assert!(self.networks.about.second.is_some(), "two encoders");
         // Both are read one layer before the last and without the last norm.
         let skipped = self.clip_skip.unwrap_or(2).max(2) - 1;
-        let (first, _) = self.encode(&self.networks.first, chunks, (skipped, false))?;
+        let (first, _) = self.encode(&texts.first, chunks, (skipped, false))?;
         let (states, pooled) = self.encode(second, others, (skipped, false))?;
         let text = Tensor::cat(&[&first, &states], 2)?; // [1, tokens, both widths]
         Ok(Context { text, pooled: Some(pooled) })
@@ -238,22 +310,6 @@ impl Encoder<'_> {
         }
         Ok(Tensor::from_vec(values, plain.shape(), plain.device())?)
     }
-}
-
-/// Returns bytes that are the same for the same chunks.
-fn key(chunks: &[Chunk]) -> Vec<u8> {
-    let mut key = Vec::new();
-    for chunk in chunks {
-        for (id, weight) in chunk.ids.iter().zip(&chunk.weights) {
-            key.extend(id.to_le_bytes());
-            key.extend(weight.to_le_bytes());
-        }
-        for reserved in &chunk.reserved {
-            key.extend(reserved.embedding.to_le_bytes());
-            key.extend(reserved.at.to_le_bytes());
-        }
-    }
-    key
 }
 
 /// Says in the words of the border what a reader of prompts noticed.

@@ -42,7 +42,7 @@ pub fn validate(request: &PictureRequest) -> Result<(), EngineError> {
             "is not for this model and must be 0",
         ));
     }
-    if !(Extras { source: None, ..request.extras.clone() }).is_empty() {
+    if !(Extras { source: None, ..request.extras.clone() }).is_plain() {
         let reason = "(LoRA, embedding, VAE, ControlNet or CLIP skip) are not for this model, which takes \
                       a picture to change alone; choose a model of the Stable Diffusion family";
         return Err(EngineError::invalid("extras", reason));
