@@ -1,6 +1,7 @@
 //! What several tests share.
 
 pub mod containers;
+pub mod foreign;
 pub mod golden;
 pub mod manifest;
 pub mod painting;

@@ -13,3 +13,4 @@ pub mod sound;
 pub mod words;
 
 pub(crate) use device::open as open_device;
+pub(crate) use pictures::decode as decode_picture;

@@ -27,19 +27,33 @@ pub(super) fn open(path: &Path) -> Result<Pixels, EngineError> {
     if !about.is_file() || about.len() > MAX_FILE_BYTES {
         return Err(EngineError::damaged(path, "is no picture, or too large for one"));
     }
-    let bytes = fs::read(path).map_err(unreadable)?;
+    decode(&fs::read(path).map_err(unreadable)?, path, u64::MAX)
+}
+
+/// Decodes a picture (PNG, JPEG or WebP) of at most so many pixels, turned as its camera says; the
+/// path stands in errors.
+///
+/// # Errors
+/// [`EngineError::Damaged`] when it is no such picture, or larger.
+pub(crate) fn decode(bytes: &[u8], path: &Path, most_pixels: u64) -> Result<Pixels, EngineError> {
+    let unreadable = |error: std::io::Error| EngineError::io("read the picture", path, &error);
     let broken = |error: image::ImageError| {
         let reason = format!("is no picture that can be opened ({error})");
         EngineError::damaged(path, reason)
     };
     let mut reader =
-        ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(unreadable)?;
+        ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(unreadable)?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE_PX);
     limits.max_image_height = Some(MAX_SIDE_PX);
     limits.max_alloc = Some(MAX_DECODED_BYTES);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(broken)?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > most_pixels {
+        let reason = format!("is a picture of {width} × {height} pixels, too large");
+        return Err(EngineError::damaged(path, reason));
+    }
     let turned = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = image::DynamicImage::from_decoder(decoder).map_err(broken)?;
     picture.apply_orientation(turned);

@@ -19,7 +19,9 @@
 
 pub mod conversations;
 pub mod files;
+pub mod foreign;
 mod index;
+pub mod pictures;
 mod place;
 pub mod png;
 mod recovery;
