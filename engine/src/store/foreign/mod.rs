@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::EngineError;
 use crate::protocol::{Pixels, PredictionChoice, Size};
 
+pub(in crate::store) use settle::bare_request;
 pub use texts::PictureFormat;
 use texts::Texts;
 
