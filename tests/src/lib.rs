@@ -2,6 +2,7 @@
 
 pub mod containers;
 pub mod edits;
+pub mod foreign;
 pub mod golden;
 pub mod manifest;
 pub mod painting;

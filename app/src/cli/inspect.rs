@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use atelier_engine::EngineError;
 use atelier_engine::audio::recipe::{FoundSound, is_sound, recipe_of};
 use atelier_engine::protocol::PictureRequest;
+use atelier_engine::store::foreign::{self, ForeignPicture};
 use atelier_engine::store::png::{self, ForeignRecipe, FoundRecipe, RecipeSource};
 use clap::Args;
 use serde_json::json;
@@ -16,8 +17,8 @@ use super::{Console, Voice};
 /// Holds the arguments of `atelier inspect`.
 #[derive(Debug, Clone, Args)]
 pub struct InspectArgs {
-    /// File to read: a PNG picture made by Atelier or with AUTOMATIC1111's `parameters`, or a WAV,
-    /// FLAC or MIDI file
+    /// File to read: a picture (PNG, JPEG, WebP) made by Atelier or one of the programs that
+    /// `atelier library import` knows, or a WAV, FLAC or MIDI file
     pub file: PathBuf,
     /// Prints the recipe as one JSON object
     #[arg(long)]
@@ -45,12 +46,31 @@ pub fn inspect(arguments: &InspectArgs, console: &mut Console) -> Result<(), Eng
         }
         describe_sound(&found)
     } else {
-        let found = png::read_recipe_file(&arguments.file)?;
+        let bytes = png::read_file(&arguments.file)?;
+        let named = |error| match error {
+            EngineError::Damaged { reason, .. } => EngineError::damaged(&arguments.file, reason),
+            error => error,
+        };
+        let is_png = foreign::PictureFormat::of(&bytes) == Some(foreign::PictureFormat::Png);
+        let own = is_png.then(|| png::read_recipe(&bytes)).transpose().map_err(named)?;
+        let other = match &own {
+            Some(FoundRecipe { request: Some(_), .. }) => None,
+            _ => Some(foreign::read(&bytes).map_err(named)?),
+        };
         if arguments.json {
-            console.event(&json!(found));
+            let mut told = json!(own.as_ref().map_or(json!({}), |own| json!(own)));
+            if let Some(other) = &other {
+                told["settings"] = json!(other.settings);
+                told["unread"] = json!(other.unread);
+            }
+            console.event(&told);
             return Ok(());
         }
-        describe(&found)
+        match (own, other) {
+            (_, Some(other)) if other.settings.is_some() || !is_png => describe_other(&other),
+            (Some(own), _) => describe(&own),
+            (None, _) => Vec::new(),
+        }
     };
     for (name, value) in rows {
         // A value from a stranger's file must not steer the terminal.
@@ -86,6 +106,43 @@ fn describe_sound(found: &FoundSound) -> Vec<(&'static str, String)> {
     let title = found.title.as_ref().filter(|_| found.request.is_none());
     rows.extend(title.map(|title| ("Title", title.clone())));
     rows.extend(found.licence.as_ref().map(|licence| ("Licence", licence.clone())));
+    rows
+}
+
+/// Lists what a picture of another program says.
+fn describe_other(found: &ForeignPicture) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("Picture", format!("{}×{}", found.size.width_px, found.size.height_px))];
+    let Some(settings) = &found.settings else {
+        rows.push(("Recipe", "none".to_owned()));
+        rows.extend(found.unread.iter().map(|said| ("Unread", said.clone())));
+        return rows;
+    };
+    let sampling = &settings.sampling;
+    let model = settings.model.as_ref();
+    let size = settings.size.map(|size| format!("{}×{}", size.width_px, size.height_px));
+    rows.push(("Recipe by", settings.program.label().to_owned()));
+    rows.push(("Prompt", settings.prompt.clone()));
+    let negative = Some(settings.negative.clone()).filter(|negative| !negative.is_empty());
+    let optional = [
+        ("Negative", negative),
+        ("Seed", settings.seed.map(|seed| seed.to_string())),
+        ("Size", size),
+        ("Steps", sampling.steps.map(|steps| steps.to_string())),
+        ("Guidance", sampling.guidance.map(|guidance| guidance.to_string())),
+        ("Sampler", sampling.sampler.clone()),
+        ("Schedule", sampling.schedule.clone()),
+        ("Model", model.map(|model| model.name.clone())),
+        ("Model hash", model.and_then(|model| model.hash.clone())),
+        ("VAE", settings.vae.clone()),
+        ("CLIP skip", settings.clip_skip.map(|skip| skip.to_string())),
+    ];
+    rows.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    let loras = settings.loras.iter();
+    rows.extend(
+        loras.map(|lora| ("LoRA", format!("{} ({}, text {})", lora.name, lora.unet, lora.text))),
+    );
+    rows.extend(settings.other.iter().map(|(key, value)| ("Also", format!("{key}: {value}"))));
+    rows.extend(settings.unhonoured.iter().map(|said| ("Not honoured", said.clone())));
     rows
 }
 

@@ -10,6 +10,7 @@ mod inspect;
 mod interrupt;
 mod job;
 mod latents;
+mod library;
 mod machine;
 mod models;
 mod outpaint;
@@ -72,6 +73,8 @@ enum Command {
     Expand(expand::ExpandArgs),
     /// Prints the recipe in a picture or a sound
     Inspect(inspect::InspectArgs),
+    /// Works on the library of results as a whole
+    Library(library::LibraryArgs),
     /// Says what a file or folder of weights is
     Models(models::ModelsArgs),
     /// Measures how fast it is on this machine
@@ -90,6 +93,7 @@ impl Command {
             Self::Play(arguments) => arguments.voice(),
             Self::Expand(arguments) => arguments.voice(),
             Self::Inspect(arguments) => arguments.voice(),
+            Self::Library(arguments) => arguments.voice(),
             Self::Models(arguments) => arguments.voice(),
             Self::Bench(arguments) => arguments.voice(),
         }
@@ -133,6 +137,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Play(arguments) => play::play(arguments, &mut console, &Interrupt::listen()),
         Command::Expand(arguments) => expand::expand(arguments, &mut console, &Interrupt::listen()),
         Command::Inspect(arguments) => inspect::inspect(arguments, &mut console),
+        Command::Library(arguments) => {
+            library::library(arguments, &mut console, &Interrupt::listen())
+        }
         Command::Models(arguments) => models::models(arguments, &mut console),
         Command::Bench(arguments) => bench::bench(arguments, &mut console, &Interrupt::listen()),
     };

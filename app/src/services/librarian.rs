@@ -17,7 +17,7 @@ use atelier_engine::models::house_picture::Lexicon;
 use atelier_engine::protocol::{ModelRef, Request};
 use atelier_engine::store::conversations::{Conversation, ConversationShelf};
 use atelier_engine::store::files::write_atomic;
-use atelier_engine::store::{ResultRow, Store, png};
+use atelier_engine::store::{ResultRow, Store, pictures, png};
 
 use super::prompt_reader::PromptReader;
 use super::{recipes, trash};
@@ -259,7 +259,7 @@ impl Desk {
                 }
             }
             LibraryTask::ReadPicture(id) => {
-                let read = self.store()?.result(id)?.map(|row| png::decode_file(&row.file));
+                let read = self.store()?.result(id)?.map(|row| pictures::decode_file(&row.file));
                 match read {
                     Some(Ok(pixels)) => tell(LibraryNews::Picture(id, Arc::new(pixels))),
                     Some(Err(error)) => tell(LibraryNews::PictureLost(id, error)),

@@ -58,11 +58,10 @@ pub(super) fn update_editor(state: &mut AppState, action: EditorAction) -> Vec<E
             return to.map(|to| go_to(state, to)).unwrap_or_default();
         }
         EditorAction::GoTo(id) => return go_to(state, id),
-        EditorAction::WantThumbnail(id)
-            if editor.thumbnail(id).is_none() => {
-                editor.set_thumbnail(id, Thumbnail::Awaited);
-                return vec![Effect::Project(ProjectTask::ReadThumbnail(id))];
-            }
+        EditorAction::WantThumbnail(id) if editor.thumbnail(id).is_none() => {
+            editor.set_thumbnail(id, Thumbnail::Awaited);
+            return vec![Effect::Project(ProjectTask::ReadThumbnail(id))];
+        }
         EditorAction::ShowTab(tab) => editor.tab = tab,
         EditorAction::SetView(view) => editor.view = view,
         EditorAction::Tool(action) => set_tool(editor, action),

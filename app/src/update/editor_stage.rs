@@ -294,11 +294,10 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
                 ProjectNews::Saved(_) => {
                     editor.project.unsaved = editor.project.unsaved.saturating_sub(1);
                 }
-                ProjectNews::Document(id, document)
-                    if editor.awaited == Some(id) => {
-                        arrive(editor, id, *document);
-                        return vec![Effect::Project(ProjectTask::GoTo(id))];
-                    }
+                ProjectNews::Document(id, document) if editor.awaited == Some(id) => {
+                    arrive(editor, id, *document);
+                    return vec![Effect::Project(ProjectTask::GoTo(id))];
+                }
                 ProjectNews::Thumbnail(id, pixels) => {
                     let thumbnail = pixels.map_or(Thumbnail::Unknown, Thumbnail::Ready);
                     editor.set_thumbnail(id, thumbnail);

@@ -15,4 +15,5 @@ mod source;
 pub mod words;
 
 pub(crate) use device::open as open_device;
+pub(crate) use pictures::decode as decode_picture;
 pub use source::planned_size;

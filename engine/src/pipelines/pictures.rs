@@ -38,11 +38,15 @@ pub fn open(path: &Path) -> Result<Pixels, EngineError> {
     if about.len() > MAX_FILE_BYTES {
         return Err(other(path, "is a file of more than half a gigabyte"));
     }
-    decode(&fs::read(path).map_err(unreadable)?, path)
+    decode(&fs::read(path).map_err(unreadable)?, path, MAX_PIXELS)
 }
 
-/// Does the same with the bytes of a file; `path` only names it in errors.
-fn decode(bytes: &[u8], path: &Path) -> Result<Pixels, EngineError> {
+/// Decodes a picture (PNG, JPEG or WebP) of at most so many pixels, turned as its camera says; the
+/// path only names it in errors.
+///
+/// # Errors
+/// Those of [`open`] but that of reading.
+pub(crate) fn decode(bytes: &[u8], path: &Path, most_pixels: u64) -> Result<Pixels, EngineError> {
     let broken = |error: image::ImageError| {
         // What the decoder says may quote the file at any length.
         let said: String = error.to_string().chars().take(120).collect();
@@ -59,11 +63,12 @@ fn decode(bytes: &[u8], path: &Path) -> Result<Pixels, EngineError> {
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
-    let is_large = width.max(height) > MAX_SIDE_PX || pixels > MAX_PIXELS;
+    let most_pixels = most_pixels.min(MAX_PIXELS);
+    let is_large = width.max(height) > MAX_SIDE_PX || pixels > most_pixels;
     if is_large || decoder.total_bytes() > MAX_DECODED_BYTES {
         let reason = format!(
             "is {width} × {height} pixels, and at most {} million are opened, {MAX_SIDE_PX} on a side",
-            MAX_PIXELS / 1_000_000
+            most_pixels / 1_000_000
         );
         return Err(other(path, reason));
     }
@@ -165,7 +170,7 @@ mod tests {
         let expected: BTreeMap<String, Vec<u8>> =
             serde_json::from_slice(&golden("expected.json")).unwrap();
         for (name, expected) in expected {
-            let found = decode(&golden(&name), Path::new("wrong.ending")).unwrap().rgba;
+            let found = decode(&golden(&name), Path::new("wrong.ending"), MAX_PIXELS).unwrap().rgba;
             assert_eq!(found.len(), expected.len(), "{name}");
             let worst = found.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max();
             // Decoders of JPEG round their transforms differently.
@@ -184,7 +189,7 @@ mod tests {
             (claims(60_000, 60_000), "is 60000 × 60000 pixels"),
             (claims(16_384, 16_384), "is 16384 × 16384 pixels"),
         ] {
-            let error = decode(&bytes, Path::new("x.png")).unwrap_err();
+            let error = decode(&bytes, Path::new("x.png"), MAX_PIXELS).unwrap_err();
             assert!(matches!(error, EngineError::OtherPicture { .. }), "{error:?}");
             assert!(error.to_string().contains(sentence), "{error}");
         }
@@ -204,7 +209,7 @@ mod tests {
             cut("plain.webp"),
             cut("plain.jpg"),
         ] {
-            let error = decode(&bytes, Path::new("x.png")).unwrap_err();
+            let error = decode(&bytes, Path::new("x.png"), MAX_PIXELS).unwrap_err();
             assert!(matches!(error, EngineError::Damaged { .. }), "{error:?}");
         }
     }

@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use crate::error::EngineError;
 
@@ -48,8 +49,36 @@ pub fn write_new(
     extension: &str,
     bytes: &[u8],
 ) -> Result<PathBuf, EngineError> {
+    place(folder, stem, extension, |file| file.write_all(bytes))
+}
+
+/// Writes a new file as [`write_new`] does, which keeps the time of another.
+///
+/// # Errors
+/// As [`write_new`].
+pub fn write_new_dated(
+    folder: &Path,
+    stem: &str,
+    extension: &str,
+    bytes: &[u8],
+    modified: SystemTime,
+) -> Result<PathBuf, EngineError> {
+    place(folder, stem, extension, |file| {
+        file.write_all(bytes)?;
+        // A disk without times keeps the picture all the same.
+        let _ = file.set_modified(modified);
+        Ok(())
+    })
+}
+
+fn place(
+    folder: &Path,
+    stem: &str,
+    extension: &str,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<PathBuf, EngineError> {
     let refused = |error: io::Error| EngineError::io("write the file", folder, &error);
-    let part = Part::write(folder, |file| file.write_all(bytes)).map_err(refused)?;
+    let part = Part::write(folder, write).map_err(refused)?;
     let path = first_free(folder, stem, extension, |path| part.place_new(path)).map_err(refused)?;
     sync_folder(folder).map_err(refused)?;
     Ok(path)

@@ -18,7 +18,7 @@ use super::ResultKind;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The n-th entry takes an index from version n to n + 1; entries are only ever added.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE results (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -47,12 +47,16 @@ const MIGRATIONS: [&str; 2] = [
     ALTER TABLE results ADD COLUMN kind TEXT NOT NULL DEFAULT 'picture';
     CREATE INDEX results_by_kind ON results (kind, is_missing, trashed_ms, id);
 ",
+    "
+    ALTER TABLE results ADD COLUMN sha256 TEXT;
+    CREATE INDEX results_by_sha256 ON results (sha256);
+",
 ];
 
 /// Reading one row of each table shows that the index has the form its version says.
 const PROBES: [&str; 4] = [
     "SELECT id, file, created_ms, request, seed, width_px, height_px, model, is_favourite,
-        trashed_ms, is_missing, kind FROM results LIMIT 1",
+        trashed_ms, is_missing, kind, sha256 FROM results LIMIT 1",
     "SELECT id, session, added_ms, request FROM pending LIMIT 1",
     "SELECT key, seconds FROM step_times LIMIT 1",
     "SELECT key, value FROM settings LIMIT 1",
@@ -179,17 +183,40 @@ impl Index {
             .map_err(|error| self.said(error))
     }
 
-    /// Adds a result whose file is new; a row that an older file of this name left goes.
+    /// Adds a result whose file is new; a row that an older file of this name left goes. The SHA-256
+    /// of the file is kept where it is known.
     pub(super) fn add_result(
         &mut self,
         file: &str,
         created_ms: i64,
         request: &Request,
+        sha256: Option<&str>,
     ) -> Result<i64, EngineError> {
         self.together(|index| {
             index.execute("DELETE FROM results WHERE file = ?1", [file])?;
-            index.adopt(file, created_ms, None, request)
+            let id = index.adopt(file, created_ms, None, request)?;
+            sha256.map_or(Ok(()), |sha256| index.set_hash(id, sha256))?;
+            Ok(id)
         })
+    }
+
+    /// Returns the number of a result whose file has this SHA-256 and is there.
+    pub(super) fn result_with_hash(&self, sha256: &str) -> Result<Option<i64>, EngineError> {
+        let sql = "SELECT id FROM results WHERE sha256 = ?1 AND is_missing = 0";
+        Ok(self.rows(sql, [sha256], |row| row.get(0))?.pop())
+    }
+
+    /// Lists numbers and files of the pictures whose SHA-256 is not known.
+    pub(super) fn results_without_hash(&self) -> Result<Vec<(i64, String)>, EngineError> {
+        let sql = "SELECT id, file FROM results
+            WHERE sha256 IS NULL AND kind = ?1 AND is_missing = 0";
+        self.rows(sql, [ResultKind::Picture.id()], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    /// Keeps the SHA-256 of a result's file.
+    pub(super) fn set_hash(&self, id: i64, sha256: &str) -> Result<(), EngineError> {
+        let sql = "UPDATE results SET sha256 = ?2 WHERE id = ?1";
+        self.execute(sql, params![id, sha256]).map(drop)
     }
 
     /// Adds a result, kept or trashed.

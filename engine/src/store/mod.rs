@@ -3,6 +3,7 @@
 //! ```text
 //! <folder>/
 //!   pictures/2026-11/2026-11-23-a-red-fox-42.png   each with its complete recipe
+//!   pictures/imported-2023-05/…                    of other programs, as they were (see [`import`])
 //!   sounds/2026-11/2026-11-23-a-calm-waltz-42.flac the same
 //!   trash/2026-11/…                                the same, until the trash is emptied
 //!   conversations/…                                see [`conversations`]
@@ -21,9 +22,12 @@
 pub mod conversations;
 pub mod exports;
 pub mod files;
+pub mod foreign;
+pub mod import;
 mod index;
 mod latents;
 pub mod open_raster;
+pub mod pictures;
 mod place;
 pub mod png;
 pub mod projects;
@@ -58,7 +62,7 @@ const LEARNING_RATE: f64 = 0.3;
 /// Says what a result is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ResultKind {
-    /// A picture, kept as PNG.
+    /// A picture, kept as PNG; an imported one as what it was.
     Picture,
     /// A piece of music, kept as FLAC.
     Sound,
@@ -92,10 +96,20 @@ impl ResultKind {
         }
     }
 
+    /// Lists the endings that files of this kind may have.
+    fn extensions(self) -> &'static [&'static str] {
+        match self {
+            Self::Picture => &["png", "jpg", "jpeg", "webp"],
+            Self::Sound => &["flac"],
+        }
+    }
+
     /// Returns the kind of a file by its ending.
     fn of(path: &Path) -> Option<Self> {
         let ending = path.extension()?;
-        Self::ALL.into_iter().find(|kind| ending.eq_ignore_ascii_case(kind.extension()))
+        let is_one =
+            |kind: &Self| kind.extensions().iter().any(|known| ending.eq_ignore_ascii_case(known));
+        Self::ALL.into_iter().find(is_one)
     }
 }
 
@@ -209,7 +223,7 @@ impl Home {
         files::make_folder(&month)?;
         let stem = files::picture_stem(&date, prompt, seed);
         let file = files::write_new(&month, &stem, kind.extension(), bytes)?;
-        let id = self.index().add_result(&self.relative(&file)?, created_ms, request)?;
+        let id = self.index().add_result(&self.relative(&file)?, created_ms, request, None)?;
         Ok(SavedResult { id, file, created_ms })
     }
 

@@ -12,7 +12,7 @@ use crate::protocol::Request;
 
 use super::index::{Index, Refusal};
 use super::place::{INDEX, PICTURES, SOUNDS, THUMBNAILS, TRASH};
-use super::{ResultKind, files, png};
+use super::{ResultKind, files, import, png};
 
 /// Says what the check at start found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -144,6 +144,7 @@ fn adopt<'a>(
 /// Reads the request in a result's file.
 fn request_in(path: &Path) -> Result<Option<Request>, EngineError> {
     Ok(match ResultKind::of(path) {
+        Some(ResultKind::Picture) if import::is_imported(path) => Some(import::request_of(path)?),
         Some(ResultKind::Picture) => {
             let found = png::read_recipe_file(path)?;
             match found.enlargement {
@@ -172,8 +173,8 @@ fn list(
         if !month.is_dir() {
             continue;
         }
-        for kind in ResultKind::ALL {
-            opening.swept += files::sweep(&month, kind.extension())?;
+        for extension in ResultKind::ALL.into_iter().flat_map(ResultKind::extensions) {
+            opening.swept += files::sweep(&month, extension)?;
         }
         for entry in fs::read_dir(&month).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
@@ -212,7 +213,8 @@ fn modified_ms(path: &Path) -> i64 {
     fs::metadata(path).and_then(|found| found.modified()).map_or_else(|_| now_ms(), to_ms)
 }
 
-fn to_ms(time: SystemTime) -> i64 {
+/// Returns a time in milliseconds since 1970; 0 for earlier ones.
+pub(super) fn to_ms(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

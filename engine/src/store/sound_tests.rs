@@ -137,7 +137,9 @@ fn a_library_of_the_first_version_is_brought_up_to_date_and_keeps_its_pictures()
     let picture = save_picture(&store, 1);
     drop(store);
     // What the first version did not have.
-    let change = "DROP INDEX results_by_kind;
+    let change = "DROP INDEX results_by_sha256;
+        ALTER TABLE results DROP COLUMN sha256;
+        DROP INDEX results_by_kind;
         ALTER TABLE results DROP COLUMN kind;
         PRAGMA user_version = 1;";
     let index = folder.path().join("index.sqlite");

@@ -180,7 +180,7 @@ fn an_index_without_its_tables_is_set_aside_and_one_of_a_newer_program_is_not() 
     change("PRAGMA user_version = 999");
     let error = Store::open(folder.path()).unwrap_err();
     assert!(error.to_string().contains("newer Atelier"), "{error}");
-    change("PRAGMA user_version = 2");
+    change("PRAGMA user_version = 3");
     assert_eq!(seeds(&Store::open(folder.path()).unwrap().recent(9, None).unwrap()), [1]);
 }
 

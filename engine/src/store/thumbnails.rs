@@ -8,7 +8,7 @@ use crate::error::EngineError;
 use crate::protocol::Pixels;
 
 use super::place::THUMBNAILS;
-use super::{files, png};
+use super::{files, pictures, png};
 
 /// The longer side of a thumbnail, in pixels, at most.
 pub const THUMBNAIL_PX: u32 = 192;
@@ -32,7 +32,7 @@ pub(super) fn get(folder: &Path, id: i64, picture: &Path) -> Result<Pixels, Engi
     match kept {
         Ok(small) if small.width_px.max(small.height_px) <= THUMBNAIL_PX => Ok(small),
         _ => {
-            let picture = png::decode_file(picture)?;
+            let picture = pictures::decode_file(picture)?;
             // A full disk must not hide the picture.
             keep(folder, id, &picture).or_else(|_| shrink(&picture))
         }

@@ -94,17 +94,17 @@ pub(super) fn keyword_of<'a>(chunk: &Chunk<'a>) -> Option<&'a str> {
     std::str::from_utf8(keyword).ok().filter(|keyword| (1..=79).contains(&keyword.len()))
 }
 
-/// Reads the text of a `tEXt`, `zTXt` or `iTXt` chunk, unpacking at most [`MAX_TEXT_BYTES`].
+/// Reads the text of a `tEXt`, `zTXt` or `iTXt` chunk, unpacking at most `most` bytes.
 ///
 /// # Source
 /// PNG specification, third edition, 11.3.3 (textual information).
-pub(super) fn text_of(chunk: &Chunk<'_>) -> Result<Text, String> {
+pub(super) fn text_of(chunk: &Chunk<'_>, most: usize) -> Result<Text, String> {
     let broken = || format!("is a PNG picture with a broken text part {}", chunk.name());
     let (_, rest) = split_at_nul(chunk.data).ok_or_else(broken)?;
     match &chunk.kind {
-        b"tEXt" => Ok(plain(rest)),
+        b"tEXt" => Ok(plain(rest, most)),
         b"zTXt" => match rest.split_first() {
-            Some((0, packed)) => unpack(packed).ok_or_else(broken),
+            Some((0, packed)) => unpack(packed, most).ok_or_else(broken),
             _ => Err(broken()),
         },
         b"iTXt" => {
@@ -112,8 +112,8 @@ pub(super) fn text_of(chunk: &Chunk<'_>) -> Result<Text, String> {
             let (_language, rest) = split_at_nul(rest).ok_or_else(broken)?;
             let (_translated_keyword, text) = split_at_nul(rest).ok_or_else(broken)?;
             match (is_packed, method) {
-                (0, _) => Ok(plain(text)),
-                (1, 0) => unpack(text).ok_or_else(broken),
+                (0, _) => Ok(plain(text, most)),
+                (1, 0) => unpack(text, most).ok_or_else(broken),
                 _ => Err(broken()),
             }
         }
@@ -126,8 +126,8 @@ fn split_at_nul(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..at], &bytes[at + 1..]))
 }
 
-fn plain(bytes: &[u8]) -> Text {
-    if bytes.len() > MAX_TEXT_BYTES {
+fn plain(bytes: &[u8], most: usize) -> Text {
+    if bytes.len() > most {
         return Text::TooLong;
     }
     // `tEXt` is Latin-1 by the book, but several programs write UTF-8 into it. Text of the one kind
@@ -139,10 +139,10 @@ fn plain(bytes: &[u8]) -> Text {
 }
 
 /// Unpacks a zlib stream up to the cap; `None` when it is broken.
-fn unpack(packed: &[u8]) -> Option<Text> {
+fn unpack(packed: &[u8], most: usize) -> Option<Text> {
     let mut bytes = Vec::new();
-    ZlibDecoder::new(packed).take(MAX_TEXT_BYTES as u64 + 1).read_to_end(&mut bytes).ok()?;
-    Some(plain(&bytes))
+    ZlibDecoder::new(packed).take(most as u64 + 1).read_to_end(&mut bytes).ok()?;
+    Some(plain(&bytes, most))
 }
 
 fn what_it_is_instead(bytes: &[u8]) -> String {

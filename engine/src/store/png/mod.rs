@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::EngineError;
 use crate::protocol::{EnlargeRequest, PictureRequest, Pixels, Request, Size};
 
-use chunks::{Chunks, Text};
+use chunks::{Chunks, MAX_TEXT_BYTES, Text};
 pub use parameters::ForeignRecipe;
+pub(super) use pixels::decode_named;
 pub use pixels::{decode, decode_file};
 
 /// Caps a file that is read whole.
@@ -198,6 +199,56 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, EngineError> {
     Ok(bytes)
 }
 
+/// Holds what a PNG file says beside its pixels.
+pub(super) struct PngTexts<'a> {
+    /// The size in its header.
+    pub size: Size,
+    /// Whether its pixels have transparency.
+    pub has_alpha: bool,
+    /// Keyword and text; why a text cannot be read is the rest of a sentence about it.
+    pub texts: Vec<(String, Result<String, String>)>,
+    /// The block of EXIF.
+    pub exif: Option<&'a [u8]>,
+}
+
+/// Reads the texts of some keywords, the first of each, unpacking at most `most` bytes of one.
+pub(super) fn texts<'a>(
+    bytes: &'a [u8],
+    keywords: &[&str],
+    most: usize,
+) -> Result<PngTexts<'a>, String> {
+    let mut size = None;
+    let mut found = PngTexts {
+        size: Size { width_px: 0, height_px: 0 },
+        has_alpha: false,
+        texts: Vec::new(),
+        exif: None,
+    };
+    for chunk in Chunks::new(bytes)? {
+        let chunk = chunk?;
+        if size.is_none() {
+            size = Some(pixels::size_in_header(&chunk)?);
+            // PNG specification, 11.2.1: colour types 4 and 6 have an alpha channel.
+            found.has_alpha = matches!(chunk.data.get(9), Some(4 | 6));
+        }
+        if chunk.kind == *b"eXIf" && found.exif.is_none() {
+            found.exif = Some(chunk.data);
+        }
+        let Some(keyword) = chunks::keyword_of(&chunk) else { continue };
+        let is_new = found.texts.iter().all(|(known, _)| known != keyword);
+        if is_new && keywords.contains(&keyword) {
+            let text = match chunks::text_of(&chunk, most) {
+                Ok(Text::Whole(text)) => Ok(text),
+                Ok(Text::TooLong) => Err("is too long to be read".to_owned()),
+                Err(_) => Err("is broken".to_owned()),
+            };
+            found.texts.push((keyword.to_owned(), text));
+        }
+    }
+    found.size = size.ok_or("is a PNG picture without a header")?;
+    Ok(found)
+}
+
 fn find_recipe(bytes: &[u8]) -> Result<FoundRecipe, String> {
     let mut size = None;
     let mut texts: Vec<(&str, Text)> = Vec::new();
@@ -209,7 +260,7 @@ fn find_recipe(bytes: &[u8]) -> Result<FoundRecipe, String> {
         let Some(keyword) = chunks::keyword_of(&chunk) else { continue };
         // The first of a kind counts; so the number of texts is bounded too.
         if KEYWORDS.contains(&keyword) && texts.iter().all(|(known, _)| *known != keyword) {
-            match chunks::text_of(&chunk) {
+            match chunks::text_of(&chunk, MAX_TEXT_BYTES) {
                 Ok(text) => texts.push((keyword, text)),
                 // A text that nobody needs may be broken; a recipe may not.
                 Err(reason) if is_recipe(keyword) => return Err(reason),

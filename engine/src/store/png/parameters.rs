@@ -45,6 +45,12 @@ pub struct ForeignRecipe {
 }
 
 impl ForeignRecipe {
+    /// Reads the text that stands under `parameters`. Whatever the text, something comes out: a text
+    /// without settings is a prompt.
+    pub fn read(text: &str) -> Self {
+        read(text)
+    }
+
     /// Returns the sampler of ours that has this name there, with whatever schedule.
     pub fn sampler_kind(&self) -> Option<SamplerKind> {
         let name = self.sampler.as_deref()?.to_lowercase();

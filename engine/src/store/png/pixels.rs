@@ -72,7 +72,12 @@ pub fn decode(bytes: &[u8]) -> Result<Pixels, EngineError> {
 /// # Errors
 /// [`EngineError::Io`] when the file cannot be read, or [`EngineError::Damaged`].
 pub fn decode_file(path: &Path) -> Result<Pixels, EngineError> {
-    decode_checked(&super::read_file(path)?).map_err(|reason| EngineError::damaged(path, reason))
+    decode_named(&super::read_file(path)?, path)
+}
+
+/// Decodes bytes as [`decode`] does; the path stands in errors.
+pub(in crate::store) fn decode_named(bytes: &[u8], path: &Path) -> Result<Pixels, EngineError> {
+    decode_checked(bytes).map_err(|reason| EngineError::damaged(path, reason))
 }
 
 fn decode_checked(bytes: &[u8]) -> Result<Pixels, String> {
