@@ -130,7 +130,7 @@ texts! {
     CompareBlink = "Blink", "闪烁";
     CompareBySlider = "Slider", "滑块";
     SeamOf = "Seam: jump {} %, colour {} %", "接缝：跳变 {} %，颜色 {} %";
-    RunAgain = "Generate this again with another seed", "换种子重新生成";
+    RunAgain = "Run again, new seed", "换种子重新生成";
     GoToEdit = "Go to: {}", "回到：{}";
     UnsavedEdits = "{} edits are not on the disk yet", "{} 个编辑尚未写入磁盘";
     EditBegun = "Begun", "开始";

@@ -40,6 +40,8 @@ pub fn editor_lists_ui(
     actions: &mut Vec<Action>,
 ) {
     let language = state.settings.language;
+    // What is too wide is cut off rather than widening the panel.
+    ui.set_max_width(ui.available_width());
     let names = [language.get(Text::Layers), language.get(Text::Edits)];
     let tabs = [EditorTab::Layers, EditorTab::Edits];
     let chosen = tabs.iter().position(|tab| *tab == editor.tab);
