@@ -12,7 +12,7 @@ use atelier_engine::service::{Engine, Studio};
 use crate::i18n::Language;
 use crate::services::librarian::read_settings;
 use crate::services::places::HASHES_FILE;
-use crate::services::{EngineLink, LateRunner, Librarian, LibraryPlace, places};
+use crate::services::{EngineLink, LateRunner, Librarian, LibraryPlace, places, upkeep};
 use crate::shell::{Shell, ShellParts};
 use crate::state::LanguageModel;
 use crate::theme;
@@ -62,6 +62,9 @@ pub fn open_window(options: WindowOptions) -> anyhow::Result<()> {
             let librarian = Librarian::spawn(
                 place,
                 move |store| {
+                    if let Ok(store) = &store {
+                        upkeep::start(store);
+                    }
                     // The engine is gone only while the window closes.
                     let _closing = opened.send(store);
                 },

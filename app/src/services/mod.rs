@@ -15,6 +15,7 @@ pub mod recipes;
 pub mod sound_desk;
 pub mod textures;
 pub mod trash;
+pub mod upkeep;
 
 pub use canvas_textures::CanvasTextures;
 pub use dialogs::Dialogs;

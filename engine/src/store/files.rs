@@ -49,7 +49,7 @@ pub fn write_new(
     extension: &str,
     bytes: &[u8],
 ) -> Result<PathBuf, EngineError> {
-    place(folder, stem, extension, |file| file.write_all(bytes))
+    make_new(folder, stem, extension, |file| file.write_all(bytes)).map(|(path, ())| path)
 }
 
 /// Writes a new file as [`write_new`] does, which keeps the time of another.
@@ -63,25 +63,33 @@ pub fn write_new_dated(
     bytes: &[u8],
     modified: SystemTime,
 ) -> Result<PathBuf, EngineError> {
-    place(folder, stem, extension, |file| {
+    let made = make_new(folder, stem, extension, |file| {
         file.write_all(bytes)?;
         // A disk without times keeps the picture all the same.
         let _ = file.set_modified(modified);
         Ok(())
-    })
+    });
+    made.map(|(path, ())| path)
 }
 
-fn place(
+/// Makes a new file as [`write_new`] does, of what `write` writes, and returns what that returns.
+pub(super) fn make_new<T>(
     folder: &Path,
     stem: &str,
     extension: &str,
-    write: impl FnOnce(&mut File) -> io::Result<()>,
-) -> Result<PathBuf, EngineError> {
+    write: impl FnOnce(&mut File) -> io::Result<T>,
+) -> Result<(PathBuf, T), EngineError> {
     let refused = |error: io::Error| EngineError::io("write the file", folder, &error);
-    let part = Part::write(folder, write).map_err(refused)?;
+    let mut made = None;
+    let part = Part::write(folder, |file| {
+        made = Some(write(file)?);
+        Ok(())
+    });
+    let part = part.map_err(refused)?;
     let path = first_free(folder, stem, extension, |path| part.place_new(path)).map_err(refused)?;
     sync_folder(folder).map_err(refused)?;
-    Ok(path)
+    let made = made.ok_or_else(|| EngineError::invalid("file", "was not written"))?;
+    Ok((path, made))
 }
 
 /// Writes a file that can be made again: whole or as before after a killed process, but not
@@ -90,8 +98,18 @@ fn place(
 /// # Errors
 /// [`EngineError::DiskFull`] or [`EngineError::Io`].
 pub fn write_cache(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
+    write_cache_by(path, folder_of(path), bytes)
+}
+
+/// Writes as [`write_cache`] does, with the unfinished file in another folder of the same disk,
+/// which is small and so quickly swept.
+pub(super) fn write_cache_by(
+    path: &Path,
+    parts_folder: &Path,
+    bytes: &[u8],
+) -> Result<(), EngineError> {
     let write = || {
-        let (mut part, mut file) = Part::begin(folder_of(path))?;
+        let (mut part, mut file) = Part::begin(parts_folder)?;
         file.write_all(bytes)?;
         fs::rename(&part.path, path)?;
         part.placed = true;
@@ -154,8 +172,7 @@ pub fn sweep(folder: &Path, extension: &str) -> Result<usize, EngineError> {
     for entry in entries.flatten() {
         let path = entry.path();
         let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let unfinished = name.starts_with(PART_PREFIX) && name.ends_with(PART_SUFFIX);
+        let unfinished = is_part(&name.to_string_lossy());
         let is_reserved = || {
             path.extension().is_some_and(|found| found == extension)
                 && entry.metadata().is_ok_and(|found| found.is_file() && found.len() == 0)
@@ -165,6 +182,11 @@ pub fn sweep(folder: &Path, extension: &str) -> Result<usize, EngineError> {
         }
     }
     Ok(removed)
+}
+
+/// Tells by its name whether a file is one that was being written.
+pub(super) fn is_part(name: &str) -> bool {
+    name.starts_with(PART_PREFIX) && name.ends_with(PART_SUFFIX)
 }
 
 /// Makes a file's name without extension from a date (`2026-11-23`), the first words of a prompt and a seed.

@@ -12,12 +12,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use sha2::{Digest, Sha256};
-
 use crate::error::EngineError;
 use crate::protocol::{PictureRequest, Pixels, Request};
 
+use super::contents::content_of_bytes;
 use super::foreign::{self, PictureFormat, Program};
+use super::index::Content;
 use super::place::PICTURES;
 use super::recovery::to_ms;
 use super::{Home, SavedResult, Store, files, pictures, png, thumbnails};
@@ -261,8 +261,8 @@ impl Store {
             }
         };
         let home = self.home();
-        let sha256 = hex(&Sha256::digest(&bytes));
-        if let Some(id) = unhashed.same(&home, &sha256, bytes.len() as u64)? {
+        let content = content_of_bytes(&bytes);
+        if let Some(id) = unhashed.same(&home, &content)? {
             out.already_there.push(AlreadyThere { from, id });
             return Ok(());
         }
@@ -289,7 +289,7 @@ impl Store {
         };
         let name = (words.as_str(), request.seed);
         let request = Request::Picture(Box::new(request));
-        let kept = home.keep_imported(name, &bytes, format, modified, &request, &sha256)?;
+        let kept = home.keep_imported(name, (&bytes, &content), format, modified, &request)?;
         // A thumbnail that could not be kept is made when it is asked for.
         let _ = thumbnails::keep(&home.folder, kept.id, &pixels);
         let SavedResult { id, file, .. } = kept;
@@ -303,11 +303,10 @@ impl Home {
     fn keep_imported(
         &self,
         (words, seed): (&str, u64),
-        bytes: &[u8],
+        (bytes, content): (&[u8], &Content),
         format: PictureFormat,
         modified: SystemTime,
         request: &Request,
-        sha256: &str,
     ) -> Result<SavedResult, EngineError> {
         let created_ms = to_ms(modified);
         let date = self.index().local_date(created_ms)?;
@@ -317,7 +316,7 @@ impl Home {
         let stem = files::picture_stem(&date, words, seed);
         let file = files::write_new_dated(&folder, &stem, format.extension(), bytes, modified)?;
         let place = self.relative(&file)?;
-        let id = self.index().add_result(&place, created_ms, request, Some(sha256))?;
+        let id = self.index().add_result(&place, created_ms, request, content)?;
         Ok(SavedResult { id, file, created_ms })
     }
 }
@@ -338,16 +337,12 @@ impl Unhashed {
     }
 
     /// Finds a picture with these bytes in the library, also in its trash.
-    fn same(&mut self, home: &Home, sha256: &str, length: u64) -> Result<Option<i64>, EngineError> {
-        for (id, file) in self.0.remove(&length).unwrap_or_default() {
+    fn same(&mut self, home: &Home, content: &Content) -> Result<Option<i64>, EngineError> {
+        for (id, file) in self.0.remove(&content.bytes).unwrap_or_default() {
             if let Ok(bytes) = png::read_file(&home.folder.join(file)) {
-                home.index().set_hash(id, &hex(&Sha256::digest(&bytes)))?;
+                home.index().set_content(id, &content_of_bytes(&bytes))?;
             }
         }
-        home.index().result_with_hash(sha256)
+        home.index().result_with_hash(&content.sha256)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

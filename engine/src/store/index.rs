@@ -1,68 +1,48 @@
-//! The SQLite index of the library: what SQL there is stands here.
+//! The SQLite index of the library: what SQL there is stands here and in the modules below.
 //!
-//! The folders are the truth and the index can be made again from them, so `synchronous = NORMAL`
-//! is enough: a power cut may take the last rows, and the next start adopts their pictures.
+//! The folders and the journal are the truth and the index can be made again from them, so
+//! `synchronous = NORMAL` is enough: a power cut may take the last rows, and the next start adopts
+//! their pictures and reads the journal again.
 
-use std::collections::HashMap;
+mod contents;
+mod folders;
+mod marks;
+mod schema;
+mod search;
+
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, Row, params};
 
 use crate::error::EngineError;
 use crate::protocol::Request;
 
 use super::ResultKind;
+use super::journal::Journal;
+pub(super) use contents::{Content, Recorded, Todo, read_request};
+pub(super) use marks::BoardRow;
+#[cfg(test)]
+pub(super) use schema::make_old;
 
 /// How long a statement waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The n-th entry takes an index from version n to n + 1; entries are only ever added.
-const MIGRATIONS: [&str; 3] = [
-    "
-    CREATE TABLE results (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        file TEXT NOT NULL UNIQUE,
-        created_ms INTEGER NOT NULL,
-        request TEXT NOT NULL,
-        seed TEXT NOT NULL,
-        width_px INTEGER NOT NULL,
-        height_px INTEGER NOT NULL,
-        model TEXT NOT NULL,
-        is_favourite INTEGER NOT NULL DEFAULT 0,
-        trashed_ms INTEGER,
-        is_missing INTEGER NOT NULL DEFAULT 0
-    );
-    CREATE INDEX results_by_place ON results (is_missing, trashed_ms, id);
-    CREATE TABLE pending (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        session TEXT,
-        added_ms INTEGER NOT NULL,
-        request TEXT NOT NULL
-    );
-    CREATE TABLE step_times (key TEXT PRIMARY KEY, seconds REAL NOT NULL);
-    CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-",
-    "
-    ALTER TABLE results ADD COLUMN kind TEXT NOT NULL DEFAULT 'picture';
-    CREATE INDEX results_by_kind ON results (kind, is_missing, trashed_ms, id);
-",
-    "
-    ALTER TABLE results ADD COLUMN sha256 TEXT;
-    CREATE INDEX results_by_sha256 ON results (sha256);
-",
-];
+/// How much of the index SQLite may keep in memory, in KiB.
+const CACHE_KIB: u32 = 24 << 10;
 
-/// Reading one row of each table shows that the index has the form its version says.
-const PROBES: [&str; 4] = [
-    "SELECT id, file, created_ms, request, seed, width_px, height_px, model, is_favourite,
-        trashed_ms, is_missing, kind, sha256 FROM results LIMIT 1",
-    "SELECT id, session, added_ms, request FROM pending LIMIT 1",
-    "SELECT key, seconds FROM step_times LIMIT 1",
-    "SELECT key, value FROM settings LIMIT 1",
-];
+/// What [`index_row`] reads; tags are parted by a character that no tag holds.
+const COLUMNS: &str = "results.id, file, created_ms,
+    (SELECT request FROM recipes WHERE recipes.id = results.id), is_favourite, trashed_ms, kind,
+    rating, bytes, (SELECT group_concat(name, char(31)) FROM result_tags JOIN tags ON
+        tags.id = tag_id WHERE result_id = results.id)";
 
-const COLUMNS: &str = "id, file, created_ms, request, is_favourite, trashed_ms, kind";
+/// A larger index is not read through at every start, but by [`Index::check_file`] later.
+const CHECKED_AT_START_BYTES: u64 = 4 << 20;
+
+/// The file beside the index that says that it was found damaged while it was in use.
+const SUSPECT_SUFFIX: &str = ".suspect";
 
 /// Says why an index could not be opened.
 #[derive(Debug)]
@@ -90,13 +70,9 @@ pub(super) struct IndexRow {
     pub is_favourite: bool,
     pub trashed_ms: Option<i64>,
     pub kind: String,
-}
-
-/// Holds what the check at start needs to know of a row.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    pub id: i64,
-    pub is_missing: bool,
+    pub rating: u8,
+    pub bytes: Option<u64>,
+    pub tags: Vec<String>,
 }
 
 /// Holds the open index.
@@ -104,6 +80,32 @@ pub(super) struct Place {
 pub(super) struct Index {
     connection: Connection,
     path: PathBuf,
+    journal: Journal,
+    /// Where the journal ended before the change that is being made, and where it ends now.
+    journal_written: Cell<Option<[u64; 2]>>,
+    is_changing: Cell<bool>,
+}
+
+/// Is a change that is taken back when it was not committed before this is dropped.
+struct Change<'a>(&'a Index);
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_changing.replace(false) {
+            return;
+        }
+        let written = self.0.journal_written.take();
+        let is_locked = !self.0.connection.is_autocommit();
+        // A full disk may end a change by itself while it is committed; then the lock is taken again,
+        // and lines that somebody has read meanwhile stay.
+        if !is_locked && (written.is_none() || self.0.execute("BEGIN IMMEDIATE", []).is_err()) {
+            return;
+        }
+        if let Some(written) = written {
+            self.0.take_back(written, is_locked);
+        }
+        let _ = self.0.execute("ROLLBACK", []);
+    }
 }
 
 impl Index {
@@ -116,46 +118,79 @@ impl Index {
             }
             _ => Refusal::Other(index_error(path, &error)),
         };
+        if suspect_note(path).exists() {
+            return Err(Refusal::Damaged);
+        }
         let mut connection = Connection::open(path).map_err(classify)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(classify)?;
+        connection.set_prepared_statement_cache_capacity(64);
         connection
             .query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0))
             .map_err(classify)?;
-        connection.execute_batch("PRAGMA synchronous = NORMAL").map_err(classify)?;
-        let verdict: String = connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(classify)?;
-        if verdict != "ok" {
+        let settings = format!("PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{CACHE_KIB}");
+        connection.execute_batch(&settings).map_err(classify)?;
+        let is_small =
+            std::fs::metadata(path).is_ok_and(|found| found.len() <= CHECKED_AT_START_BYTES);
+        if is_small && quick_check(&connection).map_err(classify)? != "ok" {
             return Err(Refusal::Damaged);
         }
-        let version = migrate(&mut connection).map_err(classify)?;
-        if version > MIGRATIONS.len() {
+        let version = schema::migrate(&mut connection).map_err(classify)?;
+        if version > schema::MIGRATIONS.len() {
             let reason = format!(
                 "a newer Atelier wrote it (version {version}, this one reads {})",
-                MIGRATIONS.len()
+                schema::MIGRATIONS.len()
             );
             return Err(Refusal::Other(EngineError::Index { reason }));
         }
-        for probe in PROBES {
-            connection.query_row(probe, [], |_| Ok(())).optional().map_err(classify)?;
-        }
-        Ok(Self { connection, path: path.to_owned() })
+        schema::probe(&connection).map_err(classify)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+            journal: Journal::of(folder),
+            journal_written: Cell::new(None),
+            is_changing: Cell::new(false),
+        })
+    }
+
+    /// Reads an index through that was too large for it at the start, over a connection of its own,
+    /// so that nobody waits. A damaged one is noted and made again by the next start.
+    pub(super) fn check_file(path: &Path) -> Result<(), EngineError> {
+        let verdict = Connection::open(path).and_then(|connection| {
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            quick_check(&connection)
+        });
+        let reason = match verdict {
+            Ok(verdict) if verdict == "ok" => return Ok(()),
+            Ok(verdict) => verdict,
+            Err(error) if is_damage(&error) => error.to_string(),
+            Err(error) => return Err(index_error(path, &error)),
+        };
+        note_damage(path);
+        Err(EngineError::Index { reason: format!("it is damaged ({reason})") })
     }
 
     fn said(&self, error: rusqlite::Error) -> EngineError {
         index_error(&self.path, &error)
     }
 
-    /// Runs several changes as one.
+    /// Runs several changes as one, also within such a change.
     pub(super) fn together<T>(
-        &mut self,
+        &self,
         change: impl FnOnce(&Self) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
+        if self.is_changing.get() {
+            return change(self);
+        }
         self.execute("BEGIN IMMEDIATE", [])?;
-        let result = change(self);
-        let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        let ended = self.execute(end, []);
-        result.and_then(|value| ended.map(|_| value))
+        self.is_changing.set(true);
+        // Also when the change panics, it is taken back here.
+        let _change = Change(self);
+        let value = change(self)?;
+        self.execute("COMMIT", [])?;
+        self.journal_written.set(None);
+        self.is_changing.set(false);
+        Ok(value)
     }
 
     fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, EngineError> {
@@ -183,70 +218,6 @@ impl Index {
             .map_err(|error| self.said(error))
     }
 
-    /// Adds a result whose file is new; a row that an older file of this name left goes. The SHA-256
-    /// of the file is kept where it is known.
-    pub(super) fn add_result(
-        &mut self,
-        file: &str,
-        created_ms: i64,
-        request: &Request,
-        sha256: Option<&str>,
-    ) -> Result<i64, EngineError> {
-        self.together(|index| {
-            index.execute("DELETE FROM results WHERE file = ?1", [file])?;
-            let id = index.adopt(file, created_ms, None, request)?;
-            sha256.map_or(Ok(()), |sha256| index.set_hash(id, sha256))?;
-            Ok(id)
-        })
-    }
-
-    /// Returns the number of a result whose file has this SHA-256 and is there.
-    pub(super) fn result_with_hash(&self, sha256: &str) -> Result<Option<i64>, EngineError> {
-        let sql = "SELECT id FROM results WHERE sha256 = ?1 AND is_missing = 0";
-        Ok(self.rows(sql, [sha256], |row| row.get(0))?.pop())
-    }
-
-    /// Lists numbers and files of the pictures whose SHA-256 is not known.
-    pub(super) fn results_without_hash(&self) -> Result<Vec<(i64, String)>, EngineError> {
-        let sql = "SELECT id, file FROM results
-            WHERE sha256 IS NULL AND kind = ?1 AND is_missing = 0";
-        self.rows(sql, [ResultKind::Picture.id()], |row| Ok((row.get(0)?, row.get(1)?)))
-    }
-
-    /// Keeps the SHA-256 of a result's file.
-    pub(super) fn set_hash(&self, id: i64, sha256: &str) -> Result<(), EngineError> {
-        let sql = "UPDATE results SET sha256 = ?2 WHERE id = ?1";
-        self.execute(sql, params![id, sha256]).map(drop)
-    }
-
-    /// Adds a result, kept or trashed.
-    pub(super) fn adopt(
-        &self,
-        file: &str,
-        created_ms: i64,
-        trashed_ms: Option<i64>,
-        request: &Request,
-    ) -> Result<i64, EngineError> {
-        let Columns { kind, json, seed, size_px, model } = Columns::of(request)?;
-        self.execute(
-            "INSERT INTO results
-                (file, created_ms, trashed_ms, request, seed, width_px, height_px, model, kind)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            params![
-                file,
-                created_ms,
-                trashed_ms,
-                json,
-                seed.to_string(),
-                size_px[0],
-                size_px[1],
-                model,
-                kind.id(),
-            ],
-        )?;
-        Ok(self.connection.last_insert_rowid())
-    }
-
     /// Lists results from the newest, those before `before` only.
     pub(super) fn results(
         &self,
@@ -256,13 +227,13 @@ impl Index {
         before: Option<i64>,
     ) -> Result<Vec<IndexRow>, EngineError> {
         let place = match which {
-            Which::Kept => "trashed_ms IS NULL",
-            Which::Trashed => "trashed_ms IS NOT NULL",
+            Which::Kept => 0,
+            Which::Trashed => 1,
         };
         let sql = format!(
-            "SELECT {COLUMNS} FROM results
-             WHERE is_missing = 0 AND {place} AND (?3 IS NULL OR kind = ?3) AND id < ?1
-             ORDER BY id DESC LIMIT ?2"
+            "SELECT {COLUMNS} FROM results INDEXED BY results_facts
+             WHERE place = {place} AND (?3 IS NULL OR kind = ?3) AND results.id < ?1
+             ORDER BY results.id DESC LIMIT ?2"
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.rows(
@@ -274,7 +245,7 @@ impl Index {
 
     /// Returns one result, also a trashed one.
     pub(super) fn result(&self, id: i64) -> Result<Option<IndexRow>, EngineError> {
-        let sql = format!("SELECT {COLUMNS} FROM results WHERE id = ?1 AND is_missing = 0");
+        let sql = format!("SELECT {COLUMNS} FROM results WHERE results.id = ?1 AND is_missing = 0");
         Ok(self.rows(&sql, [id], index_row)?.pop())
     }
 
@@ -282,36 +253,6 @@ impl Index {
     pub(super) fn count(&self) -> Result<usize, EngineError> {
         let ids = self.rows("SELECT count(*) FROM results", [], |row| row.get::<_, i64>(0))?;
         Ok(ids.first().and_then(|count| usize::try_from(*count).ok()).unwrap_or(0))
-    }
-
-    /// Returns where every row says its file is.
-    pub(super) fn places(&self) -> Result<HashMap<String, Place>, EngineError> {
-        let read =
-            |row: &Row<'_>| Ok((row.get(0)?, Place { id: row.get(1)?, is_missing: row.get(2)? }));
-        let rows = self.rows("SELECT file, id, is_missing FROM results", [], read)?;
-        Ok(rows.into_iter().collect())
-    }
-
-    /// Says that a result's file is here now.
-    pub(super) fn set_place(
-        &self,
-        id: i64,
-        file: &str,
-        trashed_ms: Option<i64>,
-    ) -> Result<(), EngineError> {
-        let sql = "UPDATE results SET file = ?2, trashed_ms = ?3, is_missing = 0 WHERE id = ?1";
-        self.execute(sql, params![id, file, trashed_ms]).map(drop)
-    }
-
-    /// Says that a result's file is gone, or is back.
-    pub(super) fn set_missing(&self, id: i64, is_missing: bool) -> Result<(), EngineError> {
-        let sql = "UPDATE results SET is_missing = ?2 WHERE id = ?1";
-        self.execute(sql, params![id, is_missing]).map(drop)
-    }
-
-    /// Forgets a result.
-    pub(super) fn remove_result(&self, id: i64) -> Result<(), EngineError> {
-        self.execute("DELETE FROM results WHERE id = ?1", [id]).map(drop)
     }
 
     /// Notes a job of this session.
@@ -386,45 +327,6 @@ impl Index {
     }
 }
 
-/// Holds what of a request stands in columns of its own.
-struct Columns<'a> {
-    kind: ResultKind,
-    json: String,
-    seed: u64,
-    size_px: [u32; 2],
-    model: &'a str,
-}
-
-impl<'a> Columns<'a> {
-    fn of(request: &'a Request) -> Result<Self, EngineError> {
-        match request {
-            Request::Picture(request) => Ok(Self {
-                kind: ResultKind::Picture,
-                json: to_json(request)?,
-                seed: request.seed,
-                size_px: [request.size.width_px, request.size.height_px],
-                model: &request.model.name,
-            }),
-            // The whole request: of the two kinds of recipes of pictures it is the one with a name.
-            Request::Enlarge(enlarge) => Ok(Self {
-                kind: ResultKind::Picture,
-                json: to_json(request)?,
-                seed: enlarge.seed(),
-                size_px: [0, 0],
-                model: &enlarge.model.name,
-            }),
-            Request::Sound(request) => Ok(Self {
-                kind: ResultKind::Sound,
-                json: to_json(request)?,
-                seed: request.seed,
-                size_px: [0, 0],
-                model: &request.model.name,
-            }),
-            Request::Words(_) => Err(EngineError::invalid("text", "is not kept as a file")),
-        }
-    }
-}
-
 fn index_row(row: &Row<'_>) -> rusqlite::Result<IndexRow> {
     Ok(IndexRow {
         id: row.get(0)?,
@@ -434,7 +336,44 @@ fn index_row(row: &Row<'_>) -> rusqlite::Result<IndexRow> {
         is_favourite: row.get(4)?,
         trashed_ms: row.get(5)?,
         kind: row.get(6)?,
+        rating: row.get(7)?,
+        bytes: bytes_of(row.get(8)?),
+        tags: tags_of(row.get(9)?),
     })
+}
+
+/// Returns a size as it stands in a column.
+fn bytes_of(column: Option<i64>) -> Option<u64> {
+    column.and_then(|bytes| u64::try_from(bytes).ok())
+}
+
+fn tags_of(joined: Option<String>) -> Vec<String> {
+    let joined = joined.unwrap_or_default();
+    let mut tags: Vec<String> =
+        joined.split('\u{1f}').filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+    tags.sort_unstable();
+    tags
+}
+
+fn quick_check(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+}
+
+/// Returns where it is noted that an index was found damaged.
+pub(super) fn suspect_note(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(SUSPECT_SUFFIX);
+    name.into()
+}
+
+fn note_damage(path: &Path) {
+    // Where nothing can be written, the next start sees for itself.
+    let _ = std::fs::write(suspect_note(path), b"");
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
 }
 
 fn to_json(value: &impl serde::Serialize) -> Result<String, EngineError> {
@@ -442,26 +381,10 @@ fn to_json(value: &impl serde::Serialize) -> Result<String, EngineError> {
         .map_err(|error| EngineError::invalid("request", format!("cannot be written: {error}")))
 }
 
-/// Brings the index up to date and returns its version, which may be newer than ours.
-fn migrate(connection: &mut Connection) -> rusqlite::Result<usize> {
-    let version_of = |connection: &Connection| {
-        connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0))
-    };
-    if version_of(connection)? as usize >= MIGRATIONS.len() {
-        return version_of(connection).map(|version| version as usize);
-    }
-    // Another process may be at the same; who comes second finds the work done.
-    let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let version = version_of(&change)? as usize;
-    for migration in MIGRATIONS.iter().skip(version) {
-        change.execute_batch(migration)?;
-    }
-    change.pragma_update(None, "user_version", MIGRATIONS.len().max(version) as u32)?;
-    change.commit()?;
-    Ok(MIGRATIONS.len().max(version))
-}
-
 fn index_error(path: &Path, error: &rusqlite::Error) -> EngineError {
+    if is_damage(error) {
+        note_damage(path);
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => EngineError::DiskFull { path: path.to_owned() },
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {

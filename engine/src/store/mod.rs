@@ -9,23 +9,33 @@
 //!   conversations/…                                see [`conversations`]
 //!   latents/latents-a-red-fox-42.safetensors       of pictures that are not decoded yet
 //!   thumbnails/7.png                               a cache, by the number of the result
-//!   index.sqlite (-wal, -shm)                      made again from the pictures if need be
+//!   marks.jsonl                                    favourites, ratings, tags, boards: see [`Marks`]
+//!   marks.jsonl.damaged-1                          one that was set aside
+//!   index.sqlite (-wal, -shm)                      made again from all that if need be
 //!   index.sqlite.damaged-1                         an index that was set aside
+//!   index.sqlite.suspect                           it was found damaged while it was in use
 //!   lock                                           held by every process that has the library open
 //!   moved-to                                       after a move: where everything is now
 //! ```
 //!
-//! The folders are the truth. A result is on the disk before its row is in the index, and its row
+//! The folders and the marks are the truth. A result is on the disk before its row is in the index, and its row
 //! is there before [`Store::save_picture`] or [`Store::save_sound`] returns; what a killed process left in between is put in
 //! order by the next one that opens the library alone (see [`Opening`]).
 
+pub mod boards;
+pub mod check;
+mod colours;
+mod contents;
 pub mod conversations;
+pub mod export;
 pub mod exports;
 pub mod files;
 pub mod foreign;
 pub mod import;
 mod index;
+mod journal;
 mod latents;
+mod marks;
 pub mod open_raster;
 pub mod pictures;
 mod place;
@@ -33,9 +43,16 @@ pub mod png;
 pub mod projects;
 mod recovery;
 mod relocate;
+pub mod search;
 mod thumbnails;
 mod trash;
+mod upkeep;
+mod words;
 
+#[cfg(test)]
+mod library_tests;
+#[cfg(test)]
+mod search_tests;
 #[cfg(test)]
 mod sound_tests;
 #[cfg(test)]
@@ -49,18 +66,23 @@ use crate::audio::write::{SampleFormat, flac};
 use crate::error::EngineError;
 use crate::protocol::{EnlargeRequest, Pcm, PictureRequest, Pixels, Request, Score, SoundRequest};
 
-use index::{Index, IndexRow, Which};
+pub use colours::{Colour, dominant};
+use index::{Content, Index, IndexRow, Which};
+pub use journal::Marks;
 pub use place::default_folder;
 use place::{PICTURES, Presence, SOUNDS, TRASH};
 pub use recovery::Opening;
 use recovery::now_ms;
+use serde::{Deserialize, Serialize};
 pub use thumbnails::THUMBNAIL_PX;
+pub use upkeep::Upkeep;
 
 /// How much the newest measurement counts for a learned time.
 const LEARNING_RATE: f64 = 0.3;
 
 /// Says what a result is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ResultKind {
     /// A picture, kept as PNG; an imported one as what it was.
     Picture,
@@ -140,6 +162,12 @@ pub struct ResultRow {
     pub is_favourite: bool,
     /// When it was trashed, in milliseconds since 1970.
     pub trashed_ms: Option<i64>,
+    /// Stars that the user gave, 1 to 5; 0 for none.
+    pub rating: u8,
+    /// The user's tags, in alphabetical order.
+    pub tags: Vec<String>,
+    /// The size of its file; `None` until it was found out.
+    pub file_bytes: Option<u64>,
 }
 
 /// Holds a job that an earlier session did not finish.
@@ -182,13 +210,12 @@ impl Home {
             id: row.id,
             file: self.folder.join(&row.file),
             created_ms: row.created_ms,
-            request: match row.kind.as_str() {
-                "picture" => picture_request(&row.request)?,
-                "sound" => Request::Sound(serde_json::from_str(&row.request).ok()?),
-                _ => return None,
-            },
+            request: index::read_request(&row.kind, &row.request)?,
             is_favourite: row.is_favourite,
             trashed_ms: row.trashed_ms,
+            rating: row.rating,
+            tags: row.tags,
+            file_bytes: row.bytes,
         })
     }
 
@@ -215,15 +242,17 @@ impl Home {
         kind: ResultKind,
         (prompt, seed): (&str, u64),
         bytes: &[u8],
+        colours: Option<u16>,
         request: &Request,
     ) -> Result<SavedResult, EngineError> {
+        let content = Content { colours, ..contents::content_of_bytes(bytes) };
         let created_ms = now_ms();
         let date = self.index().local_date(created_ms)?;
         let month = self.folder.join(kind.folder()).join(date.get(..7).unwrap_or("undated"));
         files::make_folder(&month)?;
         let stem = files::picture_stem(&date, prompt, seed);
         let file = files::write_new(&month, &stem, kind.extension(), bytes)?;
-        let id = self.index().add_result(&self.relative(&file)?, created_ms, request, None)?;
+        let id = self.index().add_result(&self.relative(&file)?, created_ms, request, &content)?;
         Ok(SavedResult { id, file, created_ms })
     }
 
@@ -249,9 +278,9 @@ impl Store {
         }
         let (presence, is_alone) = Presence::enter(&folder)?;
         let mut opening = Opening { is_shared: !is_alone, ..Opening::default() };
-        let mut index = recovery::open_index(&folder, is_alone, &mut opening)?;
+        let index = recovery::open_index(&folder, is_alone, &mut opening)?;
         if is_alone {
-            recovery::reconcile(&folder, &mut index, &mut opening)?;
+            recovery::reconcile(&folder, &index, &mut opening)?;
             index.release_pending()?;
             presence.share()?;
         }
@@ -291,9 +320,11 @@ impl Store {
         let home = self.home();
         let name = (request.prompt.text.as_str(), request.seed);
         let request = Request::Picture(Box::new(request.clone()));
-        let saved = home.save(ResultKind::Picture, name, &bytes, &request)?;
+        let small = thumbnails::shrink(pixels)?;
+        let colours = colours::bits(&dominant(&small));
+        let saved = home.save(ResultKind::Picture, name, &bytes, Some(colours), &request)?;
         // A thumbnail that could not be kept is made when it is asked for.
-        let _ = thumbnails::keep(&home.folder, saved.id, pixels);
+        let _ = thumbnails::keep_small(&home.folder, saved.id, &small);
         Ok(saved)
     }
 
@@ -313,8 +344,10 @@ impl Store {
         let words = format!("{} x{}", request.title(), request.factor);
         let name = (words.as_str(), request.seed());
         let request = Request::Enlarge(Box::new(request.clone()));
-        let saved = home.save(ResultKind::Picture, name, &bytes, &request)?;
-        let _ = thumbnails::keep(&home.folder, saved.id, pixels);
+        let small = thumbnails::shrink(pixels)?;
+        let colours = colours::bits(&dominant(&small));
+        let saved = home.save(ResultKind::Picture, name, &bytes, Some(colours), &request)?;
+        let _ = thumbnails::keep_small(&home.folder, saved.id, &small);
         Ok(saved)
     }
 
@@ -335,7 +368,7 @@ impl Store {
         let bytes = flac(pcm, SampleFormat::Int16, &tags)?;
         let name = (request.prompt.as_str(), request.seed);
         let request = Request::Sound(Box::new(request.clone()));
-        self.home().save(ResultKind::Sound, name, &bytes, &request)
+        self.home().save(ResultKind::Sound, name, &bytes, None, &request)
     }
 
     /// Lists results of every kind from the newest, those with a number below `before` only.
@@ -529,15 +562,6 @@ impl Store {
     /// [`EngineError::Index`].
     pub fn set_setting(&self, key: &str, value: &str) -> Result<(), EngineError> {
         self.home().index().set_setting(key, value)
-    }
-}
-
-/// Reads the request of a picture's row: that of a painted picture stands there bare, that of an enlarged
-/// one with its name.
-fn picture_request(json: &str) -> Option<Request> {
-    match serde_json::from_str::<Request>(json) {
-        Ok(request @ Request::Enlarge(_)) => Some(request),
-        _ => serde_json::from_str(json).ok().map(Request::Picture),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Puts the index in order at start. The folders are the truth: what they hold and the index does
-//! not is adopted, what the index says and they do not is marked.
+//! not is adopted, what the index says and they do not is marked. A folder in which nothing came or
+//! went since it was last listed is passed over: its time of change says so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -10,9 +11,17 @@ use crate::audio::recipe::recipe_of;
 use crate::error::EngineError;
 use crate::protocol::Request;
 
-use super::index::{Index, Refusal};
+use super::contents::content_of;
+use super::index::{Index, Refusal, Todo, suspect_note};
 use super::place::{INDEX, PICTURES, SOUNDS, THUMBNAILS, TRASH};
-use super::{ResultKind, files, import, png};
+use super::{ResultKind, files, import, png, thumbnails};
+
+/// A folder that changed less than this before it was listed is listed again: clocks of disks are
+/// coarse, and something may have come in the same tick.
+const TICK_NS: i64 = 3_000_000_000;
+
+/// How many results' words are read anew at a start.
+const WORDS_AT_START: usize = 2000;
 
 /// Says what the check at start found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,73 +85,164 @@ fn set_aside(folder: &Path) -> Result<PathBuf, EngineError> {
                 .map_err(|error| EngineError::io("set the index aside", &from, &error))?;
         }
     }
+    let note = suspect_note(&folder.join(INDEX));
+    if note.exists() {
+        fs::remove_file(&note)
+            .map_err(|error| EngineError::io("remove the note", &note, &error))?;
+    }
     Ok(aside)
 }
 
-/// Makes the index agree with the folders.
+/// Makes the index agree with the folders and the journal.
 pub(super) fn reconcile(
     folder: &Path,
-    index: &mut Index,
+    index: &Index,
     opening: &mut Opening,
 ) -> Result<(), EngineError> {
-    let mut found = BTreeSet::new();
-    for top in [PICTURES, SOUNDS, TRASH] {
-        list(folder, top, &mut found, opening)?;
+    opening.swept += files::sweep(folder, "")?;
+    opening.swept += thumbnails::sweep(folder);
+    for exported in index.exporting()? {
+        // The folder may be gone, or on a disk that is not there now.
+        opening.swept += files::sweep(Path::new(&exported), "").unwrap_or(0);
+        index.set_exporting(&exported, false)?;
     }
-    let rows = index.places()?;
     index.together(|index| {
-        for (file, place) in &rows {
-            if found.contains(file) {
-                if place.is_missing {
-                    index.set_missing(place.id, false)?;
-                }
-                continue;
-            }
-            // A crash between moving a file and saying so leaves it on the other side.
-            match other_side(file).filter(|other| found.contains(other)) {
-                Some(other) if !rows.contains_key(&other) => {
-                    let trashed_ms = other.starts_with(TRASH).then(now_ms);
-                    index.set_place(place.id, &other, trashed_ms)?;
-                    found.remove(&other);
-                }
-                _ => {
-                    opening.missing += 1;
-                    if !place.is_missing {
-                        index.set_missing(place.id, true)?;
-                    }
-                }
+        let changed = changed_folders(folder, index)?;
+        agree(folder, index, &changed, opening)?;
+        index.catch_up_with_journal()?;
+        // After an older program, a small library can be searched at once, a large one after upkeep.
+        for row in index.unfinished(0, WORDS_AT_START)? {
+            if row.todo & Todo::Words as u8 != 0 {
+                index.renew_words(row.id)?;
             }
         }
-        adopt(folder, index, found.iter().filter(|file| !rows.contains_key(*file)), opening)
+        opening.missing = index.count_missing()?;
+        Ok(())
     })
 }
 
-/// Adds the results that the index does not know, oldest first.
-fn adopt<'a>(
+/// Lists the folders in which something may have come or gone, relative to the library's, with the
+/// time to note for each; `None` for one that is not there any more.
+fn changed_folders(
     folder: &Path,
     index: &Index,
-    files: impl Iterator<Item = &'a String>,
+) -> Result<BTreeMap<String, Option<i64>>, EngineError> {
+    let mut known: HashMap<String, i64> = index.folder_times()?;
+    let mut changed = BTreeMap::new();
+    let now_ns = to_ns(SystemTime::now());
+    for top in [PICTURES, SOUNDS, TRASH] {
+        let base = folder.join(top);
+        let unreadable = |error: std::io::Error| EngineError::io("read the folder", &base, &error);
+        for month in fs::read_dir(&base).map_err(unreadable)? {
+            let month = month.map_err(unreadable)?.path();
+            let Some(name) = relative(folder, &month).filter(|_| month.is_dir()) else { continue };
+            let modified = fs::metadata(&month).and_then(|found| found.modified());
+            let modified_ns = modified.map_or(0, to_ns);
+            let listed_ns = known.remove(&name).unwrap_or(0);
+            if modified_ns == 0 || modified_ns != listed_ns {
+                // One from the future would never seem to change again.
+                let is_settled = modified_ns < now_ns - TICK_NS;
+                changed.insert(name, Some(if is_settled { modified_ns } else { 0 }));
+            }
+        }
+    }
+    changed.extend(known.into_keys().map(|gone| (gone, None)));
+    Ok(changed)
+}
+
+/// Makes the index agree with some folders.
+fn agree(
+    folder: &Path,
+    index: &Index,
+    changed: &BTreeMap<String, Option<i64>>,
     opening: &mut Opening,
 ) -> Result<(), EngineError> {
-    let mut files: Vec<(i64, &String)> =
-        files.map(|file| (modified_ms(&folder.join(file)), file)).collect();
-    files.sort_unstable();
-    for (created_ms, file) in files {
-        let path = folder.join(file);
-        match request_in(&path) {
-            Ok(Some(request)) => {
-                let trashed_ms = file.starts_with(TRASH).then(now_ms);
-                index.adopt(file, created_ms, trashed_ms, &request)?;
-                opening.adopted += 1;
+    let mut found = BTreeSet::new();
+    let mut rows = HashMap::new();
+    for (name, modified_ns) in changed {
+        let known = index.places(Some(name))?;
+        if modified_ns.is_some() {
+            list(folder, name, |file| known.contains_key(file), &mut found, opening)?;
+        }
+        rows.extend(known);
+    }
+    for (file, place) in &rows {
+        if found.contains(file) {
+            if place.is_missing {
+                index.set_missing(place.id, false)?;
             }
-            Ok(None) | Err(_) => opening.unreadable.push(path),
+            continue;
+        }
+        // A crash between moving a file and saying so leaves it on the other side.
+        match other_side(file).filter(|other| found.contains(other)) {
+            Some(other) if !rows.contains_key(&other) => {
+                let trashed_ms = other.starts_with(TRASH).then(now_ms);
+                index.set_place(place.id, &other, trashed_ms)?;
+                found.remove(&other);
+            }
+            _ if !place.is_missing => index.set_missing(place.id, true)?,
+            _ => {}
+        }
+    }
+    let unknown = found.iter().filter(|file| !rows.contains_key(*file));
+    let adopted = adopt(folder, index, unknown, opening)?;
+    index.remember(&adopted)?;
+    for (name, modified_ns) in changed {
+        match modified_ns {
+            Some(modified_ns) => index.set_folder_time(name, *modified_ns)?,
+            None => index.forget_folder(name)?,
         }
     }
     Ok(())
 }
 
+/// Adds the results that the index does not know, oldest first, and returns their numbers. One that
+/// has the content of a result whose file is gone is that result, moved by hand.
+fn adopt<'a>(
+    folder: &Path,
+    index: &Index,
+    files: impl Iterator<Item = &'a String>,
+    opening: &mut Opening,
+) -> Result<Vec<i64>, EngineError> {
+    let mut files: Vec<(i64, &String)> =
+        files.map(|file| (modified_ms(&folder.join(file)), file)).collect();
+    files.sort_unstable();
+    let mut adopted = Vec::new();
+    for (created_ms, file) in files {
+        let path = folder.join(file);
+        match adopt_file(index, &path, file, created_ms)? {
+            Some(id) => {
+                opening.adopted += 1;
+                adopted.push(id);
+            }
+            None => opening.unreadable.push(path),
+        }
+    }
+    Ok(adopted)
+}
+
+/// Adds one file to the index; `None` when it holds no recipe of ours.
+pub(super) fn adopt_file(
+    index: &Index,
+    path: &Path,
+    file: &str,
+    created_ms: i64,
+) -> Result<Option<i64>, EngineError> {
+    let (Ok(Some(request)), Ok(content)) = (request_in(path), content_of(path)) else {
+        return Ok(None);
+    };
+    let trashed_ms = file.starts_with(TRASH).then(now_ms);
+    if let Some((id, _)) = index.missing_with(&content.sha256)? {
+        index.set_place(id, file, trashed_ms)?;
+        return Ok(Some(id));
+    }
+    let id = index.adopt(file, created_ms, trashed_ms, &request)?;
+    index.set_content(id, &content)?;
+    Ok(Some(id))
+}
+
 /// Reads the request in a result's file.
-fn request_in(path: &Path) -> Result<Option<Request>, EngineError> {
+pub(super) fn request_in(path: &Path) -> Result<Option<Request>, EngineError> {
     Ok(match ResultKind::of(path) {
         Some(ResultKind::Picture) if import::is_imported(path) => Some(import::request_of(path)?),
         Some(ResultKind::Picture) => {
@@ -159,29 +259,32 @@ fn request_in(path: &Path) -> Result<Option<Request>, EngineError> {
     })
 }
 
-/// Sweeps the month folders below `top` and lists their results, relative to the library's folder.
+/// Sweeps a folder and lists its results, all relative to the library's folder.
 fn list(
     folder: &Path,
-    top: &str,
+    name: &str,
+    is_known: impl Fn(&str) -> bool,
     found: &mut BTreeSet<String>,
     opening: &mut Opening,
 ) -> Result<(), EngineError> {
-    let base = folder.join(top);
-    let unreadable = |error: std::io::Error| EngineError::io("read the folder", &base, &error);
-    for month in fs::read_dir(&base).map_err(unreadable)? {
-        let month = month.map_err(unreadable)?.path();
-        if !month.is_dir() {
+    let path = folder.join(name);
+    let unreadable = |error: std::io::Error| EngineError::io("read the folder", &path, &error);
+    for entry in fs::read_dir(&path).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let file_name = entry.file_name();
+        let Some(text) = file_name.to_str() else { continue };
+        let file = format!("{name}/{text}");
+        // Looking at each of many thousand files takes longer than all the rest.
+        if is_known(&file) {
+            found.insert(file);
             continue;
         }
-        for extension in ResultKind::ALL.into_iter().flat_map(ResultKind::extensions) {
-            opening.swept += files::sweep(&month, extension)?;
-        }
-        for entry in fs::read_dir(&month).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
-            let is_ours = ResultKind::of(&path).is_some();
-            if let Some(file) = relative(folder, &path).filter(|_| is_ours) {
-                found.insert(file);
-            }
+        let is_ours = ResultKind::of(Path::new(text)).is_some();
+        let is_empty = || entry.metadata().is_ok_and(|found| found.is_file() && found.len() == 0);
+        if files::is_part(text) || (is_ours && is_empty()) {
+            opening.swept += usize::from(fs::remove_file(entry.path()).is_ok());
+        } else if is_ours {
+            found.insert(file);
         }
     }
     Ok(())
@@ -206,15 +309,20 @@ fn other_side(file: &str) -> Option<String> {
 
 /// Returns the time in milliseconds since 1970.
 pub(super) fn now_ms() -> i64 {
-    to_ms(SystemTime::now())
+    to_ns(SystemTime::now()) / 1_000_000
 }
 
-fn modified_ms(path: &Path) -> i64 {
-    fs::metadata(path).and_then(|found| found.modified()).map_or_else(|_| now_ms(), to_ms)
+pub(super) fn modified_ms(path: &Path) -> i64 {
+    let modified = fs::metadata(path).and_then(|found| found.modified());
+    modified.map_or_else(|_| now_ms(), |time| to_ns(time) / 1_000_000)
 }
 
 /// Returns a time in milliseconds since 1970; 0 for earlier ones.
 pub(super) fn to_ms(time: SystemTime) -> i64 {
+    to_ns(time) / 1_000_000
+}
+
+fn to_ns(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

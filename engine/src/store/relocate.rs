@@ -2,15 +2,15 @@
 //! and removed from its old place after.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-
-use sha2::{Digest, Sha256};
 
 use crate::error::EngineError;
 
+use super::contents::copy_hashed;
 use super::conversations::CONVERSATIONS;
 use super::index::{Index, Refusal};
+use super::journal::JOURNAL;
 use super::latents::LATENTS;
 use super::place::{INDEX, LOCK, MOVED_TO, PICTURES, SOUNDS, THUMBNAILS, TRASH};
 use super::{files, place};
@@ -45,6 +45,7 @@ pub(super) fn copy(from: &Path, index: &Index, to: &Path) -> Result<Index, Engin
         for top in [PICTURES, SOUNDS, TRASH, CONVERSATIONS, LATENTS] {
             let _ = fs::remove_dir_all(to.join(top));
         }
+        let _ = fs::remove_file(to.join(JOURNAL));
         remove_index(to);
     })
 }
@@ -52,6 +53,11 @@ pub(super) fn copy(from: &Path, index: &Index, to: &Path) -> Result<Index, Engin
 fn copy_all(from: &Path, index: &Index, to: &Path) -> Result<Index, EngineError> {
     for top in [PICTURES, SOUNDS, TRASH, CONVERSATIONS, LATENTS] {
         copy_folder(&from.join(top), &to.join(top))?;
+    }
+    // Before the index: what it does not know yet, it reads there.
+    if from.join(JOURNAL).exists() {
+        copy_file(&from.join(JOURNAL), &to.join(JOURNAL))
+            .map_err(|error| EngineError::io("copy the file", to.join(JOURNAL), &error))?;
     }
     let new_path = to.join(INDEX);
     index.copy_to(&new_path)?;
@@ -84,6 +90,7 @@ pub(super) fn remove_moved(from: &Path, to: &Path) {
         remove_copied(&from.join(top), &to.join(top));
     }
     let _ = fs::remove_dir_all(from.join(THUMBNAILS));
+    let _ = fs::remove_file(from.join(JOURNAL));
     remove_index(from);
 }
 
@@ -128,28 +135,13 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), EngineError> {
 fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     let mut source = File::open(from)?;
     let mut target = File::create_new(to)?;
-    let read_hash = hash(&mut source, &mut target)?;
+    let read = copy_hashed(&mut source, &mut target)?;
     if let Ok(time) = source.metadata()?.modified() {
         target.set_modified(time)?;
     }
     target.sync_all()?;
-    if hash(&mut File::open(to)?, &mut io::sink())? != read_hash {
+    if copy_hashed(&mut File::open(to)?, &mut io::sink())? != read {
         return Err(io::Error::other("the copy differs"));
     }
     Ok(())
-}
-
-/// Copies and returns the SHA-256 of what was read.
-fn hash(from: &mut impl Read, to: &mut impl Write) -> io::Result<Vec<u8>> {
-    let mut digest = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok(digest.finalize().to_vec()),
-            read => {
-                digest.update(&buffer[..read]);
-                to.write_all(&buffer[..read])?;
-            }
-        }
-    }
 }

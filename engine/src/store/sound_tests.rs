@@ -136,14 +136,7 @@ fn a_library_of_the_first_version_is_brought_up_to_date_and_keeps_its_pictures()
     let store = Store::open(folder.path()).unwrap();
     let picture = save_picture(&store, 1);
     drop(store);
-    // What the first version did not have.
-    let change = "DROP INDEX results_by_sha256;
-        ALTER TABLE results DROP COLUMN sha256;
-        DROP INDEX results_by_kind;
-        ALTER TABLE results DROP COLUMN kind;
-        PRAGMA user_version = 1;";
-    let index = folder.path().join("index.sqlite");
-    rusqlite::Connection::open(&index).unwrap().execute_batch(change).unwrap();
+    index::make_old(folder.path(), 1);
     fs::remove_dir_all(folder.path().join("sounds")).unwrap();
     let store = Store::open(folder.path()).unwrap();
     assert_eq!(store.opening(), &Opening::default());

@@ -8,7 +8,7 @@ use crate::protocol::{
     Sampling, Size,
 };
 
-fn request(seed: u64) -> PictureRequest {
+pub(super) fn request(seed: u64) -> PictureRequest {
     PictureRequest {
         model: ModelRef { name: "house-picture".to_owned(), sha256: "ab".repeat(32) },
         prompt: Prompt { text: "a red fox".to_owned(), ..Prompt::default() },
@@ -30,16 +30,16 @@ fn request(seed: u64) -> PictureRequest {
     }
 }
 
-fn pixels(seed: u64) -> Pixels {
+pub(super) fn pixels(seed: u64) -> Pixels {
     let rgba = (0..300 * 30).flat_map(|i| [i as u8, (i >> 8) as u8, seed as u8, 255]).collect();
     Pixels::new(300, 30, rgba).unwrap()
 }
 
-fn save(store: &Store, seed: u64) -> SavedResult {
+pub(super) fn save(store: &Store, seed: u64) -> SavedResult {
     store.save_picture(&pixels(seed), &request(seed), "CC0-1.0").unwrap()
 }
 
-fn seeds(rows: &[ResultRow]) -> Vec<u64> {
+pub(super) fn seeds(rows: &[ResultRow]) -> Vec<u64> {
     let seed = |row: &ResultRow| match &row.request {
         Request::Picture(request) => request.seed,
         Request::Sound(request) => request.seed,

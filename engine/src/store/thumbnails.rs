@@ -13,6 +13,16 @@ use super::{files, pictures, png};
 /// The longer side of a thumbnail, in pixels, at most.
 pub const THUMBNAIL_PX: u32 = 192;
 
+/// The folder below [`THUMBNAILS`] for thumbnails that are being written: among many thousand files
+/// those that a killed process left would be found slowly.
+const UNFINISHED: &str = "unfinished";
+
+/// Removes what killed processes left half-written and returns how many files went.
+pub(super) fn sweep(folder: &Path) -> usize {
+    // Before the first thumbnail there is no such folder.
+    files::sweep(&folder.join(THUMBNAILS).join(UNFINISHED), "png").unwrap_or(0)
+}
+
 /// Returns where a result's thumbnail is.
 pub(super) fn path(folder: &Path, id: i64) -> PathBuf {
     folder.join(THUMBNAILS).join(format!("{id}.png"))
@@ -21,9 +31,15 @@ pub(super) fn path(folder: &Path, id: i64) -> PathBuf {
 /// Makes a thumbnail and keeps it.
 pub(super) fn keep(folder: &Path, id: i64, picture: &Pixels) -> Result<Pixels, EngineError> {
     let small = shrink(picture)?;
-    files::make_folder(&folder.join(THUMBNAILS))?;
-    files::write_cache(&path(folder, id), &png::encode_plain(&small)?)?;
+    keep_small(folder, id, &small)?;
     Ok(small)
+}
+
+/// Keeps a thumbnail.
+pub(super) fn keep_small(folder: &Path, id: i64, small: &Pixels) -> Result<(), EngineError> {
+    let unfinished = folder.join(THUMBNAILS).join(UNFINISHED);
+    files::make_folder(&unfinished)?;
+    files::write_cache_by(&path(folder, id), &unfinished, &png::encode_plain(small)?)
 }
 
 /// Returns a result's thumbnail, made again from its picture when needed.
@@ -39,7 +55,7 @@ pub(super) fn get(folder: &Path, id: i64, picture: &Path) -> Result<Pixels, Engi
     }
 }
 
-/// Makes a picture smaller until its longer side is at most [`THUMBNAIL_PX`].
+/// Makes a picture small enough for a thumbnail.
 pub(super) fn shrink(picture: &Pixels) -> Result<Pixels, EngineError> {
     let Pixels { width_px, height_px, ref rgba } = *picture;
     let longer = width_px.max(height_px);

@@ -1,6 +1,7 @@
 //! `atelier bench`: how fast it is on this machine.
 
 mod canvas;
+mod library;
 mod llm;
 mod network;
 mod peers;
@@ -40,6 +41,8 @@ enum What {
     Llm(llm::LlmArgs),
     /// Measures how fast music is composed and rendered
     Sound(sound::SoundArgs),
+    /// Measures opening and searching a library of many pictures, and making its index
+    Library(library::LibraryArgs),
     /// Measures whether the player keeps up while both cores are busy (Linux, two minutes)
     Player(player::PlayerArgs),
     /// Measures the window's frames while pictures are painted
@@ -59,6 +62,7 @@ impl BenchArgs {
             What::Upscale(arguments) => arguments.json,
             What::Llm(arguments) => arguments.json,
             What::Sound(arguments) => arguments.json,
+            What::Library(arguments) => arguments.json,
             What::Player(arguments) => arguments.json,
             What::Window(arguments) => arguments.json,
             What::Canvas(arguments) => arguments.json,
@@ -84,6 +88,7 @@ pub fn bench(
         What::Clip(arguments) => network::bench(Work::Clip, arguments, console, interrupt),
         What::Upscale(arguments) => upscale::bench(arguments, console, interrupt),
         What::Llm(arguments) => llm::bench(arguments, console, interrupt),
+        What::Library(arguments) => library::bench(arguments, console, interrupt),
         What::Sound(arguments) => sound::bench(arguments, console, interrupt),
         What::Player(arguments) => player::bench(arguments, console, interrupt),
         What::Window(arguments) => window::bench(arguments, console),
