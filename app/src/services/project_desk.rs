@@ -273,6 +273,7 @@ impl Desk {
                 }
             }
             Request::Enlarge(request) => request.picture = picture,
+            Request::CutOut(request) => request.picture = picture,
             _ => return Err(EngineError::invalid("request", "reads no document")),
         }
         Ok(preparation)

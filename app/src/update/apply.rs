@@ -101,6 +101,7 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
                 Output::Words(output) => output.notices.as_slice(),
                 Output::Sound(output) => output.notices.as_slice(),
                 Output::Enlarged(output) => output.notices.as_slice(),
+                Output::CutOut(output) => output.notices.as_slice(),
                 _ => &[],
             };
             for notice in notices {

@@ -394,6 +394,7 @@ impl<'a> Columns<'a> {
                 model: &request.model.name,
             }),
             Request::Words(_) => Err(EngineError::invalid("text", "is not kept as a file")),
+            Request::CutOut(_) => Err(EngineError::invalid("cut-out", "is not kept as a file")),
         }
     }
 }
