@@ -10,6 +10,9 @@ const FILES: [&str; 4] = ["model.safetensors", "config.json", "lexicon.json", "c
 /// The house models that are one GGUF file each.
 const LANGUAGE: [&str; 2] = ["house-writer", "house-composer"];
 
+/// The house models that are weights with a configuration and a card each.
+const NETS: [&str; 2] = ["house-upscaler", "house-segmenter"];
+
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     let engine = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
@@ -27,12 +30,15 @@ fn main() -> io::Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     fs::write(out.join("house_picture.rs"), code)?;
     fs::write(out.join("house_language.rs"), language(&models)?)?;
-    fs::write(out.join("house_upscaler.rs"), upscaler(&models)?)
+    for name in NETS {
+        fs::write(out.join(format!("{}.rs", name.replace('-', "_"))), net(&models, name)?)?;
+    }
+    Ok(())
 }
 
-/// Writes the weights, the configuration and the card of the net that enlarges, when they are there.
-fn upscaler(models: &Path) -> io::Result<String> {
-    let folder = models.join("house-upscaler");
+/// Writes the weights, the configuration and the card of a net, when they are there.
+fn net(models: &Path, name: &str) -> io::Result<String> {
+    let folder = models.join(name);
     let files = ["model.safetensors", "config.json", "card.md"].map(|name| folder.join(name));
     for file in &files {
         let watched =

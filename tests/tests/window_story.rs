@@ -134,6 +134,19 @@ fn a_scene_is_repainted_extended_enlarged_branched_and_found_again() -> anyhow::
     let below = extended.rgba.len() - repainted.rgba.len();
     assert!(extended.rgba[below..] == repainted.rgba[..], "what was there moved or changed");
 
+    // The subject, cut out into a layer of its own; and back again.
+    press(&mut window, "Cut the subject out");
+    wait(&mut window, "the subject", |state| {
+        let editor = state.canvas.editor.as_deref();
+        editor.is_some_and(|one| one.document.layers.iter().any(|layer| layer.name == "Cut out"))
+    });
+    let cut = editor(&window).document.picture();
+    let clear = cut.rgba.chunks_exact(4).filter(|pixel| pixel[3] < 32).count();
+    assert!((1_000..cut.rgba.len() / 4 - 1_000).contains(&clear), "{clear} pixels are clear");
+    window.key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    window.run_steps(4);
+    assert!(editor(&window).document.picture() == extended, "undo gives the picture back");
+
     // Enlarged four times.
     press(&mut window, "Enlarge ×4");
     wait(&mut window, "the large picture", |state| {

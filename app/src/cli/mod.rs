@@ -5,6 +5,7 @@
 mod bench;
 mod compose;
 mod console;
+mod cutout;
 mod expand;
 mod inspect;
 mod interrupt;
@@ -61,6 +62,8 @@ enum Command {
     Outpaint(Box<outpaint::OutpaintArgs>),
     /// Makes a picture larger
     Upscale(upscale::UpscaleArgs),
+    /// Cuts the subject out of a picture
+    Cutout(cutout::CutoutArgs),
     /// Writes with a language model
     Write(write::WriteArgs),
     /// Composes music from words, or goes on from music
@@ -87,6 +90,7 @@ impl Command {
             Self::Paint(arguments) => arguments.voice(),
             Self::Outpaint(arguments) => arguments.voice(),
             Self::Upscale(arguments) => arguments.voice(),
+            Self::Cutout(arguments) => arguments.voice(),
             Self::Write(arguments) => arguments.voice(),
             Self::Compose(arguments) => arguments.making.voice(),
             Self::SongFromPicture(arguments) => arguments.making.voice(),
@@ -126,6 +130,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Command::Upscale(arguments) => {
             upscale::upscale(arguments, &mut console, &Interrupt::listen())
+        }
+        Command::Cutout(arguments) => {
+            cutout::cut_out(arguments, &mut console, &Interrupt::listen())
         }
         Command::Write(arguments) => write::write(arguments, &mut console, &Interrupt::listen()),
         Command::Compose(arguments) => {

@@ -268,6 +268,7 @@ texts! {
     StageComposing = "Composing", "正在作曲";
     StageRendering = "Rendering sound", "正在合成声音";
     StageEnlarging = "Enlarging", "正在放大";
+    StageCuttingOut = "Cutting out", "正在抠图";
     StageSaving = "Saving", "正在保存";
     Cancelling = "Stopping…", "正在停止…";
     StepOf = "step {} of {}", "第 {} / {} 步";

@@ -415,6 +415,10 @@ fn whole_ui(ui: &mut Ui, state: &AppState, editor: &Editor, actions: &mut Vec<Ac
             }
         }
     });
+    let cut_out = Button::text(language.get(Text::CutOut)).with_icon(icons::CUT_OUT);
+    if ui.add(cut_out.min_width(ui.available_width())).clicked() {
+        actions.push(Action::Editor(document(DocumentAction::CutOut)));
+    }
     if editor.project.unsaved > 1 {
         let text = language.fill(Text::UnsavedEdits, &[&editor.project.unsaved]);
         ui.label(RichText::new(text).size(size::TEXT_SMALL).color(palette(ui).warning));

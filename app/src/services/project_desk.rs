@@ -168,6 +168,10 @@ impl Desk {
             }
             ProjectTask::Stage(made) => match made.purpose {
                 JobPurpose::Paint => tell(ProjectNews::Candidate(Box::new(candidate(*made)?))),
+                JobPurpose::CutOut => {
+                    let document = cut_out(*made)?;
+                    tell(ProjectNews::Remade(JobPurpose::CutOut, Box::new(document)));
+                }
                 purpose => {
                     let document = Document::of_picture(&made.picture, made.name)?;
                     tell(ProjectNews::Remade(purpose, Box::new(document)));
@@ -273,6 +277,7 @@ impl Desk {
                 }
             }
             Request::Enlarge(request) => request.picture = picture,
+            Request::CutOut(request) => request.picture = picture,
             _ => return Err(EngineError::invalid("request", "reads no document")),
         }
         Ok(preparation)
@@ -324,6 +329,17 @@ fn candidate(made: Made) -> Result<Candidate, EngineError> {
     check_untouched(&base, &document, area, mask.as_deref())?;
     let seam = mask.and_then(|mask| seam_of(&base, &document, area, &mask));
     Ok(Candidate { recipe, document, area, seam })
+}
+
+/// Lays the subject that was cut out over the document and hides what it was cut out of.
+fn cut_out(made: Made) -> Result<Document, EngineError> {
+    let mut document = made.base;
+    for layer in document.layers.iter_mut().filter(|layer| layer.shows()) {
+        layer.is_visible = false;
+    }
+    document.active = document.layers.last().map(|layer| layer.id);
+    document.place(&made.picture, [0, 0], made.name)?;
+    Ok(document)
 }
 
 /// Measures how well an edit joins what surrounds it; `None` where it has no edge.

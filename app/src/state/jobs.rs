@@ -225,7 +225,11 @@ impl JobsState {
             }
             (Stage::Loading, steps) => Some(LOADING_SHARE * loaded(steps, job.live.bytes)),
             (
-                Stage::Reading | Stage::Composing | Stage::Rendering | Stage::Enlarging,
+                Stage::Reading
+                | Stage::Composing
+                | Stage::Rendering
+                | Stage::Enlarging
+                | Stage::CuttingOut,
                 Some([done, total]),
             ) if total > 0 => {
                 Some(LOADING_SHARE + (1.0 - LOADING_SHARE) * done.min(total) as f32 / total as f32)

@@ -81,7 +81,8 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
             add_result(state, *picture);
         }
         Event::Partial(_, Partial::Enlarged(enlarged)) => {
-            super::editor_stage::take_enlarged(state, ticket, &enlarged, &mut effects);
+            let pixels = enlarged.pixels.clone();
+            super::editor_stage::take_remade(state, ticket, &pixels, &mut effects);
             add_enlarged(state, *enlarged);
         }
         Event::Finished(id, Output::Picture(output)) => {
@@ -97,10 +98,15 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
             effects.push(Effect::SaveSettings);
         }
         Event::Finished(_, output) => {
+            if let Output::CutOut(output) = &output {
+                let pixels = &output.pixels;
+                super::editor_stage::take_remade(state, ticket, pixels, &mut effects);
+            }
             let notices = match &output {
                 Output::Words(output) => output.notices.as_slice(),
                 Output::Sound(output) => output.notices.as_slice(),
                 Output::Enlarged(output) => output.notices.as_slice(),
+                Output::CutOut(output) => output.notices.as_slice(),
                 _ => &[],
             };
             for notice in notices {

@@ -180,6 +180,7 @@ fn place_result(state: &mut AppState, id: crate::state::ResultId) -> Vec<Effect>
 pub(super) fn update_document(state: &mut AppState, action: DocumentAction) -> Vec<Effect> {
     match action {
         DocumentAction::Enlarge(times) => return editor_stage::enlarge(state, times),
+        DocumentAction::CutOut => return editor_stage::cut_out(state),
         DocumentAction::Export => return editor_stage::export(state),
         _ => {}
     }

@@ -1,10 +1,13 @@
 //! What is generated for the picture that is being edited: requests, candidates, and their answers.
 
+use std::sync::Arc;
+
 use atelier_engine::canvas::{Area, Document, Layer, Tiles};
 use atelier_engine::library::HOUSE_UPSCALER;
 use atelier_engine::pipelines::picture::nearest_size;
 use atelier_engine::protocol::{
-    EnlargeRequest, Enlarged, Picture, PictureRequest, Region, RegionMode, Request, Size, Source,
+    CutOutRequest, EnlargeRequest, Picture, PictureRequest, Pixels, Region, RegionMode, Request,
+    Size, Source,
 };
 use atelier_engine::store::projects::{EditKind, NodeId};
 
@@ -108,6 +111,19 @@ pub(super) fn enlarge(state: &mut AppState, times: u32) -> Vec<Effect> {
     vec![Effect::Project(ProjectTask::Prepare(Box::new(preparation)))]
 }
 
+/// Cuts the subject out of the picture, by the house's net.
+pub(super) fn cut_out(state: &mut AppState) -> Vec<Effect> {
+    let Some(editor) = state.canvas.editor.as_deref() else { return Vec::new() };
+    let document = editor.document.clone();
+    let mut request = CutOutRequest::new("");
+    request.device = state.settings.device;
+    request.precision = state.prompt.precision;
+    let reads = Some(document.area());
+    let request = Request::CutOut(Box::new(request));
+    let preparation = Preparation { purpose: JobPurpose::CutOut, document, request, reads };
+    vec![Effect::Project(ProjectTask::Prepare(Box::new(preparation)))]
+}
+
 /// Asks where the picture is to be saved.
 pub(super) fn export(state: &mut AppState) -> Vec<Effect> {
     let Some(editor) = state.canvas.editor.as_deref() else { return Vec::new() };
@@ -150,23 +166,27 @@ pub(super) fn take_made(
     true
 }
 
-/// Takes an enlarged document that a job of the editor made.
-pub(super) fn take_enlarged(
+/// Takes a picture without a recipe of its own that a job of the editor made: enlarged, or cut out.
+pub(super) fn take_remade(
     state: &mut AppState,
     ticket: u64,
-    enlarged: &Enlarged,
+    picture: &Arc<Pixels>,
     effects: &mut Vec<Effect>,
 ) {
-    let name = state.settings.language.get(Text::LayerPicture).to_owned();
+    let language = state.settings.language;
     let Some(editor) = state.canvas.editor.as_deref_mut() else { return };
     let Some(job) = editor.staging.jobs.iter().find(|job| job.ticket == ticket) else { return };
+    let name = match job.purpose {
+        JobPurpose::CutOut => Text::EditCutOut,
+        _ => Text::LayerPicture,
+    };
     let made = Made {
         purpose: job.purpose,
         base: job.base.clone(),
         reads: job.reads,
-        picture: enlarged.pixels.clone(),
+        picture: picture.clone(),
         recipe: None,
-        name,
+        name: language.get(name).to_owned(),
     };
     effects.push(Effect::Project(ProjectTask::Stage(Box::new(made))));
 }

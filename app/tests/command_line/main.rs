@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cancelling;
+mod cutting_out;
 mod inspecting;
 mod painting;
 mod program;

@@ -19,6 +19,7 @@ mod elementwise;
 mod enlarge;
 #[cfg(all(test, target_os = "linux", target_env = "gnu"))]
 mod guard;
+mod halve;
 mod level;
 mod linear;
 mod memory;
@@ -44,6 +45,7 @@ pub use element::Element;
 pub(crate) use elementwise::LEAK;
 pub use elementwise::{Activation, join_rows, silu};
 pub use enlarge::{enlarge4, unfold_over};
+pub use halve::{double, halve};
 pub use level::{LEVEL_VARIABLE, Level};
 pub use linear::{Epilogue, Input, linear, paired_row};
 pub(crate) use memory::any_values;

@@ -11,6 +11,7 @@ mod memory;
 mod models;
 mod picture_defaults;
 mod picture_models;
+mod segmenters;
 mod shelves;
 mod upscalers;
 
@@ -27,6 +28,7 @@ pub use memory::{
 pub use models::{HOUSE_PICTURE, Models, PictureModel};
 pub use picture_defaults::PictureDefaults;
 pub use picture_models::PictureEntry;
+pub use segmenters::{HOUSE_SEGMENTER, LocatedSegmenter, OpenSegmenter};
 pub use shelves::{Shelf, ShelfEntry};
 pub use upscalers::{HOUSE_UPSCALER, LocatedUpscaler};
 

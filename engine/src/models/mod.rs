@@ -2,5 +2,6 @@
 
 pub mod house_picture;
 pub mod language;
+pub mod segmenter;
 pub mod stable_diffusion;
 pub mod upscaler;

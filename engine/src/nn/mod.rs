@@ -11,6 +11,7 @@ mod linear;
 mod load;
 mod map;
 mod norm;
+mod scale;
 
 pub use attention::{HeadScales, Heads, Rotary, attention, cross_attention, self_attention};
 pub use compute::Compute;
@@ -18,3 +19,4 @@ pub use conv::{Adding, Conv, Leading, enlarge4, unfold_over};
 pub use linear::{Gate, Gated, Linear};
 pub use load::Load;
 pub use norm::{GroupNorm, LayerNorm, Scale, Spans, modulate};
+pub use scale::{double, halve};

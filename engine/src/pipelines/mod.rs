@@ -1,5 +1,6 @@
 //! Requests → outputs: each pipeline checks its request, runs its networks and reports every step.
 
+pub mod cutout;
 mod device;
 pub mod diffusion;
 pub mod enlarge;

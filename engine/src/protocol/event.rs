@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    EnlargeOutput, Enlarged, JobId, Latents, PictureRequest, Pixels, Sound, SoundOutput,
-    WordsOutput,
+    CutOutOutput, EnlargeOutput, Enlarged, JobId, Latents, PictureRequest, Pixels, Sound,
+    SoundOutput, WordsOutput,
 };
 use crate::error::EngineError;
 
@@ -73,6 +73,8 @@ pub enum Output {
     Sound(Box<SoundOutput>),
     /// The picture of a [`super::EnlargeRequest`].
     Enlarged(Box<EnlargeOutput>),
+    /// The picture of a [`super::CutOutRequest`], which is kept nowhere.
+    CutOut(Box<CutOutOutput>),
 }
 
 /// Holds the pictures of one job and what is to be said about them.

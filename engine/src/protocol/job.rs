@@ -55,6 +55,8 @@ pub enum Stage {
     Rendering,
     /// A picture is enlarged, tile by tile.
     Enlarging,
+    /// The subject of a picture is told from its background.
+    CuttingOut,
     /// The result is being written to disk.
     Saving,
 }

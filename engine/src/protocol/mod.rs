@@ -1,5 +1,6 @@
 //! The border between a front end and the engine: plain data, no tensors, no locks held across it.
 
+mod cut_out;
 mod enlarge;
 mod event;
 mod extras;
@@ -13,6 +14,7 @@ mod sampling;
 mod sound;
 mod words;
 
+pub use cut_out::{CutOutOutput, CutOutRequest};
 pub use enlarge::{EnlargeOutput, EnlargeRequest, Enlarged};
 pub use event::{Event, Notice, Output, Partial, Picture, PictureOutput, PromptIssue};
 pub use extras::{ControlUse, Extras, HintKind, LoraUse, PictureFile, PredictionChoice, Source};

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EnlargeRequest, Extras, Precision, Sampling, SoundRequest, WordsRequest};
+use super::{
+    CutOutRequest, EnlargeRequest, Extras, Precision, Sampling, SoundRequest, WordsRequest,
+};
 
 /// Asks the engine for one job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +22,8 @@ pub enum Request {
     Sound(Box<SoundRequest>),
     /// A picture, enlarged.
     Enlarge(Box<EnlargeRequest>),
+    /// The subject of a picture, without its background.
+    CutOut(Box<CutOutRequest>),
 }
 
 /// Describes pictures to be made from a prompt.

@@ -1,5 +1,6 @@
 //! The engine thread: takes requests, runs them one after the other, tells what became of them.
 
+mod cutout;
 mod diffusion;
 mod engine;
 mod enlarge;

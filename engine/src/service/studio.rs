@@ -15,6 +15,7 @@ use crate::library::{
 use crate::models::house_picture::Lexicon;
 use crate::models::language::WIDENED_BYTES;
 use crate::models::stable_diffusion::{ControlNet, TinyAutoencoder};
+use crate::pipelines::cutout::CutOutPipeline;
 use crate::pipelines::diffusion::{Autoencoder, DiffusionPipeline};
 use crate::pipelines::enlarge::EnlargePipeline;
 use crate::pipelines::picture::{self, PicturePipeline};
@@ -68,6 +69,7 @@ pub(super) enum Resident {
     Words(Box<WordsPipeline>),
     Sound(Box<SoundPipeline>),
     Enlarge(Box<EnlargePipeline>),
+    CutOut(Box<CutOutPipeline>),
 }
 
 impl Resident {
@@ -367,6 +369,9 @@ impl Runner for Studio {
             }
             Request::Enlarge(request) => {
                 self.enlarge(request, job).map(|made| Output::Enlarged(Box::new(made)))
+            }
+            Request::CutOut(request) => {
+                self.cut_out(request, job).map(|made| Output::CutOut(Box::new(made)))
             }
         }
     }

@@ -44,7 +44,7 @@ pub(super) fn seeds(rows: &[ResultRow]) -> Vec<u64> {
         Request::Picture(request) => request.seed,
         Request::Sound(request) => request.seed,
         Request::Enlarge(request) => request.seed(),
-        Request::Words(request) => panic!("{request:?}"),
+        other => panic!("{other:?}"),
     };
     rows.iter().map(seed).collect()
 }

@@ -398,6 +398,7 @@ impl<'a> Columns<'a> {
                 negative: String::new(),
             }),
             Request::Words(_) => Err(EngineError::invalid("text", "is not kept as a file")),
+            Request::CutOut(_) => Err(EngineError::invalid("cut-out", "is not kept as a file")),
         }
     }
 }
