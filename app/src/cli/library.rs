@@ -79,10 +79,10 @@ fn prepare(
         tell(notice, console);
     }
     let mut upkeep = store.upkeep(UPKEEP_AT_ONCE)?;
-    if upkeep.left > 0 {
-        console.note(&format!("Reading {} files that are new to the search…", upkeep.left));
+    if upkeep.has_more {
+        console.note("Reading files that are new to the search…");
     }
-    while upkeep.left > 0 && upkeep.done > 0 {
+    while upkeep.has_more {
         if interrupt.is_pressed() {
             return Err(EngineError::Cancelled);
         }

@@ -27,7 +27,7 @@ fn work(store: &Weak<Store>) {
     loop {
         let Some(store) = store.upgrade() else { return };
         match store.upkeep(AT_ONCE) {
-            Ok(upkeep) if upkeep.left > 0 && upkeep.done > 0 => {}
+            Ok(upkeep) if upkeep.has_more => {}
             // A damaged index was noted and is made again by the next start; nothing is lost.
             Ok(_) => {
                 let _ = store.tidy();

@@ -1,10 +1,11 @@
 //! Convolutions over pictures, in the layout that [`Compute::lay_out`] gives.
 
 use candle_core::{Result, Tensor};
+use half::bf16;
 
 use super::compute::Compute;
 use super::load::Load;
-use super::map::{Inputs, f32s, map1, map2, run1, run2, run3};
+use super::map::{Inputs, Output, f32s, map1, map2, run1, run2, run3};
 use super::norm::GroupNorm;
 use crate::error::EngineError;
 use crate::kernels::{
@@ -68,6 +69,8 @@ pub struct Conv {
     activation: Activation,
     /// What is then below 0 is multiplied by these, one per output.
     slopes: Option<(Vec<f32>, Tensor)>,
+    /// Whether products read bf16.
+    is_narrow: bool,
 }
 
 impl Conv {
@@ -114,7 +117,14 @@ impl Conv {
             Compute::Candle(_) => Form::Tensor(load.tensor("weight", &shape)?),
         };
         let tensor = Tensor::from_slice(&bias, (1, outputs, 1, 1), load.compute().device())?;
-        Ok(Self { form, plan, bias: (bias, tensor), activation: Activation::None, slopes: None })
+        Ok(Self {
+            form,
+            plan,
+            bias: (bias, tensor),
+            activation: Activation::None,
+            slopes: None,
+            is_narrow: load.compute().is_narrow(),
+        })
     }
 
     /// Puts a function behind the convolution, before anything is added to it.
@@ -182,7 +192,7 @@ impl Conv {
     /// Passes on errors of the tensor library.
     pub fn forward(&self, x: &Tensor, leading: Leading<'_>, adding: Adding<'_>) -> Result<Tensor> {
         match &self.form {
-            Form::Packed(packed) => self.forward_packed(packed, x, leading, adding),
+            Form::Packed(packed) => self.forward_packed::<f32>(packed, x, leading, adding),
             Form::Tensor(weight) => {
                 let x = match (leading.scales, leading.norm) {
                     (Some(scales), _) => &scaled(x, scales)?,
@@ -227,7 +237,21 @@ impl Conv {
         }
     }
 
-    fn forward_packed(
+    /// Computes the same for an output that nothing but convolutions without a norm reads: in bf16 where
+    /// those would round it to that anyway, so that it takes half the memory.
+    ///
+    /// # Errors
+    /// Passes on errors of the tensor library.
+    pub fn forward_for_products(&self, x: &Tensor, leading: Leading<'_>) -> Result<Tensor> {
+        match &self.form {
+            Form::Packed(packed) if self.is_narrow => {
+                self.forward_packed::<bf16>(packed, x, leading, Adding::default())
+            }
+            _ => self.forward(x, leading, Adding::default()),
+        }
+    }
+
+    fn forward_packed<O: Output>(
         &self,
         packed: &Packed,
         x: &Tensor,
@@ -244,7 +268,7 @@ impl Conv {
         let run = |x: kernels::Input<'_>,
                    image_bias: Option<&[f32]>,
                    residual: Option<&[f32]>,
-                   out: &mut [f32]| {
+                   out: &mut [O]| {
             let own = leading.norm.filter(|_| leading.scales.is_none());
             let own = own.map(|norm| norm.scales(f32s(x), images));
             let before = Before {
@@ -262,19 +286,19 @@ impl Conv {
         match (adding.per_image, adding.residual) {
             (None, None) => run1(NAME, x, out_shape, |[x], out| run(x, None, None, out)),
             (Some(bias), None) => {
-                let run = |[x, bias]: Inputs<'_, 2>, out: &mut [f32]| {
+                let run = |[x, bias]: Inputs<'_, 2>, out: &mut [O]| {
                     run(x, Some(f32s(bias)), None, out);
                 };
                 run2(NAME, [x, &bias.contiguous()?], out_shape, run)
             }
             (None, Some(residual)) => {
-                let run = |[x, residual]: Inputs<'_, 2>, out: &mut [f32]| {
+                let run = |[x, residual]: Inputs<'_, 2>, out: &mut [O]| {
                     run(x, None, Some(f32s(residual)), out);
                 };
                 run2(NAME, [x, residual], out_shape, run)
             }
             (Some(bias), Some(residual)) => {
-                let run = |[x, bias, residual]: Inputs<'_, 3>, out: &mut [f32]| {
+                let run = |[x, bias, residual]: Inputs<'_, 3>, out: &mut [O]| {
                     run(x, Some(f32s(bias)), Some(f32s(residual)), out);
                 };
                 run3(NAME, [x, &bias.contiguous()?, residual], out_shape, run)

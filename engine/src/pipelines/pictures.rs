@@ -49,7 +49,8 @@ pub fn open(path: &Path) -> Result<Pixels, EngineError> {
 pub(crate) fn decode(bytes: &[u8], path: &Path, most_pixels: u64) -> Result<Pixels, EngineError> {
     let broken = |error: image::ImageError| {
         // What the decoder says may quote the file at any length.
-        let said: String = error.to_string().chars().take(120).collect();
+        let said = error.to_string();
+        let said: String = said.lines().next().unwrap_or_default().chars().take(120).collect();
         EngineError::damaged(path, format!("is no whole picture ({said})"))
     };
     check_kind(bytes, path)?;

@@ -153,7 +153,7 @@ fn favourites_of_an_older_index_are_written_into_the_journal() {
     fs::remove_file(folder.path().join("marks.jsonl")).unwrap();
     let store = Store::open(folder.path()).unwrap();
     assert_eq!(find(&store, "is:favourite fox"), [2]);
-    while store.upkeep(2).unwrap().left > 0 {}
+    while store.upkeep(2).unwrap().has_more {}
     let hashed = store.recent(9, None).unwrap();
     assert!(hashed.iter().all(|row| row.file_bytes.is_some()), "{hashed:?}");
     drop(store);

@@ -12,14 +12,14 @@ use super::{Home, Store, colours, dominant, thumbnails};
 pub struct Upkeep {
     /// Results that were looked at.
     pub done: usize,
-    /// Results that wait.
-    pub left: usize,
+    /// Whether others wait.
+    pub has_more: bool,
 }
 
 impl Store {
     /// Does a part of the work that a start left for later: looks at `limit` results at most whose
-    /// size, hash, colours or words are not known, and returns how many are left. Belongs on a
-    /// thread that may read files; call it again until none is left.
+    /// size, hash, colours or words are not known. Belongs on a thread that may read files; call it
+    /// again while there are more.
     ///
     /// A file that cannot be read is passed over and not tried again.
     ///
@@ -34,8 +34,9 @@ impl Store {
             }
             home.find_content(row.id, &row.file, row.todo)?;
         }
-        let left = home.index().count_unfinished()?;
-        Ok(Upkeep { done: rows.len(), left })
+        let last = rows.last().map_or(0, |row| row.id);
+        let has_more = !home.index().unfinished(last, 1)?.is_empty();
+        Ok(Upkeep { done: rows.len(), has_more })
     }
 
     /// Does what a session should do once, when it has nothing else to do: reads a large index

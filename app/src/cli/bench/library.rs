@@ -41,8 +41,9 @@ const COLOURS: [(&str, [u8; 3]); 6] = [
 ];
 
 /// Queries by what they ask for.
-const QUERIES: [(&str, &str); 15] = [
+const QUERIES: [(&str, &str); 16] = [
     ("everything", ""),
+    ("word in all with colour", "canvas colour:red"),
     ("word in all", "canvas"),
     ("word in all negative prompts", "blurry"),
     ("common word", "snow"),
@@ -93,18 +94,20 @@ pub fn bench(
     let parent = arguments.folder.clone().unwrap_or_else(std::env::temp_dir);
     let folder = parent.join(format!("atelier-bench-library-{}", std::process::id()));
     let measured = measure(&folder, arguments, console, interrupt);
-    let _ = fs::remove_dir_all(&folder);
-    let times = measured?;
-    let name = format!("library of {} pictures", arguments.pictures);
-    let by_name: serde_json::Map<_, _> =
-        times.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-    console.event(&json!({ "bench": name, "times": by_name }));
-    if !arguments.json {
-        for (name, value) in &times {
-            console.line(&format!("{name:<56} {value:>8.1}"));
+    if let Ok(times) = &measured {
+        let name = format!("library of {} pictures", arguments.pictures);
+        let by_name: serde_json::Map<_, _> =
+            times.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        console.event(&json!({ "bench": name, "times": by_name }));
+        if !arguments.json {
+            for (name, value) in times {
+                console.line(&format!("{name:<56} {value:>8.1}"));
+            }
         }
+        console.note("Removing the files…");
     }
-    Ok(())
+    let _ = fs::remove_dir_all(&folder);
+    measured.map(drop)
 }
 
 fn measure(
@@ -130,7 +133,7 @@ fn measure(
     );
     console.note("Finding colours…");
     let began = Instant::now();
-    while store.upkeep(500)?.left > 0 {
+    while store.upkeep(500)?.has_more {
         if interrupt.is_pressed() {
             return Err(EngineError::Cancelled);
         }

@@ -29,7 +29,7 @@ pub struct Upscaler {
 
 #[derive(Debug, Clone)]
 enum Net {
-    Compact(Compact),
+    Compact(Box<Compact>),
     Rrdb(Box<Rrdb>),
 }
 
@@ -42,7 +42,7 @@ impl Upscaler {
         let config = weights.config();
         let load = Load::new(weights, compute.clone());
         let net = match &config {
-            UpscalerConfig::Compact(config) => Net::Compact(Compact::new(config, &load)?),
+            UpscalerConfig::Compact(config) => Net::Compact(Box::new(Compact::new(config, &load)?)),
             UpscalerConfig::Rrdb(config) => Net::Rrdb(Box::new(Rrdb::new(config, &load)?)),
         };
         Ok(Self { config, compute: compute.clone(), net })
@@ -94,6 +94,15 @@ fn convolve(
     let adding = residual.map(Adding::residual).unwrap_or_default();
     let out = conv.forward(x, leading, adding)?;
     // A convolution that was stopped has left numbers unwritten.
+    check()?;
+    Ok(out)
+}
+
+/// Does the same where only other convolutions read the result.
+fn convolve_on(conv: &Conv, x: &Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
+    check()?;
+    let stop = || check().is_err();
+    let out = conv.forward_for_products(x, Leading { stop: Some(&stop), ..Leading::default() })?;
     check()?;
     Ok(out)
 }

@@ -16,7 +16,7 @@ use crate::weights::upscaler::UpscalerConfig;
 /// The most memory that a net may take for a tile.
 const TILE_MAX_BYTES: usize = 768 << 20;
 /// The widest tile: what is done between two reports takes a second or two.
-const CORE_MAX: usize = 256;
+const CORE_MAX: usize = 512;
 /// The narrowest tile.
 const CORE_MIN: usize = 32;
 /// The widest margin that is taken for the sake of equal bits.
@@ -65,16 +65,11 @@ impl Tiling {
     /// Divides a side: where each core begins and ends.
     fn spans(&self, side: usize) -> Vec<[usize; 2]> {
         let count = side.div_ceil(self.core.max(GRID)).max(1);
-        let step = side.div_ceil(count).next_multiple_of(GRID);
-        let mut spans: Vec<[usize; 2]> = Vec::new();
-        let mut start = 0;
-        while start < side {
-            // A narrow rest belongs to the one before it.
-            let end = if side - start < step + step / 2 { side } else { start + step };
-            spans.push([start, end]);
-            start = end;
-        }
-        spans
+        let place = |index: usize| match index == count {
+            true => side,
+            false => side * index / count / GRID * GRID,
+        };
+        (0..count).map(|index| [place(index), place(index + 1)]).collect()
     }
 
     /// Returns how many tiles a picture `[width, height]` has.
@@ -226,9 +221,9 @@ mod tests {
                 assert_eq!((spans[0][0], spans[spans.len() - 1][1]), (0, side));
                 assert!(spans.windows(2).all(|pair| pair[0][1] == pair[1][0]));
                 assert!(spans.iter().all(|[start, _]| start % GRID == 0));
-                let narrow = |[start, end]: &[usize; 2]| end - start < (core / 2).min(side);
+                let narrow = |[start, end]: &[usize; 2]| end - start + GRID < (core / 2).min(side);
                 assert!(!spans.iter().any(narrow), "{side} by {core}: {spans:?}");
-                let wide = |[start, end]: &[usize; 2]| end - start > core + core / 2 + GRID;
+                let wide = |[start, end]: &[usize; 2]| end - start > core + GRID;
                 assert!(!spans.iter().any(wide), "{side} by {core}: {spans:?}");
             }
         }
@@ -238,7 +233,7 @@ mod tests {
     fn margins_are_exact_where_that_can_be_paid_for_and_tiles_fit_the_memory() {
         let compact = CompactConfig { features: 64, convolutions: 16, scale: 4 };
         let compact = UpscalerConfig::Compact(compact);
-        assert_eq!(Tiling::of(&compact), Tiling { core: 256, margin: 20, ramp: 0 });
+        assert_eq!(Tiling::of(&compact), Tiling { core: 512, margin: 20, ramp: 0 });
         for (fold, margin) in [(1, 32), (2, 64), (4, 128)] {
             let config = RrdbConfig { features: 64, growth: 32, blocks: 23, doublings: 2, fold };
             let config = UpscalerConfig::Rrdb(config);

@@ -200,11 +200,6 @@ impl Index {
         })
     }
 
-    /// Counts results about which something is still to be found out.
-    pub(in crate::store) fn count_unfinished(&self) -> Result<usize, EngineError> {
-        self.number("SELECT count(*) FROM results WHERE todo <> 0 AND is_missing = 0")
-    }
-
     /// Counts results whose file is gone.
     pub(in crate::store) fn count_missing(&self) -> Result<usize, EngineError> {
         self.number("SELECT count(*) FROM results INDEXED BY results_facts WHERE place = 2")

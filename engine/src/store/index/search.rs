@@ -12,6 +12,9 @@ use super::super::search::{
 use super::super::words::{folded, has_words, spaced};
 use super::Index;
 
+/// Looking up this many trashed and missing results one by one takes some milliseconds.
+const MOST_HIDDEN: i64 = 200;
+
 /// Holds a query that is ready to run.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Search {
@@ -20,6 +23,8 @@ pub(in crate::store) struct Search {
     values: Vec<Value>,
     order: SearchOrder,
     has_words: bool,
+    /// What FTS5 reads, when nothing but words is asked for.
+    only_words: Option<String>,
 }
 
 impl Search {
@@ -81,14 +86,19 @@ impl Index {
             values: Vec::new(),
             order: query.order,
             has_words: false,
+            only_words: None,
         };
         let place = match query.place {
             SearchPlace::Kept => 0,
             SearchPlace::Trash => 1,
         };
         search.condition(format!("results.place = {place}"));
-        let (wanted, excluded) = matches(&query.terms);
-        if let Some(wanted) = wanted {
+        let (wanted, mut excluded) = matches(&query.terms);
+        if let Some(mut wanted) = wanted {
+            if let Some(excluded) = excluded.take() {
+                wanted = format!("({wanted}) NOT ({excluded})");
+            }
+            search.only_words = Some(wanted.clone());
             search.has_words = true;
             search.from = "words CROSS JOIN results INDEXED BY results_facts".to_owned();
             let value = search.value(wanted);
@@ -126,12 +136,17 @@ impl Index {
         if let Some(is_favourite) = query.is_favourite {
             search.condition(format!("results.is_favourite = {}", u8::from(is_favourite)));
         }
+        // The place and the words.
+        if search.conditions.len() > 2 || query.place != SearchPlace::Kept {
+            search.only_words = None;
+        }
         if query.order == SearchOrder::Board {
             let is_board = |rule: &&NameRule| {
                 rule.what == Named::Board && !rule.is_excluded && !rule.name.ends_with('*')
             };
             match query.names.iter().find(is_board) {
                 Some(rule) => {
+                    search.only_words = None;
                     let name = search.value(folded(&rule.name));
                     search.from += " CROSS JOIN board_results AS ordered";
                     search.condition(format!(
@@ -159,10 +174,32 @@ impl Index {
 
     /// Counts what a query finds.
     pub(in crate::store) fn count_found(&self, search: &Search) -> Result<usize, EngineError> {
+        if let Some(words) = &search.only_words
+            && let Some(count) = self.count_words(words)?
+        {
+            return Ok(count);
+        }
         let Search { from, conditions, values, .. } = search;
         let sql = format!("SELECT count(*) FROM {from} WHERE {}", conditions.join(" AND "));
         let found = self.rows(&sql, params_from_iter(values), |row| row.get::<_, i64>(0))?;
         Ok(found.first().and_then(|count| usize::try_from(*count).ok()).unwrap_or(0))
+    }
+
+    /// Counts kept results that have words, without looking at each; `None` when so many are not kept
+    /// that looking at each is faster.
+    fn count_words(&self, words: &str) -> Result<Option<usize>, EngineError> {
+        let sql = "SELECT id FROM results INDEXED BY results_facts WHERE place > 0 LIMIT ?1";
+        let hidden: Vec<i64> = self.rows(sql, [MOST_HIDDEN + 1], |row| row.get(0))?;
+        if hidden.len() as i64 > MOST_HIDDEN {
+            return Ok(None);
+        }
+        let sql = "SELECT count(*) FROM words WHERE words MATCH ?1";
+        let mut count = self.rows(sql, [words], |row| row.get::<_, i64>(0))?.pop().unwrap_or(0);
+        for id in hidden {
+            let sql = "SELECT 1 FROM words WHERE words MATCH ?1 AND rowid = ?2";
+            count -= self.rows(sql, params![words, id], |_| Ok(()))?.len() as i64;
+        }
+        Ok(Some(usize::try_from(count).unwrap_or(0)))
     }
 
     /// Lists what a query finds after a key.
