@@ -38,7 +38,7 @@ impl SegmenterConfig {
         let is_sound = (1..=levels).contains(&config.channels.len())
             && config.channels.iter().all(|n| (1..=channels).contains(n))
             && (1..=SIDE_MAX).contains(&config.side)
-            && config.side % config.multiple() == 0;
+            && config.side.is_multiple_of(config.multiple());
         if is_sound {
             Ok(config)
         } else {
