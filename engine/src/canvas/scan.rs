@@ -7,7 +7,7 @@ use super::{Area, TILE_PX, Tiles};
 const LINES_PER_ROW: i64 = 16;
 
 /// Crossings of edges and lines that are worked through at most; beyond it rows get fewer lines.
-const MAX_CROSSINGS: f64 = 64e6;
+const MAX_CROSSINGS: f64 = 16e6;
 
 /// Holds coordinates to where f64 places them to far less than a line.
 const MAX_COORDINATE: f32 = 1e6;
@@ -189,6 +189,18 @@ mod tests {
         hole.reverse();
         let tiles = cover(&[square(10.0, 50.0), hole], BOUNDS);
         assert_eq!([tiles.get([15, 15]), tiles.get([25, 25])], [[255], [0]]);
+    }
+
+    #[test]
+    fn rows_get_fewer_lines_when_there_are_very_many_edges() {
+        let zigzag: Vec<[f32; 2]> =
+            (0..40_000).map(|at| [(at % 199) as f32, (at % 2 * 200) as f32]).collect();
+        let lines = |points: &[[f32; 2]]| {
+            let (edges, area) = edges_of(&ring(points), BOUNDS);
+            lines_per_row(&edges, area)
+        };
+        assert_eq!(lines(&square(10.0, 50.0)), LINES_PER_ROW);
+        assert_eq!(lines(&zigzag), 2);
     }
 
     #[test]

@@ -104,11 +104,11 @@ fn hostile_numbers_neither_panic_nor_leave_the_bounds() {
 }
 
 #[test]
-fn a_polygon_of_a_million_points_ends_soon() {
-    let points = (0..1_000_000).map(|at| [(at % 173) as f32, (at % 199) as f32]).collect();
-    let begun = std::time::Instant::now();
+fn a_polygon_of_a_million_points_keeps_a_bounded_number_of_them() {
+    let points: Vec<[f32; 2]> =
+        (0..1_000_000).map(|at| [(at % 173) as f32, (at % 199) as f32]).collect();
+    assert!(thinned(&points).len() <= MAX_POINTS);
     assert!(!Shape::Polygon(points).coverage(outlined(30.0), BOUNDS).is_empty());
-    assert!(begun.elapsed().as_secs() < 20);
 }
 
 proptest! {
