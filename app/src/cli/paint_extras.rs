@@ -102,8 +102,8 @@ pub struct ExtrasArgs {
     /// What the net predicts, where the file cannot tell: epsilon or v
     #[arg(long, value_name = "NAME", value_parser = parse_prediction)]
     prediction: Option<PredictionChoice>,
-    /// Takes as little memory as can be: the parts of a model are read one after the other, and large
-    /// pictures are decoded in tiles. Without it, that is done where memory is short
+    /// Takes little memory: the parts of a model are read one after the other, and pictures are decoded
+    /// some rows at a time. Without it, that is done where memory is short
     #[arg(long)]
     low_memory: bool,
     /// Picture that is to be changed. The result has its size, unless a width or height is given

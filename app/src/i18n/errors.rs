@@ -113,6 +113,7 @@ mod tests {
             EngineError::ModelChanged { name: text() },
             EngineError::damaged("x.png", "is cut short"),
             EngineError::OtherPicture { reason: text(), path: path() },
+            EngineError::Undecoded { reason: text(), path: path() },
             EngineError::OtherFamily {
                 what: text(),
                 made_for: text(),

@@ -1,14 +1,14 @@
 //! The tools of the picture that is being edited, and how the one at hand is set.
 
 use atelier_engine::canvas::Combine;
-use egui::{Align, Color32, CornerRadius, DragValue, Layout, RichText, Sense, Ui, vec2};
+use egui::{Align, CornerRadius, DragValue, Layout, RichText, Sense, Ui, vec2};
 
 use super::command_button;
 use crate::action::{Action, CanvasAction, EditorAction, ToolAction};
 use crate::i18n::{Language, Text};
 use crate::state::editor::{Editor, Tool};
 use crate::state::{AppState, View};
-use crate::theme::{icons, palette, size};
+use crate::theme::{icons, palette, pixel_colour, size};
 use crate::widgets::Button;
 
 /// Returns the icon and the name of a tool.
@@ -93,7 +93,7 @@ fn options_ui(ui: &mut Ui, editor: &Editor, language: Language, actions: &mut Ve
     let paints = tool.paints() || matches!(tool, Tool::Eraser | Tool::Eyedropper);
     if paints && tool != Tool::Eraser {
         let [r, g, b, _] = tools.brush.colour;
-        let mut colour = Color32::from_rgb(r, g, b);
+        let mut colour = pixel_colour([r, g, b]);
         let response = egui::color_picker::color_edit_button_srgba(
             ui,
             &mut colour,

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use atelier_engine::canvas::{Area, Blend, Document, LayerKind, TILE_PX, TileAt, Tiles};
 use egui::{Color32, ColorImage, Context, Rect, TextureHandle, TextureId, TextureOptions, pos2};
 
+use crate::theme::{MASK_VEIL, premultiplied_colour};
+
 /// Tiles of a block along each side.
 const BLOCK_TILES: i32 = 4;
 
@@ -20,9 +22,6 @@ const TIME_A_FRAME: Duration = Duration::from_millis(6);
 
 /// From this scale on, pixels are shown as squares.
 const CRISP_SCALE: f32 = 3.0;
-
-/// The colour of the veil over what a mask covers.
-const VEIL: [u32; 3] = [236, 64, 122];
 
 /// What a tile was made of; the tiles are held, so that another at the same address is not taken for
 /// one of them.
@@ -247,13 +246,13 @@ fn shrunk(document: &Document, at: TileAt, recipe: &Recipe, level: u32, side: us
             // Half of the veil's strength, so that the picture shows through.
             let veil = (veil / count).min(255) / 2;
             if veil > 0 {
-                for (value, tint) in colour.iter_mut().zip(VEIL) {
+                for (value, tint) in colour.iter_mut().zip(MASK_VEIL.map(u32::from)) {
                     *value = (tint * veil + *value * (255 - veil)) / 255;
                 }
                 alpha = veil + alpha * (255 - veil) / 255;
             }
             let [r, g, b] = colour.map(|value| value.min(255) as u8);
-            pixels.push(Color32::from_rgba_premultiplied(r, g, b, alpha.min(255) as u8));
+            pixels.push(premultiplied_colour([r, g, b, alpha.min(255) as u8]));
         }
     }
     ColorImage::new([side, side], pixels)
@@ -266,6 +265,7 @@ mod tests {
     use atelier_engine::protocol::Size;
 
     use super::*;
+    use crate::theme::pixel_colour;
 
     fn painted(size: u32) -> Document {
         let mut document = Document::new(Size { width_px: size, height_px: size }).unwrap();
@@ -311,13 +311,13 @@ mod tests {
         let mut document = painted(128);
         let recipe = recipe_of(&document, [0, 0]);
         let image = shrunk(&document, [0, 0], &recipe, 1, 64);
-        assert_eq!(image.pixels[0], Color32::from_rgb(40, 80, 120));
+        assert_eq!(image.pixels[0], pixel_colour([40, 80, 120]));
         let mask = document.add_layer("mask", LayerKind::Mask).unwrap();
         document.layer_mut(mask).unwrap().pixels.fill(Area::new(0, 0, 64, 64), [0, 0, 0, 255]);
         let recipe = recipe_of(&document, [0, 0]);
         let image = shrunk(&document, [0, 0], &recipe, 0, 128);
-        assert_ne!(image.pixels[0], Color32::from_rgb(40, 80, 120));
-        assert_eq!(image.pixels[127], Color32::from_rgb(40, 80, 120));
+        assert_ne!(image.pixels[0], pixel_colour([40, 80, 120]));
+        assert_eq!(image.pixels[127], pixel_colour([40, 80, 120]));
     }
 
     #[test]

@@ -12,7 +12,10 @@ use egui::{
 
 pub use app_icon::app_icon;
 pub use fonts::{Weight, install as install_fonts};
-pub use tokens::{Palette, on_picture, palette, size, spectrum_colour, voice_colour};
+pub use tokens::{
+    MASK_VEIL, Palette, on_picture, palette, pixel_colour, premultiplied_colour, size,
+    spectrum_colour, voice_colour,
+};
 
 use crate::state::ThemeChoice;
 

@@ -202,6 +202,19 @@ const SPECTRUM: [[Color32; 5]; 2] = [
     ],
 ];
 
+/// Returns the colour of an opaque pixel of a picture: red, green, blue.
+pub fn pixel_colour([r, g, b]: [u8; 3]) -> Color32 {
+    Color32::from_rgb(r, g, b)
+}
+
+/// Returns the colour of a pixel of a picture whose red, green and blue are times its alpha already.
+pub fn premultiplied_colour([r, g, b, alpha]: [u8; 4]) -> Color32 {
+    Color32::from_rgba_premultiplied(r, g, b, alpha)
+}
+
+/// The veil over what a mask covers: red, green, blue.
+pub const MASK_VEIL: [u8; 3] = [236, 64, 122];
+
 /// Returns the colour of a level in a spectrogram, 0 (silence) to 1.
 pub fn spectrum_colour(level: f32, is_dark: bool) -> Color32 {
     let stops = &SPECTRUM[usize::from(!is_dark)];

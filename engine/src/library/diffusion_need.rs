@@ -16,15 +16,17 @@ const PROGRAM_BYTES: u64 = 380_000_000;
 /// With it the estimate is 3.9 GB for Stable Diffusion 1.5 at 512×512, where 3.93 were measured, and
 /// 12.5 for XL at 1024×1024, where 11.9 were.
 const DECODE_BYTES_PER_PIXEL: u64 = 3600;
-/// What the largest moment takes without what waits: three pictures of half the channels of the finest
-/// level but one, beside one of all of them.
-const LEAN_DECODE_BYTES_PER_PIXEL: u64 = 2300;
-/// The most pixels that a lean model decodes at once.
-const LEAN_PIXELS: u64 = 512 * 512;
+/// The same without what waits: a picture of twice the finest level's channels, beside two of its own.
+const PLAIN_DECODE_BYTES_PER_PIXEL: u64 = 2300;
+/// The same where rows are computed one after the other: two pictures of the finest level's channels,
+/// beside a quarter of the size with twice as many.
+const LEAN_DECODE_BYTES_PER_PIXEL: u64 = 1600;
+/// The most pixels that are decoded at once where more do not fit: those of a tile.
+const TILE_PIXELS: u64 = 512 * 512;
 /// Memory of the program beside weights and pictures where memory is saved, in bytes.
 const LEAN_PROGRAM_BYTES: u64 = 120_000_000;
 /// What a lean net takes for each pixel while it paints with guidance, in bytes.
-const LEAN_PAINT_BYTES_PER_PIXEL: u64 = 1500;
+const LEAN_PAINT_BYTES_PER_PIXEL: u64 = 1100;
 
 /// Says what a model of the family needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +87,7 @@ impl DiffusionNeed {
         // The table of words stays f32.
         let reading = in_tenths(self.texts.saturating_mul(bytes), 15);
         let painting = pixels(size).saturating_mul(LEAN_PAINT_BYTES_PER_PIXEL);
-        let decoded = pixels(size).min(LEAN_PIXELS).saturating_mul(LEAN_DECODE_BYTES_PER_PIXEL);
+        let decoded = pixels(size).min(TILE_PIXELS).saturating_mul(LEAN_DECODE_BYTES_PER_PIXEL);
         let decoding = in_tenths(self.vae.saturating_mul(bytes), 12).saturating_add(decoded);
         let most = reading.max(painting).max(decoding);
         self.lean_held_bytes(precision).saturating_add(most).saturating_add(LEAN_PROGRAM_BYTES)
@@ -94,6 +96,11 @@ impl DiffusionNeed {
 
 /// Returns what decoding a picture at once takes, in bytes, without the networks.
 pub fn decode_bytes(size: Size) -> u64 {
+    pixels(size).saturating_mul(PLAIN_DECODE_BYTES_PER_PIXEL)
+}
+
+/// Returns the same for rows one after the other.
+pub fn lean_decode_bytes(size: Size) -> u64 {
     pixels(size).saturating_mul(LEAN_DECODE_BYTES_PER_PIXEL)
 }
 

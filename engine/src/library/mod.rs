@@ -17,7 +17,7 @@ mod upscalers;
 
 pub use checkpoint::LocatedWeights;
 pub use devices::{DeviceInfo, devices};
-pub use diffusion_need::{DiffusionNeed, decode_bytes};
+pub use diffusion_need::{DiffusionNeed, decode_bytes, lean_decode_bytes};
 pub use estimate::{Estimate, LanguageNeed, estimate, estimate_music};
 pub use files::{Located, ModelFiles, Weights};
 pub use hashes::Hashes;

@@ -14,7 +14,7 @@ use crate::kernels::{
 
 /// Inputs times outputs up to which convolutions of large pictures keep weights of 16/9 of the size
 /// where memory is to be saved: there the larger form costs little.
-const LEAN_MOST: usize = 1 << 19;
+const LEAN_MOST: usize = 1 << 17;
 
 /// Weights in the form that their way of computing reads.
 #[derive(Debug, Clone)]

@@ -41,6 +41,22 @@ pub fn open(path: &Path) -> Result<Pixels, EngineError> {
     decode(&fs::read(path).map_err(unreadable)?, path, MAX_PIXELS)
 }
 
+/// Refuses a picture that is empty or too large.
+fn check_size(width: u32, height: u32, most_pixels: u64, path: &Path) -> Result<(), EngineError> {
+    let most_pixels = most_pixels.min(MAX_PIXELS);
+    if width == 0 || height == 0 {
+        return Err(EngineError::damaged(path, "is a picture without pixels"));
+    }
+    if width.max(height) > MAX_SIDE_PX || u64::from(width) * u64::from(height) > most_pixels {
+        let reason = format!(
+            "is {width} × {height} pixels, and at most {} million are opened, {MAX_SIDE_PX} on a side",
+            most_pixels / 1_000_000
+        );
+        return Err(other(path, reason));
+    }
+    Ok(())
+}
+
 /// Decodes a picture (PNG, JPEG or WebP) of at most so many pixels, turned as its camera says; the
 /// path only names it in errors.
 ///
@@ -57,6 +73,11 @@ pub(crate) fn decode(bytes: &[u8], path: &Path, most_pixels: u64) -> Result<Pixe
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| EngineError::io("read the picture", path, &error))?;
+    // The size stands in the header, which may be all that there is.
+    let sized = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    if let Ok(Ok((width, height))) = sized.map(ImageReader::into_dimensions) {
+        check_size(width, height, most_pixels, path)?;
+    }
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODED_BYTES);
     reader.limits(limits);
@@ -64,15 +85,10 @@ pub(crate) fn decode(bytes: &[u8], path: &Path, most_pixels: u64) -> Result<Pixe
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
-    let most_pixels = most_pixels.min(MAX_PIXELS);
-    let is_large = width.max(height) > MAX_SIDE_PX || pixels > most_pixels;
-    if is_large || decoder.total_bytes() > MAX_DECODED_BYTES {
-        let reason = format!(
-            "is {width} × {height} pixels, and at most {} million are opened, {MAX_SIDE_PX} on a side",
-            most_pixels / 1_000_000
-        );
-        return Err(other(path, reason));
+    if decoder.total_bytes() > MAX_DECODED_BYTES {
+        return Err(other(path, "takes more than a gigabyte when it is opened"));
     }
+    check_size(width, height, most_pixels, path)?;
     // The smallest pixel has one bit.
     if is_png && pixels / 8 > (bytes.len() as u64).saturating_mul(MAX_PACKING) {
         return Err(EngineError::damaged(path, "holds fewer pixels than it claims"));

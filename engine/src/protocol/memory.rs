@@ -13,7 +13,7 @@ pub enum MemoryUse {
     #[default]
     Automatic,
     /// Little: text encoders and autoencoder are read when they are needed, weights are packed tightly
-    /// and large pictures are decoded in tiles.
+    /// and pictures are decoded some rows at a time.
     Low,
     /// As much as is fastest, whatever is free.
     High,

@@ -88,8 +88,10 @@ impl Stir {
     }
 }
 
-/// How much of a frame's narrower side things take.
-const FRAME_SHARE: f32 = 0.86;
+/// How much of a frame's narrower side things nominally take: what chance adds still fits.
+const FRAME_SHARE: f32 = 0.76;
+/// How much of a frame they take at most.
+const FRAME_LIMIT: f32 = 0.9;
 
 /// Says in which part of a picture its things are to stand, in shares of its width and height.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,12 +121,27 @@ impl Frame {
         let group = [reach(0), reach(1)];
         let fit = (0..2).map(|axis| room[axis] / (group[axis][1] - group[axis][0]).max(1e-3));
         let scale = (FRAME_SHARE * fit.fold(f32::MAX, f32::min)).min(1.0);
-        for place in places {
+        for place in places.iter_mut() {
             for axis in 0..2 {
                 let from = (group[axis][0] + group[axis][1]) / 2.0;
                 place[axis] = middle[axis] + scale * (place[axis] - from);
             }
             place[2] *= scale;
+        }
+        // Chance may have moved them out of it.
+        for axis in 0..2 {
+            let ends = places.iter().map(|place| (place[axis], place[2] / 2.0));
+            let [least, most] = ends.fold([f32::MAX, f32::MIN], |[least, most], (at, half)| {
+                [least.min(at - half), most.max(at + half)]
+            });
+            let half = room[axis] / 2.0 * FRAME_LIMIT;
+            let (start, end) = (middle[axis] - half, middle[axis] + half);
+            let shift = if most - least <= end - start {
+                (start - least).max(0.0) - (most - end).max(0.0)
+            } else {
+                middle[axis] - (least + most) / 2.0
+            };
+            places.iter_mut().for_each(|place| place[axis] += shift);
         }
     }
 }
@@ -309,6 +326,12 @@ mod tests {
                 assert!(most - least <= frame.sides[axis], "{ids:?} {ends:?}");
             }
         }
+        // What chance moves is held in the frame.
+        let nominal = [[0.0, 0.0, 0.66]];
+        let mut moved = [[0.3, -0.3, 0.7]];
+        frame.apply(&mut moved, &nominal, latent);
+        let [left, top, side] = edges(&moved[0], latent).map(|pixels| pixels / 64.0);
+        assert!(left + side <= 0.45 + 1e-3 && top >= 0.6 - 1e-3, "{left} {top} {side}");
         // In a frame with room to spare a thing is as large as ever.
         let mut alone = [[0.0, 0.0, 0.66]];
         let wide = Frame { centre: [0.5, 0.52], sides: [1.0, 0.9] };

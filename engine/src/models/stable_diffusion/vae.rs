@@ -1,6 +1,7 @@
 //! The autoencoder: pictures to latents and back.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use candle_core::Tensor;
 
@@ -16,6 +17,7 @@ const EPS: f64 = 1e-6;
 /// A level of the encoder or decoder.
 #[derive(Debug, Clone)]
 struct Level {
+    channels: usize,
     resnets: Vec<Resnet>,
     /// Halves or doubles the size.
     resize: Option<Conv>,
@@ -100,24 +102,25 @@ impl Vae {
     pub fn decode(&self, latents: &Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
         let decoder = self.decoder()?;
         let x = self.head(latents, check)?;
-        let x = decoder.tail(x, &Norms::Own, check)?;
+        let x = decoder.tail(x, 0, &Norms::Own, check)?;
         Ok(self.compute.lay_back(&x)?)
     }
 
-    /// Returns the same picture of one latent `[1, channels, height, width]`, of which all but the
-    /// smallest pictures within the decoder are computed in tiles of at most `side` latents each way,
-    /// in memory that does not grow with the picture.
+    /// Returns the same picture of one latent `[1, channels, height, width]`, the finest levels in tiles
+    /// of at most `side` latents each way. Levels whose pictures take at most `whole_bytes` are computed
+    /// whole.
     ///
     /// Tiles overlap by as much as a place reads, so that they meet without a seam. The norms of all
     /// go by sums over the whole picture: a first pass over the tiles measures them, each tile by its
-    /// own norms, and a second one paints.
+    /// own norms, and a second one paints. The sums of the first norm in tiles are those of the whole;
+    /// the later ones differ where tiles show unlike things, the less the fewer levels are in tiles.
     ///
     /// # Errors
     /// As [`Vae::decode`].
     pub fn decode_tiles(
         &self,
         latents: &Tensor,
-        side: usize,
+        (side, whole_bytes): (usize, usize),
         check: &Check<'_>,
     ) -> Result<Tensor, EngineError> {
         let decoder = self.decoder()?;
@@ -125,16 +128,20 @@ impl Vae {
         if count != 1 {
             return Err(EngineError::Model { reason: "tiles are of one picture".to_owned() });
         }
+        let from = decoder.whole_levels(height * width, whole_bytes);
         let x = self.head(latents, check)?;
-        let tiles = Tiles::new([height, width], side, decoder.reach());
-        let book = self.measure(&x, &tiles, check)?;
-        self.paint(&x, &tiles, &book, check)
+        let x = decoder.climb(x, 0..from, &Norms::Own, check)?;
+        let (tiles, times) = (decoder.reach(from), 1 << from);
+        let tiles = Tiles::new([times * height, times * width], times * side, tiles);
+        let book = self.measure(&x, from, &tiles, check)?;
+        self.paint(&x, from, (&tiles, &book), check)
     }
 
     /// Runs the tail of the decoder over tiles for the sums of its norms.
     fn measure(
         &self,
         x: &Tensor,
+        from: usize,
         tiles: &Tiles,
         check: &Check<'_>,
     ) -> Result<RefCell<Book>, EngineError> {
@@ -142,7 +149,7 @@ impl Vae {
         for tile in tiles.all() {
             book.borrow_mut().turn_back();
             let norms = Norms::Measured { book: &book, tile: &tile };
-            self.decoder()?.tail(self.cut(x, &tile)?, &norms, check)?;
+            self.decoder()?.tail(self.cut(x, &tile)?, from, &norms, check)?;
         }
         Ok(book)
     }
@@ -151,8 +158,8 @@ impl Vae {
     fn paint(
         &self,
         x: &Tensor,
-        tiles: &Tiles,
-        book: &RefCell<Book>,
+        from: usize,
+        (tiles, book): (&Tiles, &RefCell<Book>),
         check: &Check<'_>,
     ) -> Result<Tensor, EngineError> {
         let mut rows = Vec::new();
@@ -161,7 +168,7 @@ impl Vae {
             for tile in row {
                 book.borrow_mut().turn_back();
                 let part = self.cut(x, &tile)?;
-                let part = self.decoder()?.tail(part, &Norms::Whole { book }, check)?;
+                let part = self.decoder()?.tail(part, from, &Norms::Whole { book }, check)?;
                 let part = self.compute.lay_back(&part)?; // [1, 3, h, w]
                 let scale = part.dim(2)? / tile.rows.len().max(1);
                 let [down, across] = tile.core(scale);
@@ -239,7 +246,7 @@ impl Half {
             }
             let is_last = index + 1 == config.channels.len();
             let resize = if is_last { None } else { Some(doubling(width, &load)?) };
-            levels.push(Level { resnets, resize });
+            levels.push(Level { channels: *outputs, resnets, resize });
         }
         Ok(Self {
             first: Conv::same(config.latent_channels, last, &load.pp("conv_in"))?,
@@ -265,7 +272,7 @@ impl Half {
             // Zeros only below and to the right, as the reference pads.
             let is_last = index + 1 == config.channels.len();
             let resize = if is_last { None } else { Some(halving(width, [0, 1, 0, 1], &load)?) };
-            levels.push(Level { resnets, resize });
+            levels.push(Level { channels: *outputs, resnets, resize });
         }
         Ok(Self {
             first: Conv::same(3, config.channels[0], &load.pp("conv_in"))?,
@@ -309,49 +316,75 @@ impl Half {
                     resnet.forward_large(x, &Norms::Own, check)?
                 };
             }
-            x = level.resize(x, check)?;
+            if let Some(resize) = &level.resize {
+                x = resized(resize, x, check)?;
+            }
         }
         check()?;
         Ok(x)
     }
 
-    /// Goes on from what is of the latents' size to the picture.
+    /// Goes on from behind the blocks of the level `from` to the picture.
     fn tail(
         &self,
-        mut x: Tensor,
+        x: Tensor,
+        from: usize,
         norms: &Norms<'_>,
         check: &Check<'_>,
     ) -> Result<Tensor, EngineError> {
-        // A picture that is to be doubled, once the next block reads it.
-        let mut doubling = None;
-        for (index, level) in self.levels.iter().enumerate() {
-            let resnets = if index > 0 { level.resnets.as_slice() } else { &[] };
-            for resnet in resnets {
-                check()?;
-                x = if self.is_lean && x.dim(0)? == 1 {
-                    resnet.forward_lean(x, doubling.take(), norms, check)?
-                } else {
-                    resnet.forward_large(x, norms, check)?
-                };
-            }
-            let next = self.levels.get(index + 1);
-            let is_next_lean = next.is_some_and(|next| !next.resnets.is_empty());
-            if self.is_lean && x.dim(0)? == 1 && is_next_lean {
-                doubling = level.resize.as_ref();
-            } else {
-                x = level.resize(x, check)?;
-            }
-        }
-        check()?;
+        let last = self.levels.len().saturating_sub(1);
+        let x = self.climb(x, from..last, norms, check)?;
         self.end(&x, norms, check)
     }
 
-    /// Returns how many latents away from a place the tail of a decoder reads, at most.
-    fn reach(&self) -> usize {
+    /// Goes from behind the blocks of a level to behind those of another.
+    fn climb(
+        &self,
+        mut x: Tensor,
+        levels: Range<usize>,
+        norms: &Norms<'_>,
+        check: &Check<'_>,
+    ) -> Result<Tensor, EngineError> {
+        for index in levels {
+            let mut doubling = self.levels[index].resize.as_ref();
+            for resnet in &self.levels[index + 1].resnets {
+                check()?;
+                if self.is_lean && x.dim(0)? == 1 {
+                    x = resnet.forward_lean(x, doubling.take(), norms, check)?;
+                    continue;
+                }
+                if let Some(doubling) = doubling.take() {
+                    x = resized(doubling, x, check)?;
+                }
+                x = resnet.forward_large(x, norms, check)?;
+            }
+            if let Some(doubling) = doubling {
+                x = resized(doubling, x, check)?;
+            }
+        }
+        check()?;
+        Ok(x)
+    }
+
+    /// Returns how many levels behind the first take at most so many bytes while they are computed from
+    /// so many latents; the last one is never among them.
+    fn whole_levels(&self, latents: usize, bytes: usize) -> usize {
+        let takes = |index: usize| {
+            let of = |index: usize| 4 * self.levels[index].channels * (latents << (2 * index));
+            // What two convolutions write, beside what the first one reads.
+            2 * of(index) + of(index - 1)
+        };
+        let most = self.levels.len().saturating_sub(2);
+        (1..=most).take_while(|index| takes(*index) <= bytes).count()
+    }
+
+    /// Returns how far away from a place what is behind the level `from` reads, at most, in places of
+    /// that level.
+    fn reach(&self, from: usize) -> usize {
         let (mut reach, mut scale) = (0.0, 1.0);
-        for (index, level) in self.levels.iter().enumerate() {
+        for (index, level) in self.levels.iter().enumerate().skip(from) {
             // Two convolutions in each block, one behind a doubling: a place of the picture each.
-            reach += if index > 0 { 2.0 * level.resnets.len() as f64 / scale } else { 0.0 };
+            reach += if index > from { 2.0 * level.resnets.len() as f64 / scale } else { 0.0 };
             scale *= if level.resize.is_some() { 2.0 } else { 1.0 };
             reach += if level.resize.is_some() { 1.0 / scale } else { 0.0 };
         }
@@ -369,15 +402,12 @@ impl Half {
     }
 }
 
-impl Level {
-    /// Halves or doubles the size, where the level does.
-    fn resize(&self, x: Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
-        let Some(resize) = &self.resize else { return Ok(x) };
-        check()?;
-        let stop = || check().is_err();
-        let leading = Leading { stop: Some(&stop), ..Leading::default() };
-        Ok(resize.forward(&x, leading, Adding::default())?)
-    }
+/// Halves or doubles the size.
+fn resized(resize: &Conv, x: Tensor, check: &Check<'_>) -> Result<Tensor, EngineError> {
+    check()?;
+    let stop = || check().is_err();
+    let leading = Leading { stop: Some(&stop), ..Leading::default() };
+    Ok(resize.forward(&x, leading, Adding::default())?)
 }
 
 #[cfg(test)]
@@ -397,13 +427,14 @@ mod tests {
             let vae = Vae::new(&config, &load).expect("an autoencoder");
             let latents = load.tensor("latents", &[1, 4, 20, 26]).expect("latents");
             let whole = vae.decode(&latents, &check).expect("a picture");
-            let reach = vae.decoder().expect("a decoder").reach();
-            assert_eq!(reach, 7);
+            let decoder = vae.decoder().expect("a decoder");
+            assert_eq!([0, 1, 2].map(|from| decoder.reach(from)), [7, 6, 4]);
             let x = vae.head(&latents, &check).expect("the head");
-            let book = vae.measure(&x, &Tiles::new([20, 26], 26, reach), &check).expect("sums");
-            let tiles = Tiles::new([20, 26], 18, reach);
+            let all = Tiles::new([20, 26], 26, 7);
+            let book = vae.measure(&x, 0, &all, &check).expect("sums");
+            let tiles = Tiles::new([20, 26], 18, 7);
             assert!(tiles.all().count() >= 20);
-            let made = vae.paint(&x, &tiles, &book, &check).expect("a picture");
+            let made = vae.paint(&x, 0, (&tiles, &book), &check).expect("a picture");
             assert_eq!(made.dims(), whole.dims());
             let off = (made - &whole).and_then(|off| off.abs()?.max_all()?.to_scalar::<f32>());
             let most = whole.abs().and_then(|all| all.max_all()?.to_scalar::<f32>());

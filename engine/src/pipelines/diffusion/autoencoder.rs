@@ -16,6 +16,10 @@ use crate::weights::names::{Named, Part};
 use crate::weights::open::Checkpoint;
 use crate::weights::sd_config::VaeConfig;
 
+/// What the levels of a decoder may take that are not in tiles: all but the finest of a picture of
+/// 512×512, all but the two finest of one of 1024×1024.
+const WHOLE_BYTES: usize = 320 << 20;
+
 /// Turns latents, as the net has them, into pictures and back.
 pub enum Autoencoder {
     /// A whole one, with what its latents are multiplied by.
@@ -94,7 +98,9 @@ impl Autoencoder {
         check: &Check<'_>,
     ) -> Result<Tensor, EngineError> {
         match self {
-            Self::Whole { net, scaling } => net.decode_tiles(&(latents / *scaling)?, side, check),
+            Self::Whole { net, scaling } => {
+                net.decode_tiles(&(latents / *scaling)?, (side, WHOLE_BYTES), check)
+            }
             Self::Tiny { net, .. } => net.decode(latents, check),
         }
     }

@@ -8,16 +8,15 @@ use super::Run;
 use super::load::Thrift;
 use crate::error::EngineError;
 use crate::kernels::release_memory;
-use crate::library::decode_bytes;
+use crate::library::{decode_bytes, lean_decode_bytes};
 use crate::models::stable_diffusion::Halves;
 use crate::preview::to_pixels;
-use crate::protocol::{Latents, Notice, PictureRequest, Pixels, Size};
+use crate::protocol::{Latents, Live, Notice, PictureRequest, Pixels, Size, Stage};
 
 /// Writes latents with the recipe of their picture and returns where they are.
 pub type LatentsKeeper = Box<dyn Fn(&Latents, &PictureRequest) -> Result<PathBuf, EngineError>>;
 
-/// The side of tiles in latents: 512 pixels in the models of the family. A lean model decodes no larger
-/// picture at once.
+/// The side of tiles in latents: 512 pixels in the models of the family.
 const TILE_SIDE: usize = 64;
 /// The side of tiles of a picture that failed as a whole and is no larger than a tile.
 const SMALL_TILE_SIDE: usize = 32;
@@ -30,12 +29,16 @@ pub(super) enum Way {
 }
 
 impl Way {
-    /// Chooses by the size of the latents, in pixels of `scale` each, and by what is free.
+    /// Chooses by what is free: tiles come close to a picture, but are not the same to the bit.
     pub(super) fn choose(size: Size, scale: usize, thrift: Thrift, free: Option<u64>) -> Self {
-        let side = size.width_px.max(size.height_px) as usize / scale.max(1);
-        let fits = free.is_none_or(|free| decode_bytes(size) <= free);
-        let is_small = thrift == Thrift::Ample || side <= TILE_SIDE;
-        if fits && is_small { Self::Whole } else { Self::in_tiles(side) }
+        let needed = match thrift {
+            Thrift::Ample => decode_bytes(size),
+            Thrift::Lean => lean_decode_bytes(size),
+        };
+        if free.is_none_or(|free| needed <= free) {
+            return Self::Whole;
+        }
+        Self::in_tiles(size.width_px.max(size.height_px) as usize / scale.max(1))
     }
 
     /// Divides latents of a side into tiles, into more than one where they are not tiny.
@@ -93,6 +96,7 @@ impl Run<'_> {
             release_memory();
         }
         let vae = self.vae(Halves::Decoder)?;
+        self.job.report(Live { stage: Stage::Decoding, ..Live::default() })?;
         let free = self.companions.free_memory.and_then(|free| free());
         let thrift = self.networks().thrift;
         let way = Way::choose(recipe.size, self.scale(), thrift, free);
@@ -135,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn tiles_are_chosen_where_memory_is_short_or_saved_and_the_picture_is_large() {
+    fn tiles_are_chosen_only_where_a_picture_does_not_fit_into_memory() {
         let small_tiles = Way::Tiles { side: SMALL_TILE_SIDE };
         let choose = |side, thrift, free| Way::choose(size(side), 8, thrift, free);
         assert_eq!(choose(1024, Thrift::Ample, None), Way::Whole);
         assert_eq!(choose(1024, Thrift::Ample, Some(1 << 40)), Way::Whole);
         assert_eq!(choose(1024, Thrift::Ample, Some(1 << 28)), Way::Tiles { side: TILE_SIDE });
-        assert_eq!(choose(1024, Thrift::Lean, Some(1 << 40)), Way::Tiles { side: TILE_SIDE });
-        assert_eq!(choose(512, Thrift::Lean, Some(1 << 40)), Way::Whole);
+        assert_eq!(choose(512, Thrift::Ample, Some(500 << 20)), small_tiles);
+        assert_eq!(choose(512, Thrift::Lean, Some(500 << 20)), Way::Whole);
         assert_eq!(choose(512, Thrift::Lean, Some(1 << 20)), small_tiles);
     }
 

@@ -160,7 +160,6 @@ impl DiffusionPipeline {
             if request.keep_latents {
                 kept.extend(latents.flatten_all()?.to_vec1::<f32>()?);
             }
-            job.report(Live { stage: Stage::Decoding, ..Live::default() })?;
             let mut pixels = run.decode(&latents, &recipe, &mut notices)?;
             if let Some(prepared) = &prepared {
                 pixels = prepared.changed.finish(pixels)?;

@@ -2,16 +2,21 @@
 
 use crate::models::house_picture::Frame;
 
-/// From here on a pixel counts as one that changes.
-const CHANGES: u8 = 128;
+/// From here on a pixel counts as one that changes altogether, or where there are none such, changes:
+/// where a mask fades things would fade with it.
+const CHANGES: [u8; 2] = [250, 128];
 /// The share of its bounds that a mask fills when things can stand in their middle.
 const SOLID: f32 = 0.5;
 
 /// Returns the part of a picture `[height, width]` that a mask opens: its bounds, or where it is a
 /// border or has large holes, the largest square in it. `None` where all may change, or nothing.
 pub(super) fn of(mask: &[u8], width: usize) -> Option<Frame> {
+    CHANGES.into_iter().find_map(|from| at_least(from, mask, width))
+}
+
+fn at_least(from: u8, mask: &[u8], width: usize) -> Option<Frame> {
     let height = mask.len() / width.max(1);
-    let changes = |at: &usize| mask[*at] >= CHANGES;
+    let changes = |at: &usize| mask[*at] >= from;
     let (mut count, mut least, mut most) = (0usize, [usize::MAX; 2], [0; 2]);
     for at in (0..mask.len()).filter(changes) {
         count += 1;
@@ -25,7 +30,7 @@ pub(super) fn of(mask: &[u8], width: usize) -> Option<Frame> {
     }
     let bounds = (most[0] - least[0]) * (most[1] - least[1]);
     if (count as f32) < SOLID * bounds as f32 {
-        let (corner, side) = square(mask, width);
+        let (corner, side) = square(from, mask, width);
         least = corner;
         most = corner.map(|start| start + side);
     }
@@ -38,7 +43,7 @@ pub(super) fn of(mask: &[u8], width: usize) -> Option<Frame> {
 }
 
 /// Finds the largest square of pixels that change: its upper left corner and its side.
-fn square(mask: &[u8], width: usize) -> ([usize; 2], usize) {
+fn square(from: u8, mask: &[u8], width: usize) -> ([usize; 2], usize) {
     // The side of the largest square that ends at each pixel, row by row.
     let mut above = vec![0usize; width];
     let mut best = ([0, 0], 0);
@@ -46,7 +51,7 @@ fn square(mask: &[u8], width: usize) -> ([usize; 2], usize) {
         let mut corner = 0;
         for (x, value) in row.iter().enumerate() {
             let left = if x == 0 { 0 } else { above[x - 1] };
-            let side = if *value < CHANGES { 0 } else { 1 + left.min(above[x]).min(corner) };
+            let side = if *value < from { 0 } else { 1 + left.min(above[x]).min(corner) };
             corner = std::mem::replace(&mut above[x], side);
             if side > best.1 {
                 best = ([x + 1 - side, y + 1 - side], side);
