@@ -223,7 +223,7 @@ fn png_of(width: u32, height: u32) -> Vec<u8> {
     let mut file = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
     file.extend(&header);
     file.extend(crc.sum().to_be_bytes());
-    file.extend(b"\0\0\0\0IEND\xae\x42\x60\x82");
+    file.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e\0\0\0\0IEND\xae\x42\x60\x82");
     file
 }
 

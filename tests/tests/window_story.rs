@@ -179,8 +179,11 @@ fn a_scene_is_repainted_extended_enlarged_branched_and_found_again() -> anyhow::
     assert_eq!(editor(&window).trail.len(), edits);
     assert!(editor(&window).document.picture() == branch, "the branch is not what it was");
     press(&mut window, "Edits");
-    let large = window.query_all_by_label_contains("Go to: Enlarged").next().is_some();
-    assert!(large, "the other branch is in the tree");
+    let begin = Instant::now();
+    while window.query_by_label("Go to: Enlarged").is_none() {
+        assert!(begin.elapsed() < PATIENCE, "the other branch is not in the tree");
+        window.step();
+    }
     press(&mut window, "Go to: Enlarged");
     wait(&mut window, "the other branch", |state| {
         let editor = state.canvas.editor.as_deref();

@@ -42,6 +42,9 @@ pub fn error_sentence(language: Language, error: &EngineError) -> String {
             let (needed, free) = (size_of(*needed_bytes), size_of(*free_bytes));
             format!("模型“{name}”需要 {needed} 内存，只有 {free} 空闲")
         }
+        EngineError::Undecoded { reason, path } => {
+            format!("图片无法解码（{reason}），潜变量已保存：{}", path.display())
+        }
         EngineError::Model { reason } => format!("模型运行失败：{reason}"),
         other => other.to_string(),
     }
@@ -71,6 +74,7 @@ pub fn error_hint(language: Language, error: &EngineError) -> &'static str {
         EngineError::Index { .. } => "重新启动 Atelier；索引损坏时会从图片重建",
         EngineError::Template { .. } => "让模型接着写一段文字，不要用对话，或换一个模型",
         EngineError::TooLarge { .. } => "关闭其他程序，或选择更小或量化位数更低的模型",
+        EngineError::Undecoded { .. } => "关闭其他程序后用同一种子重新生成，或选择小型 VAE",
         EngineError::Model { .. } => "换一个模型，或附上配方报告问题",
         other => other.hint(),
     }
