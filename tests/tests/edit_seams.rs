@@ -50,8 +50,7 @@ fn fifty_edits_leave_no_more_of_a_seam_than_the_pictures_had_there() -> Result<(
     let mut rows = Vec::new();
     let mut all: Vec<[f64; 2]> = Vec::new();
     let mut sums = [0.0; 4];
-    for base in 0..bases.min(BASES.len()) {
-        let [thing, place, ..] = BASES[base];
+    for (base, [thing, place, ..]) in BASES.into_iter().enumerate().take(bases) {
         let before = edits::paint(
             &mut model,
             &edits::request(&format!("{thing} {place}"), 40 + base as u64),

@@ -247,7 +247,9 @@ fn pictures_without_or_with_too_many_pixels_and_cut_ones_are_refused_with_a_sent
         for source in [Source::new(&bad, 0.5), Source { mask, ..Source::new(&whole, 0.5) }] {
             for region in [None, Some(Region::default())] {
                 let source = Source { region, ..source.clone() };
-                let error = desk.output(&request(SQUARE, Some(source))).map(|_| ()).unwrap_err();
+                let Err(error) = desk.output(&request(SQUARE, Some(source))) else {
+                    anyhow::bail!("{wanted} was opened");
+                };
                 let is_refused =
                     matches!(error, EngineError::Damaged { .. } | EngineError::OtherPicture { .. });
                 assert!(is_refused && error.to_string().contains(wanted), "{wanted}: {error}");

@@ -155,8 +155,8 @@ impl Plane {
             return Self { parts: [level, [0.0; 3], [0.0; 3]], ..self };
         }
         // A little pull towards no slope keeps a ring along one line from tilting the rest.
-        for axis in 1..3 {
-            sums[axis][axis] = sums[axis][axis] * 1.1 + 1.0;
+        for (axis, row) in sums.iter_mut().enumerate().skip(1) {
+            row[axis] = row[axis] * 1.1 + 1.0;
         }
         match solved(sums, right) {
             Some(parts) => Self { parts: parts.map(|row| row.map(|value| value as f32)), ..self },

@@ -21,7 +21,7 @@ use crate::protocol::Request;
 
 use super::ResultKind;
 use super::journal::Journal;
-pub(super) use contents::{Content, Recorded, Todo, read_request};
+pub(super) use contents::{Content, Place, Recorded, Todo, read_request};
 pub(super) use marks::BoardRow;
 #[cfg(test)]
 pub(super) use schema::make_old;

@@ -12,7 +12,7 @@ use crate::error::EngineError;
 use crate::protocol::Request;
 
 use super::contents::content_of;
-use super::index::{Index, Refusal, Todo, suspect_note};
+use super::index::{Index, Place, Refusal, Todo, suspect_note};
 use super::place::{INDEX, PICTURES, SOUNDS, THUMBNAILS, TRASH};
 use super::{ResultKind, files, import, png, thumbnails};
 
@@ -157,35 +157,24 @@ fn agree(
     changed: &BTreeMap<String, Option<i64>>,
     opening: &mut Opening,
 ) -> Result<(), EngineError> {
-    let mut found = BTreeSet::new();
-    let mut rows = HashMap::new();
+    let (mut found, mut gone) = (BTreeSet::new(), BTreeMap::new());
     for (name, modified_ns) in changed {
-        let known = index.places(Some(name))?;
+        let mut rows = index.places(Some(name))?;
         if modified_ns.is_some() {
-            list(folder, name, |file| known.contains_key(file), &mut found, opening)?;
+            list(folder, name, index, &mut rows, &mut found, opening)?;
         }
-        rows.extend(known);
+        gone.extend(rows);
     }
-    for (file, place) in &rows {
-        if found.contains(file) {
-            if place.is_missing {
-                index.set_missing(place.id, false)?;
-            }
-            continue;
-        }
+    for (file, place) in gone {
         // A crash between moving a file and saying so leaves it on the other side.
-        match other_side(file).filter(|other| found.contains(other)) {
-            Some(other) if !rows.contains_key(&other) => {
-                let trashed_ms = other.starts_with(TRASH).then(now_ms);
-                index.set_place(place.id, &other, trashed_ms)?;
-                found.remove(&other);
-            }
-            _ if !place.is_missing => index.set_missing(place.id, true)?,
-            _ => {}
+        if let Some(other) = other_side(&file).filter(|other| found.remove(other)) {
+            let trashed_ms = other.starts_with(TRASH).then(now_ms);
+            index.set_place(place.id, &other, trashed_ms)?;
+        } else if !place.is_missing {
+            index.set_missing(place.id, true)?;
         }
     }
-    let unknown = found.iter().filter(|file| !rows.contains_key(*file));
-    let adopted = adopt(folder, index, unknown, opening)?;
+    let adopted = adopt(folder, index, &found, opening)?;
     index.remember(&adopted)?;
     for (name, modified_ns) in changed {
         match modified_ns {
@@ -198,14 +187,14 @@ fn agree(
 
 /// Adds the results that the index does not know, oldest first, and returns their numbers. One that
 /// has the content of a result whose file is gone is that result, moved by hand.
-fn adopt<'a>(
+fn adopt(
     folder: &Path,
     index: &Index,
-    files: impl Iterator<Item = &'a String>,
+    files: &BTreeSet<String>,
     opening: &mut Opening,
 ) -> Result<Vec<i64>, EngineError> {
     let mut files: Vec<(i64, &String)> =
-        files.map(|file| (modified_ms(&folder.join(file)), file)).collect();
+        files.iter().map(|file| (modified_ms(&folder.join(file)), file)).collect();
     files.sort_unstable();
     let mut adopted = Vec::new();
     for (created_ms, file) in files {
@@ -259,24 +248,30 @@ pub(super) fn request_in(path: &Path) -> Result<Option<Request>, EngineError> {
     })
 }
 
-/// Sweeps a folder and lists its results, all relative to the library's folder.
+/// Sweeps a folder and takes what is in it out of the rows that say so; what they do not say is
+/// found. All relative to the library's folder.
 fn list(
     folder: &Path,
     name: &str,
-    is_known: impl Fn(&str) -> bool,
+    index: &Index,
+    rows: &mut HashMap<String, Place>,
     found: &mut BTreeSet<String>,
     opening: &mut Opening,
 ) -> Result<(), EngineError> {
     let path = folder.join(name);
     let unreadable = |error: std::io::Error| EngineError::io("read the folder", &path, &error);
+    let mut file = format!("{name}/");
     for entry in fs::read_dir(&path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let file_name = entry.file_name();
         let Some(text) = file_name.to_str() else { continue };
-        let file = format!("{name}/{text}");
+        file.truncate(name.len() + 1);
+        file.push_str(text);
         // Looking at each of many thousand files takes longer than all the rest.
-        if is_known(&file) {
-            found.insert(file);
+        if let Some(place) = rows.remove(&file) {
+            if place.is_missing {
+                index.set_missing(place.id, false)?;
+            }
             continue;
         }
         let is_ours = ResultKind::of(Path::new(text)).is_some();
@@ -284,7 +279,7 @@ fn list(
         if files::is_part(text) || (is_ours && is_empty()) {
             opening.swept += usize::from(fs::remove_file(entry.path()).is_ok());
         } else if is_ours {
-            found.insert(file);
+            found.insert(file.clone());
         }
     }
     Ok(())
