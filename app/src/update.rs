@@ -539,8 +539,8 @@ fn update_offers(state: &mut AppState, action: OfferAction) -> Vec<Effect> {
 }
 
 fn update_palette(state: &mut AppState, action: PaletteAction) -> Vec<Effect> {
+    let place = state.place();
     let palette = &mut state.shell.palette;
-    let place = (state.shell.room, state.canvas.editor.is_some());
     let found = || find_commands(&palette.query, state.settings.language, place);
     match action {
         PaletteAction::Show(open) => {

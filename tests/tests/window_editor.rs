@@ -219,6 +219,56 @@ fn layers_are_added_hidden_and_merged_by_their_names() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_layer_gets_another_name_when_its_field_is_left() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = edit_one(home.path())?;
+    window.get_by_label("Name of the layer").focus();
+    settle(&mut window);
+    window.key_press_modifiers(Modifiers::COMMAND, Key::A);
+    settle(&mut window);
+    window.get_by_label("Name of the layer").type_text("Fox");
+    settle(&mut window);
+    assert_eq!(edits(&window), 1);
+    window.key_press(Key::Tab);
+    settle(&mut window);
+    assert_eq!(edits(&window), 2);
+    assert!(window.query_by_label("Layer Fox").is_some());
+    Ok(())
+}
+
+#[test]
+fn where_nothing_is_selected_a_mask_layer_says_what_is_generated() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = edit_one(home.path())?;
+    let before = picture(&window);
+    window.get_by_label("Mask, control, reference").click();
+    settle(&mut window);
+    window.get_by_label("Add a mask").click();
+    settle(&mut window);
+    draw(&mut window, &[[0.3, 0.3], [0.6, 0.4]], Modifiers::NONE);
+    assert!(picture(&window) == before, "a mask is no part of the picture");
+    window.get_by_label("Generate").click();
+    wait_until(&mut window, "a candidate", |state| {
+        state.canvas.editor.as_deref().is_some_and(|editor| editor.candidate().is_some())
+    });
+    settle(&mut window);
+    window.get_by_label("Accept").click();
+    settle(&mut window);
+    let editor = state(&window).canvas.editor.as_deref().expect("edited");
+    let mask = editor.document.layers.iter().find(|layer| layer.name.starts_with("Mask"));
+    let mask = mask.expect("the mask").pixels.clone();
+    let after = picture(&window);
+    let mut changed = 0;
+    for (at, (old, new)) in before.chunks_exact(4).zip(after.chunks_exact(4)).enumerate() {
+        let inside = mask.get([at as i32 % 256, at as i32 / 256])[3] > 0;
+        changed += usize::from(old != new);
+        assert!(inside || old == new, "pixel {at} was not masked");
+    }
+    assert!(changed > 500, "{changed} pixels changed");
+    Ok(())
+}
+
+#[test]
 fn the_keyboard_paints_without_a_pointer() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
     let mut window = edit_one(home.path())?;

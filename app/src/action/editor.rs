@@ -317,6 +317,7 @@ pub(super) fn editor_commands() -> Vec<Command> {
         command(Text::EnlargeTwice, document(DocumentAction::Enlarge(2)), &[]),
         command(Text::EnlargeFourfold, document(DocumentAction::Enlarge(4)), &[]),
         command(Text::CutOut, document(DocumentAction::CutOut), &[]),
+        command(Text::DiscardCandidates, EditorAction::Staging(StagingAction::DiscardAll), &[]),
         command(
             Text::ExportPicture,
             document(DocumentAction::Export),

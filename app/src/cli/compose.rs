@@ -101,11 +101,7 @@ fn instrument(text: &str) -> Result<Instrument, String> {
 impl MakingArgs {
     /// Returns how much is told.
     pub fn voice(&self) -> Voice {
-        match (self.json, self.quiet) {
-            (true, _) => Voice::Json,
-            (_, true) => Voice::Quiet,
-            _ => Voice::Plain,
-        }
+        Voice::of(self.json, self.quiet)
     }
 
     /// Makes the request that these arguments complete.

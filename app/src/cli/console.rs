@@ -17,6 +17,17 @@ pub enum Voice {
     Quiet,
 }
 
+impl Voice {
+    /// Returns how much is told with `--json` or `--quiet`, of which the first counts.
+    pub fn of(json: bool, quiet: bool) -> Self {
+        match (json, quiet) {
+            (true, _) => Self::Json,
+            (_, true) => Self::Quiet,
+            _ => Self::Plain,
+        }
+    }
+}
+
 /// Writes to the two standard streams and never panics when one is closed or full.
 pub struct Console {
     voice: Voice,

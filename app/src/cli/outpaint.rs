@@ -76,11 +76,7 @@ pub struct OutpaintArgs {
 impl OutpaintArgs {
     /// Returns how much is told.
     pub fn voice(&self) -> Voice {
-        match (self.json, self.quiet) {
-            (true, _) => Voice::Json,
-            (_, true) => Voice::Quiet,
-            _ => Voice::Plain,
-        }
+        Voice::of(self.json, self.quiet)
     }
 
     /// Returns the arguments of `atelier paint` that mean the same.

@@ -114,11 +114,7 @@ pub(super) fn parse_device(name: &str) -> Result<DeviceChoice, String> {
 impl PaintArgs {
     /// Returns how much is told.
     pub fn voice(&self) -> Voice {
-        match (self.json, self.quiet) {
-            (true, _) => Voice::Json,
-            (_, true) => Voice::Quiet,
-            _ => Voice::Plain,
-        }
+        Voice::of(self.json, self.quiet)
     }
 
     /// Returns the models of this machine, with those in the folders that were given.

@@ -64,11 +64,7 @@ pub struct UpscaleArgs {
 impl UpscaleArgs {
     /// Returns how much is told.
     pub fn voice(&self) -> Voice {
-        match (self.json, self.quiet) {
-            (true, _) => Voice::Json,
-            (_, true) => Voice::Quiet,
-            _ => Voice::Plain,
-        }
+        Voice::of(self.json, self.quiet)
     }
 }
 

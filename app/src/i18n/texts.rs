@@ -145,7 +145,6 @@ texts! {
     EditMerged = "Layers merged", "合并图层";
     EditPlaced = "Picture placed", "置入图片";
     EditGenerated = "Generated", "生成";
-    EditDiscarded = "Discarded", "放弃";
     EditCropped = "Canvas size", "画布尺寸";
     EditTransformed = "Transformed", "变换";
     EditCutOut = "Cut out", "抠图";

@@ -7,8 +7,8 @@ use atelier_engine::canvas::{Blend, Layer, LayerKind};
 use atelier_engine::protocol::Pixels;
 use atelier_engine::store::projects::{EditKind, NodeInfo};
 use egui::{
-    Align2, Color32, CornerRadius, Popup, Rect, RichText, Role, ScrollArea, Sense, Slider, Stroke,
-    StrokeKind, Ui, WidgetInfo, pos2, vec2,
+    Align2, Color32, CornerRadius, Id, Popup, Rect, RichText, Role, ScrollArea, Sense, Slider,
+    Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
 };
 
 use crate::action::{Action, DocumentAction, EditorAction, LayerAction, SelectAction, Side};
@@ -17,7 +17,7 @@ use crate::services::textures::Textures;
 use crate::state::editor::{Editor, EditorTab};
 use crate::state::{AppState, Thumbnail};
 use crate::theme::{Weight, icons, palette, size};
-use crate::widgets::{Button, elide, field_label, menu_frame, ring, segmented};
+use crate::widgets::{Button, elide, field_label, menu_frame, ring, segmented, text_field};
 
 /// The height of a row of either list.
 const ROW: f32 = 38.0;
@@ -127,8 +127,22 @@ fn layers_ui(ui: &mut Ui, state: &AppState, editor: &Editor, actions: &mut Vec<A
     });
 }
 
-/// Draws how the active layer is seen.
+/// Draws the name of the active layer and how it is seen.
 fn active_ui(ui: &mut Ui, layer: &Layer, language: Language, actions: &mut Vec<Action>) {
+    let id = Id::unique(format!("layer-name-{}", layer.id.0));
+    // What is being written becomes the name, and an edit, when the field is left.
+    let mut name = ui.data(|data| data.get_temp(id)).unwrap_or_else(|| layer.name.clone());
+    let width = ui.available_width();
+    let field = text_field(ui, id.with("field"), language.get(Text::LayerName), &mut name, width);
+    if field.lost_focus() {
+        ui.data_mut(|data| data.remove::<String>(id));
+        if !name.trim().is_empty() && name != layer.name {
+            let action = LayerAction::Rename(layer.id, name.trim().to_owned());
+            actions.push(Action::Editor(EditorAction::Layer(action)));
+        }
+    } else if field.changed() {
+        ui.data_mut(|data| data.insert_temp(id, name));
+    }
     ui.horizontal(|ui| {
         let width = ui.available_width();
         let blends = [
@@ -241,7 +255,6 @@ pub(super) fn edit_name(kind: EditKind) -> Text {
         EditKind::Merged => Text::EditMerged,
         EditKind::Placed => Text::EditPlaced,
         EditKind::Generated => Text::EditGenerated,
-        EditKind::Discarded => Text::EditDiscarded,
         EditKind::Cropped => Text::EditCropped,
         EditKind::Transformed => Text::EditTransformed,
         EditKind::CutOut => Text::EditCutOut,

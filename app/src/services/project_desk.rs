@@ -8,7 +8,8 @@ use std::thread::{self, JoinHandle};
 use std::{fmt, fs};
 
 use atelier_engine::EngineError;
-use atelier_engine::canvas::{Area, Document, SeamReport};
+use atelier_engine::canvas::{Area, Document, Filter, SeamReport, Tiles, scale};
+use atelier_engine::library::hex;
 use atelier_engine::protocol::{PictureFile, Pixels, Request};
 use atelier_engine::store::projects::{NewNode, NodeId, Project, list};
 use atelier_engine::store::{files, png};
@@ -114,7 +115,6 @@ impl Desk {
                 let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
                 tell(ProjectNews::File(name, Box::new(document)));
             }
-            ProjectTask::List => tell(ProjectNews::Listed(self.listed()?)),
             ProjectTask::Create { name, first } => {
                 self.close()?;
                 let project = Project::create(&self.folder(PROJECTS)?, &name)?;
@@ -289,8 +289,7 @@ impl Desk {
         let pixels = Pixels::new(area.width_px, area.height_px, rgba)
             .ok_or_else(|| EngineError::invalid("selection", "lies outside the picture"))?;
         let bytes = png::encode_plain(&pixels)?;
-        let sha256 =
-            Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let sha256 = hex(&Sha256::digest(&bytes));
         let folder = self.folder(SOURCES)?;
         files::make_folder(&folder)?;
         let path = folder.join(format!("{sha256}.png"));
@@ -375,19 +374,18 @@ fn fitted(picture: &Pixels, area: Area) -> Result<Pixels, EngineError> {
     if [width_px, height_px] == [area.width_px, area.height_px] {
         return Ok(picture.clone());
     }
-    let odd = || EngineError::invalid("picture", "has not as many pixels as its size says");
-    let whole = image::RgbaImage::from_raw(width_px, height_px, picture.rgba.clone());
-    let filter = image::imageops::FilterType::Lanczos3;
-    let whole = whole.ok_or_else(odd)?;
-    let scaled = image::imageops::resize(&whole, area.width_px, area.height_px, filter);
-    Pixels::new(area.width_px, area.height_px, scaled.into_raw()).ok_or_else(odd)
+    let from = Area::new(0, 0, width_px, height_px);
+    let to = Area::new(0, 0, area.width_px, area.height_px);
+    let whole = Tiles::<4>::from_bytes(from, &picture.rgba);
+    let scaled = scale(&whole, from, to, Filter::Lanczos, to).read(to);
+    Pixels::new(to.width_px, to.height_px, scaled)
+        .ok_or_else(|| EngineError::invalid("picture", "cannot have the size of the document"))
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use atelier_engine::canvas::Tiles;
     use atelier_engine::protocol::{ModelRef, PictureRequest, Size};
 
     use super::*;

@@ -10,8 +10,8 @@ use atelier_engine::store::projects::{EditKind, NewNode, NodeId, NodeInfo, Trail
 use super::{Thumbnail, View};
 use crate::update::JobPurpose;
 
-/// How many bytes of documents are kept at hand for undoing at once; older ones are read again from
-/// the project's file.
+/// How many bytes of documents are kept at hand for undoing at once, beside the one in sight; older
+/// ones are read again from the project's file.
 const AT_HAND_BYTES: u64 = 512 << 20;
 
 /// How many documents are kept at hand at most.
@@ -368,17 +368,19 @@ impl Editor {
     pub fn keep(&mut self, id: NodeId, document: Document) {
         self.at_hand.retain(|(other, _)| *other != id);
         self.at_hand.push((id, document));
-        // Documents share most of their tiles, so the bound is generous: it counts each whole.
+        // Documents share most of their tiles: each counts what it has beside the one kept after it.
+        let newer = self.at_hand.iter().rev();
+        let older = self.at_hand.iter().rev().skip(1);
         let mut bytes: u64 = 0;
-        let mut kept = 0;
-        for (_, document) in self.at_hand.iter().rev() {
-            bytes = bytes.saturating_add(document.memory_bytes());
-            if kept >= AT_HAND_MAX || (bytes > AT_HAND_BYTES && kept >= 2) {
-                break;
-            }
-            kept += 1;
-        }
-        let gone = self.at_hand.len() - kept;
+        let kept = newer
+            .zip(older)
+            .take(AT_HAND_MAX - 1)
+            .take_while(|((_, newer), (_, older))| {
+                bytes = bytes.saturating_add(older.bytes_beside(newer));
+                bytes <= AT_HAND_BYTES
+            })
+            .count();
+        let gone = self.at_hand.len() - kept - 1;
         self.at_hand.drain(..gone);
     }
 

@@ -2,7 +2,7 @@
 
 use atelier_engine::canvas::{
     Area, Brush, Bucket, ColourMatch, Combine, Document, Shape, ShapeStyle, Stroke, Tiles, combine,
-    paint_shape, pour, select_colour,
+    paint_shape, pour, select_colour, shift,
 };
 use atelier_engine::store::projects::EditKind;
 
@@ -51,7 +51,7 @@ pub(super) fn update_pen(state: &mut AppState, pen: Pen) -> Vec<Effect> {
                 let before = head.and_then(|head| editor.at_hand(head)).cloned();
                 if let Some(id) = editor.document.active
                     && let Some(pixels) =
-                        before.and_then(|before| before.layer(id).map(|one| one.pixels.moved(by)))
+                        before.and_then(|before| before.layer(id).map(|one| shift(&one.pixels, by)))
                     && let Some(layer) = editor.document.layer_mut(id)
                 {
                     layer.pixels = pixels;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use atelier_engine::canvas::{Area, Document, Layer, Tiles};
+use atelier_engine::canvas::{Area, Combine, Document, Layer, LayerKind, Tiles, combine};
 use atelier_engine::library::HOUSE_UPSCALER;
 use atelier_engine::pipelines::picture::nearest_size;
 use atelier_engine::protocol::{
@@ -12,6 +12,7 @@ use atelier_engine::protocol::{
 use atelier_engine::store::projects::{EditKind, NodeId};
 
 use super::editor::{arrive, commit, go_to, outline_again};
+use super::editor_pen::alpha_of;
 use super::project_effect::{JobPurpose, Made, Preparation, ProjectNews, ProjectTask};
 use super::{Effect, ask, say, say_error};
 use crate::action::StagingAction;
@@ -39,9 +40,12 @@ pub(super) fn generate(state: &mut AppState) -> Vec<Effect> {
 fn prepare(
     state: &mut AppState,
     mut request: PictureRequest,
-    document: Document,
+    mut document: Document,
     (mode, strength): (RegionMode, f32),
 ) -> Vec<Effect> {
+    if document.selection.is_none() {
+        document.selection = masked(&document);
+    }
     let has_picture = document.layers.iter().any(|one| one.shows() && !one.pixels.is_empty());
     let reads = if has_picture { Some(reading_area(&document)) } else { None };
     if reads.is_some() {
@@ -65,6 +69,15 @@ fn prepare(
         request,
         reads,
     })))]
+}
+
+/// Returns what the visible mask layers cover; `None` where there are none, or they are empty.
+fn masked(document: &Document) -> Option<Tiles<1>> {
+    let is_mask = |layer: &&Layer| layer.kind == LayerKind::Mask && layer.is_visible;
+    let masks = document.layers.iter().filter(is_mask);
+    let alphas = masks.map(|layer| alpha_of(&layer.pixels, document.area()));
+    let all = alphas.reduce(|all, one| combine(&all, &one, Combine::Add));
+    all.filter(|all| !all.is_empty())
 }
 
 /// Returns the size that the chosen model paints and that is nearest in shape.

@@ -29,8 +29,6 @@ pub enum ProjectTask {
     OpenLatest,
     /// Reads a picture file with its layers.
     ReadFile(PathBuf),
-    /// Lists the projects.
-    List,
     /// Closes the project.
     Close,
     /// Writes an edit down.

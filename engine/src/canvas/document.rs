@@ -1,9 +1,11 @@
 //! A document: its size, its layers from below and what is selected.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::composite::lay_over;
-use super::{Area, Blend, Tiles};
+use super::{Area, Blend, Tiles, crop, shift};
 use crate::error::EngineError;
 use crate::protocol::{Pixels, Size};
 
@@ -26,9 +28,9 @@ pub enum LayerKind {
     /// Is seen.
     #[default]
     Raster,
-    /// Says by its alpha what is generated; shown as a veil.
+    /// Says by its alpha what is generated where nothing is selected; shown as a veil.
     Mask,
-    /// Guides a ControlNet; not part of the picture.
+    /// Keeps what a ControlNet is to be shown; not part of the picture, and not handed to one yet.
     Control,
     /// Is looked at; not part of the picture.
     Reference,
@@ -263,14 +265,9 @@ impl Document {
         let by = [area.x.saturating_neg(), area.y.saturating_neg()];
         let to = Area::new(0, 0, size.width_px, size.height_px);
         for layer in &mut self.layers {
-            layer.pixels = layer.pixels.moved(by);
-            layer.pixels.keep_within(to);
+            layer.pixels = crop(&shift(&layer.pixels, by), to);
         }
-        self.selection = self.selection.take().map(|selection| {
-            let mut moved = selection.moved(by);
-            moved.keep_within(to);
-            moved
-        });
+        self.selection = self.selection.take().map(|one| crop(&shift(&one, by), to));
         self.size = size;
         Ok(())
     }
@@ -279,6 +276,22 @@ impl Document {
     pub fn picture(&self) -> Pixels {
         let rgba = self.composite(self.area());
         Pixels { width_px: self.size.width_px, height_px: self.size.height_px, rgba }
+    }
+
+    /// Returns how many bytes its pixels take beside those that it shares with another document, tile by
+    /// tile in their places.
+    pub fn bytes_beside(&self, other: &Self) -> u64 {
+        let mut bytes = 0;
+        for layer in &self.layers {
+            let known = other.layer(layer.id).map(|layer| &layer.pixels);
+            for (at, tile) in layer.pixels.iter() {
+                let same = known.and_then(|known| known.tile(at));
+                if !same.is_some_and(|same| Arc::ptr_eq(same, tile)) {
+                    bytes += tile.len() as u64;
+                }
+            }
+        }
+        bytes
     }
 
     /// Returns how many bytes its pixels take, those that it shares counted once.
@@ -373,6 +386,17 @@ mod tests {
         assert_ne!(new, high);
         assert!(document.remove_layer(low) && document.remove_layer(new));
         assert_eq!(document.active, None);
+    }
+
+    #[test]
+    fn a_changed_document_takes_only_the_tiles_that_it_changed_beside_the_old_one() {
+        let (old, low, _) = two_layers();
+        let mut new = old.clone();
+        assert_eq!(new.bytes_beside(&old), 0);
+        new.layer_mut(low).unwrap().pixels.fill(Area::new(1, 1, 2, 2), [1, 2, 3, 255]);
+        assert_eq!(new.bytes_beside(&old), Tiles::<4>::TILE_BYTES as u64);
+        new.add_layer("Empty", LayerKind::Raster).unwrap();
+        assert_eq!(new.bytes_beside(&old), Tiles::<4>::TILE_BYTES as u64);
     }
 
     #[test]

@@ -3,12 +3,12 @@
 //! Colours are weighed by their alpha, so what cannot be seen does not bleed into what can.
 
 use std::collections::VecDeque;
-use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
 use super::limits::workable;
 use super::{Area, Tiles};
+use crate::math::lanczos::lanczos3;
 
 /// Says how pixels are made when a picture is scaled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -128,20 +128,12 @@ impl Axis {
         let least = place((centre - 3.0 * width).floor());
         let most = place((centre + 3.0 * width).ceil());
         let weights: Vec<f64> =
-            (least..=most).map(|pixel| lanczos((pixel as f64 + 0.5 - centre) / width)).collect();
+            (least..=most).map(|pixel| lanczos3((pixel as f64 + 0.5 - centre) / width)).collect();
         let sum: f64 = weights.iter().sum();
         if sum.abs() < 1e-9 {
             return Tap { first: place(centre.floor()), weights: vec![1.0] };
         }
         Tap { first: least, weights: weights.iter().map(|weight| (weight / sum) as f32).collect() }
-    }
-}
-
-fn lanczos(x: f64) -> f64 {
-    match x.abs() {
-        x if x < 1e-9 => 1.0,
-        x if x >= 3.0 => 0.0,
-        x => 3.0 * (PI * x).sin() * (PI * x / 3.0).sin() / (PI * PI * x * x),
     }
 }
 

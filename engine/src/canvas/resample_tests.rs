@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use std::f64::consts::PI;
+
 use super::*;
 
 const FULL: Area = Area::new(0, 0, 100, 80);

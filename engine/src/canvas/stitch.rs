@@ -3,7 +3,7 @@
 use super::continued::continued;
 use super::region::RegionPlan;
 use super::taps::{Taps, add, along, taps};
-use super::{Area, Tiles, harmony};
+use super::{Area, Blend, Tiles, harmony, lay_over};
 use crate::error::EngineError;
 use crate::protocol::{Pixels, RegionMode};
 
@@ -36,27 +36,10 @@ impl Patch {
         let width = self.area.width_px as usize;
         document.change(self.area, |[x, y], row| {
             let start = (y - self.area.y) as usize * width + (x - self.area.x) as usize;
-            let over = self.pixels.rgba.chunks_exact(4).skip(start);
-            for (under, over) in row.chunks_exact_mut(4).zip(over) {
-                match over[3] {
-                    0 => {}
-                    255 => under.copy_from_slice(over),
-                    alpha => lay_over(under, over, u32::from(alpha)),
-                }
-            }
+            let over = self.pixels.rgba.get(start * 4..).unwrap_or_default();
+            lay_over(row, over, 255, Blend::Normal);
         });
     }
-}
-
-/// Mixes a pixel over another, both with straight alpha.
-fn lay_over(under: &mut [u8], over: &[u8], alpha: u32) {
-    let below = u32::from(under[3]) * (255 - alpha); // of 255²
-    let all = alpha * 255 + below;
-    for (under, over) in under[..3].iter_mut().zip(over) {
-        let sum = u32::from(*over) * alpha * 255 + u32::from(*under) * below;
-        *under = ((sum + all / 2) / all.max(1)) as u8;
-    }
-    under[3] = ((all + 127) / 255) as u8;
 }
 
 /// Holds a part of a document at the size that a model paints.

@@ -1,5 +1,7 @@
 //! Pictures of one size → pictures of another.
 
+use crate::math::lanczos::lanczos3;
+
 /// Holds which samples make one of the result, and how much of each.
 pub(super) struct Taps {
     pub(super) first: usize,
@@ -28,7 +30,7 @@ pub(super) fn taps(size: usize, from: f64, length: f64, count: usize) -> Vec<Tap
             }
             let first = ((centre - REACH * wide).ceil().max(0.0) as usize).min(last);
             let end = ((centre + REACH * wide).floor().max(0.0) as usize).clamp(first, last);
-            let weigh = |sample: usize| lanczos((sample as f64 - centre) / wide);
+            let weigh = |sample: usize| lanczos3((sample as f64 - centre) / wide);
             let mut weights: Vec<f64> = (first..=end).map(weigh).collect();
             let sum: f64 = weights.iter().sum();
             if sum.abs() < 1e-6 {
@@ -40,14 +42,6 @@ pub(super) fn taps(size: usize, from: f64, length: f64, count: usize) -> Vec<Tap
             Taps { first, weights: weights.into_iter().map(|weight| weight as f32).collect() }
         })
         .collect()
-}
-
-fn lanczos(x: f64) -> f64 {
-    let sinc = |x: f64| if x == 0.0 { 1.0 } else { x.sin() / x };
-    match x.abs() {
-        x if x >= REACH => 0.0,
-        x => sinc(std::f64::consts::PI * x) * sinc(std::f64::consts::PI * x / REACH),
-    }
 }
 
 /// Resamples a row of `N` numbers a sample.

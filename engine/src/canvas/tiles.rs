@@ -157,22 +157,6 @@ impl<const N: usize> Tiles<N> {
         out
     }
 
-    /// Returns the plane moved by pixels. A move by whole tiles shares them.
-    #[must_use]
-    pub fn moved(&self, by: [i32; 2]) -> Self {
-        let mut moved = Self::default();
-        for (at, tile) in self.iter() {
-            let area = area_of(at).moved(by);
-            if by.iter().all(|side| side.rem_euclid(TILE_PX) == 0) {
-                let at = [area.x, area.y].map(|side| side.div_euclid(TILE_PX));
-                moved.map.insert(at, tile.clone());
-            } else {
-                moved.write(area, tile);
-            }
-        }
-        moved
-    }
-
     /// Makes every pixel outside an area 0.
     pub fn keep_within(&mut self, area: Area) {
         self.map.retain(|at, _| !area_of(*at).intersect(area).is_empty());
@@ -286,18 +270,6 @@ mod tests {
         tiles.fill(Area::new(0, 0, 400, 400), [0; 4]);
         assert_eq!(tiles, Tiles::default());
         assert!(tiles.bounds().is_none());
-    }
-
-    #[test]
-    fn a_move_there_and_back_gives_the_same_plane() {
-        let area = Area::new(-3, 7, 200, 140);
-        let bytes: Vec<u8> = (0..area.pixels()).map(|at| (at % 253) as u8).collect();
-        let tiles = Tiles::<1>::from_bytes(area, &bytes);
-        for by in [[5, -131], [-128, 256], [0, 0]] {
-            let moved = tiles.moved(by);
-            assert_eq!(moved.read(area.moved(by)), bytes);
-            assert_eq!(moved.moved(by.map(|side| -side)), tiles);
-        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub use checkpoint::LocatedWeights;
 pub use devices::{DeviceInfo, devices};
 pub use diffusion_need::{DiffusionNeed, decode_bytes, lean_decode_bytes};
 pub use estimate::{Estimate, LanguageNeed, estimate, estimate_music};
-pub use files::{Located, ModelFiles, Weights};
+pub use files::{Located, ModelFiles, Weights, hex};
 pub use hashes::Hashes;
 pub use language::{HOUSE_COMPOSER, HOUSE_WRITER, LanguageEntry, LanguageFile, LocatedFile};
 pub use memory::{

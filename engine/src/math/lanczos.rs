@@ -19,8 +19,8 @@ const LOBES: f64 = 3.0;
 /// How many rows of a whole picture are taken at once: enough for all cores.
 const BAND_ROWS: usize = 128;
 
-/// Returns the filter at a distance from its centre.
-fn lanczos3(x: f64) -> f64 {
+/// Returns the filter at a distance from its centre, in places of the old picture: 0 from three on.
+pub fn lanczos3(x: f64) -> f64 {
     let sinc = |x: f64| {
         let x = x * std::f64::consts::PI;
         if x == 0.0 { 1.0 } else { x.sin() / x }

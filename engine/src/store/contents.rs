@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::index::Content;
 use crate::error::EngineError;
+use crate::library::hex;
 
 /// Describes bytes that are a result's file.
 pub(super) fn content_of_bytes(bytes: &[u8]) -> Content {
@@ -39,14 +40,4 @@ pub(super) fn copy_hashed(from: &mut impl Read, to: &mut impl Write) -> io::Resu
         }
     }
     Ok(Content { bytes, sha256: hex(&digest.finalize()), colours: None })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        for nibble in [byte >> 4, byte & 15] {
-            text.extend(char::from_digit(u32::from(nibble), 16));
-        }
-    }
-    text
 }

@@ -96,8 +96,6 @@ pub enum EditKind {
     Placed,
     /// A generated picture was taken.
     Generated,
-    /// A candidate was set aside.
-    Discarded,
     /// The document was cropped or extended.
     Cropped,
     /// The document or a layer was turned, mirrored, moved or scaled.
