@@ -5,6 +5,7 @@ mod apply;
 mod editor;
 mod editor_layers;
 mod editor_pen;
+mod editor_shape;
 mod editor_stage;
 mod effect;
 mod models;
@@ -24,7 +25,9 @@ use atelier_engine::protocol::{Live, ModelRef, NoiseSource, PictureRequest, Requ
 pub use apply::apply;
 pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
 pub use models::{CONTROL_RANGE, LORA_RANGE, fitted};
-pub use project_effect::{JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask};
+pub use project_effect::{
+    Change, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
+};
 pub use sound::SOUND_ENDINGS;
 pub use sound_effect::{OpenedSound, PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};
 
@@ -522,8 +525,13 @@ fn update_offers(state: &mut AppState, action: OfferAction) -> Vec<Effect> {
             return sound::update_sound(state, SoundAction::OpenFile(path));
         }
         // A picture that falls onto one that is edited becomes a layer of it.
-        OfferAction::FileDropped(path) if state.canvas.editor.is_some() => {
+        OfferAction::FileDropped(path)
+            if state.canvas.editor.is_some() || editor::is_project(&path) =>
+        {
             return editor::update_editor(state, EditorAction::OpenFile(path));
+        }
+        OfferAction::PicturePasted(image) => {
+            return vec![Effect::Project(ProjectTask::Paste(image))];
         }
         OfferAction::FileDropped(path) => {
             return vec![Effect::Library(LibraryTask::ReadRecipe(path))];

@@ -8,9 +8,11 @@ use egui::{
     Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
+use super::editor_shape::{shape_pointer, shape_ui};
 use crate::action::{Action, EditorAction, Pen, ToolAction};
 use crate::i18n::Text;
 use crate::services::CanvasTextures;
+use crate::services::textures::Textures;
 use crate::state::editor::{Comparing, Editor, Gesture, Tool};
 use crate::state::{AppState, View};
 use crate::theme::{on_picture, palette};
@@ -38,7 +40,7 @@ pub struct EditorView {
 
 /// Places a document on the screen.
 #[derive(Clone, Copy)]
-struct Placed {
+pub(super) struct Placed {
     rect: Rect,
     scale: f32,
 }
@@ -50,11 +52,11 @@ impl Placed {
         Self { rect: Rect::from_center_size(centre, vec2(size_px[0], size_px[1]) * scale), scale }
     }
 
-    fn to_document(self, at: egui::Pos2) -> [f32; 2] {
+    pub(super) fn to_document(self, at: egui::Pos2) -> [f32; 2] {
         [(at.x - self.rect.left()) / self.scale, (at.y - self.rect.top()) / self.scale]
     }
 
-    fn to_screen(self, [x, y]: [f32; 2]) -> egui::Pos2 {
+    pub(super) fn to_screen(self, [x, y]: [f32; 2]) -> egui::Pos2 {
         pos2(self.rect.left() + x * self.scale, self.rect.top() + y * self.scale)
     }
 
@@ -74,7 +76,7 @@ pub fn editor_canvas_ui(
     ui: &mut Ui,
     state: &AppState,
     editor: &Editor,
-    view: &mut EditorView,
+    (textures, view): (&mut Textures, &mut EditorView),
 ) -> Vec<Action> {
     let mut actions = Vec::new();
     let field = ui.available_rect_before_wrap();
@@ -115,6 +117,9 @@ pub fn editor_canvas_ui(
     if compared != Comparing::SideBySide {
         selection_ui(ui, editor, placed, field);
         gesture_ui(ui, editor, placed, field);
+        if let Some(reshaping) = &editor.reshaping {
+            shape_ui(ui, reshaping, placed, field, textures);
+        }
         let line = Stroke::new(1.0, palette(ui).line);
         painter.rect_stroke(placed.rect, CornerRadius::ZERO, line, StrokeKind::Outside);
         pen_cursor_ui(ui, editor, placed, &response, field);
@@ -134,6 +139,10 @@ pub fn editor_canvas_ui(
     }
     if let Some(view) = moved_view(ui, editor, &response, field) {
         actions.push(Action::Editor(EditorAction::SetView(view)));
+    }
+    if editor.tools.tool == Tool::Transform {
+        shape_pointer(ui, editor, &response, placed, &mut actions);
+        return actions;
     }
     pointer_events(ui, editor, &response, placed, |one| actions.push(pen(one)));
     keyboard_pen(ui, editor, &response, &mut actions);
@@ -249,6 +258,8 @@ fn pen_cursor_ui(ui: &Ui, editor: &Editor, placed: Placed, response: &egui::Resp
         ui.ctx().set_cursor_icon(match editor.tools.tool {
             Tool::Hand => CursorIcon::Grab,
             Tool::Move => CursorIcon::Move,
+            // The grip under the pointer says.
+            Tool::Transform => return,
             _ => CursorIcon::Crosshair,
         });
     }

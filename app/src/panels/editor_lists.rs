@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use atelier_engine::canvas::{Blend, Layer, LayerKind};
-use atelier_engine::protocol::Pixels;
+use atelier_engine::canvas::{Blend, Layer, LayerKind, MAX_SIDE_PX};
+use atelier_engine::protocol::{Pixels, Size};
 use atelier_engine::store::projects::{EditKind, NodeInfo};
 use egui::{
-    Align2, Color32, CornerRadius, Id, Popup, Rect, RichText, Role, ScrollArea, Sense, Slider,
-    Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
+    Align2, Color32, CornerRadius, DragValue, Id, Popup, Rect, RichText, Role, ScrollArea, Sense,
+    Slider, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
 };
 
 use crate::action::{Action, DocumentAction, EditorAction, LayerAction, SelectAction, Side};
@@ -254,6 +254,7 @@ pub(super) fn edit_name(kind: EditKind) -> Text {
         EditKind::LayerChanged => Text::EditLayerChanged,
         EditKind::Merged => Text::EditMerged,
         EditKind::Placed => Text::EditPlaced,
+        EditKind::Candidate => Text::EditCandidate,
         EditKind::Generated => Text::EditGenerated,
         EditKind::Cropped => Text::EditCropped,
         EditKind::Transformed => Text::EditTransformed,
@@ -357,6 +358,49 @@ pub(super) fn picture(ui: &Ui, textures: &mut Textures, pixels: &Arc<Pixels>, re
     ui.painter().image(texture, rect, full, Color32::WHITE);
 }
 
+/// Draws the button of the document's size, with the menu that it opens.
+fn size_ui(ui: &mut Ui, editor: &Editor, language: Language, actions: &mut Vec<Action>) {
+    let button = Button::text(language.get(Text::ImageSize)).with_icon(icons::RESIZE);
+    let button = ui.add(button.min_width(ui.available_width()));
+    let popup = Popup::menu(&button).frame(menu_frame(ui));
+    popup.close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
+        let Size { width_px, height_px } = editor.document.size;
+        let id = Id::unique("image-size");
+        // What is being chosen lasts as long as the menu is open over this document.
+        let known: Option<([u32; 2], [u32; 2], bool)> = ui.data(|data| data.get_temp(id));
+        let here = [width_px, height_px];
+        let known = known.filter(|(of, ..)| *of == here);
+        let (_, mut wanted, mut keeps) = known.unwrap_or((here, here, true));
+        for (axis, name) in [(0, Text::TransformWidth), (1, Text::TransformHeight)] {
+            ui.horizontal(|ui| {
+                ui.spacing_mut().interact_size = vec2(90.0, size::CONTROL);
+                let name = language.get(name);
+                let drag = DragValue::new(&mut wanted[axis]).range(1..=MAX_SIDE_PX).suffix(" px");
+                let changed = ui.add(drag).accessible_name(name).changed();
+                ui.label(name);
+                if changed && keeps {
+                    let other = u64::from(wanted[axis]) * u64::from(here[1 - axis]);
+                    let other = (other + u64::from(here[axis]) / 2) / u64::from(here[axis].max(1));
+                    wanted[1 - axis] = other.clamp(1, u64::from(MAX_SIDE_PX)) as u32;
+                }
+            });
+        }
+        let keep = Button::text(language.get(Text::KeepShape)).selected(keeps);
+        if ui.add(keep).clicked() {
+            keeps = !keeps;
+        }
+        ui.data_mut(|data| data.insert_temp(id, (here, wanted, keeps)));
+        let [width_px, height_px] = wanted;
+        let scale = language.fill(Text::ScaleTo, &[&width_px, &height_px]);
+        let can = wanted != here && !editor.is_changing;
+        if ui.add_enabled(can, Button::text(&scale).primary().min_width(180.0)).clicked() {
+            let action = DocumentAction::Resize(Size { width_px, height_px });
+            actions.push(Action::Editor(EditorAction::Document(action)));
+            ui.close();
+        }
+    });
+}
+
 /// Draws what is done to the selection and to the whole document.
 fn whole_ui(ui: &mut Ui, state: &AppState, editor: &Editor, actions: &mut Vec<Action>) {
     let language = state.settings.language;
@@ -419,6 +463,7 @@ fn whole_ui(ui: &mut Ui, state: &AppState, editor: &Editor, actions: &mut Vec<Ac
         ],
         actions,
     );
+    size_ui(ui, editor, language, actions);
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 6.0;
         for (name, times) in [(Text::EnlargeTwice, 2), (Text::EnlargeFourfold, 4)] {

@@ -50,7 +50,7 @@ pub fn editor_ui(
     let field = middle
         .show(ui, |ui| {
             let field = ui.available_rect_before_wrap();
-            actions.extend(editor_canvas_ui(ui, state, editor, view));
+            actions.extend(editor_canvas_ui(ui, state, editor, (textures, view)));
             field
         })
         .inner;
