@@ -323,6 +323,10 @@ impl Shell {
         if draws && ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape)) {
             return vec![Action::Editor(EditorAction::Pen(Pen::Cancel))];
         }
+        let compares = self.state.canvas.editor.as_ref().is_some_and(|one| one.compared.is_some());
+        if compares && !waits && ctx.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Escape)) {
+            return vec![Action::Editor(EditorAction::EndComparing)];
+        }
         if !waits || writes || self.state.shell.room != Room::Pictures {
             return Vec::new();
         }

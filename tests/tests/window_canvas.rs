@@ -259,3 +259,49 @@ fn a_candidate_that_was_thrown_away_is_still_in_the_tree() -> anyhow::Result<()>
     assert!(picture(&window) == before);
     Ok(())
 }
+
+#[test]
+fn any_edit_is_compared_with_the_picture_in_three_ways() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = edit_one(home.path())?;
+    draw(&mut window, &[[0.2, 0.2], [0.6, 0.6]], Modifiers::NONE);
+    draw(&mut window, &[[0.2, 0.8], [0.6, 0.8]], Modifiers::NONE);
+    window.get_by_label("Edits").click();
+    settle(&mut window);
+    window.get_by_label_contains("Compare with: Begun").click();
+    settle(&mut window);
+    let compared = editor(&window).compared.as_ref().expect("an edit").0;
+    assert_eq!(compared.0, 1);
+    for way in ["Blink", "Side by side", "Slider"] {
+        window.get_by_label(way).click();
+        settle(&mut window);
+    }
+    window.key_press(Key::Escape);
+    settle(&mut window);
+    assert!(editor(&window).compared.is_none());
+    // By the keyboard: with the edit before, and back.
+    window.get_by_label_contains("Canvas: ").focus();
+    settle(&mut window);
+    window.key_press(Key::C);
+    settle(&mut window);
+    assert_eq!(editor(&window).compared.as_ref().map(|(id, _)| id.0), Some(2));
+    window.key_press(Key::C);
+    settle(&mut window);
+    assert!(editor(&window).compared.is_none() && edits(&window) == 3);
+    Ok(())
+}
+
+#[test]
+fn the_settings_of_an_edit_are_used_again_when_asked_for() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = edit_one(home.path())?;
+    generate(&mut window, "a green frog");
+    window.get_by_label("Accept").click();
+    settle(&mut window);
+    act(&mut window, Action::Prompt(PromptAction::SetText("a fish".to_owned())));
+    window.get_by_label("Edits").click();
+    settle(&mut window);
+    window.get_by_label("Use these settings").click();
+    wait_until(&mut window, "the settings", |state| state.prompt.text == "a green frog");
+    Ok(())
+}

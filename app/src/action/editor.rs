@@ -40,6 +40,12 @@ pub enum EditorAction {
     GoTo(NodeId),
     /// Runs what was generated at an edit once more, from where it was, with another seed.
     RunAgain(NodeId),
+    /// Compares the picture with an edit; with the one before where none is named.
+    CompareWith(Option<NodeId>),
+    /// Ends comparing with an edit.
+    EndComparing,
+    /// Takes prompt and settings of what was generated at an edit.
+    TakeSettings(NodeId),
     /// Asks for the small picture of an edit that has come into sight.
     WantThumbnail(NodeId),
     /// Opens a list.
@@ -273,6 +279,11 @@ pub(super) fn editor_commands() -> Vec<Command> {
         ),
         // After redo: its keys with Shift would be taken for these.
         command(Text::UndoEdit, EditorAction::Undo, const { &[keys(COMMAND, Key::Z)] }),
+        command(
+            Text::CompareBefore,
+            EditorAction::CompareWith(None),
+            const { &[keys(PLAIN, Key::C)] },
+        ),
         command(Text::ToolHand, take(Tool::Hand), const { &[keys(PLAIN, Key::H)] }),
         command(Text::ToolMove, take(Tool::Move), const { &[keys(PLAIN, Key::V)] }),
         command(Text::ToolTransform, take(Tool::Transform), const { &[keys(COMMAND, Key::T)] }),

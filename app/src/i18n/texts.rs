@@ -162,6 +162,10 @@ texts! {
     ImageSize = "Image size…", "图像尺寸…";
     ScaleTo = "Scale to {} × {}", "缩放到 {} × {}";
     KeepShape = "Keep the shape", "保持比例";
+    CompareWith = "Compare with: {}", "与此对比：{}";
+    ComparedWith = "Compared with {}", "与 {} 对比";
+    CompareBefore = "Compare with the edit before", "与上一步对比";
+    EndComparing = "End", "结束";
     EditCandidate = "Candidate", "候选";
     EditGenerated = "Generated", "生成";
     EditCropped = "Canvas size", "画布尺寸";

@@ -52,6 +52,13 @@ impl Placed {
         Self { rect: Rect::from_center_size(centre, vec2(size_px[0], size_px[1]) * scale), scale }
     }
 
+    /// Returns where a document of another size lies in the same place.
+    fn of_size(self, [width, height]: [f32; 2]) -> Self {
+        let scale = (self.rect.width() / width).min(self.rect.height() / height);
+        let size = vec2(width, height) * scale;
+        Self { rect: Rect::from_center_size(self.rect.center(), size), scale }
+    }
+
     pub(super) fn to_document(self, at: egui::Pos2) -> [f32; 2] {
         [(at.x - self.rect.left()) / self.scale, (at.y - self.rect.top()) / self.scale]
     }
@@ -65,6 +72,10 @@ impl Placed {
         let [least, most] = [field.min, field.max].map(|corner| self.to_document(corner));
         Area::around(least, most)
     }
+}
+
+fn size_of(document: &Document) -> [f32; 2] {
+    [document.size.width_px as f32, document.size.height_px as f32]
 }
 
 fn room(field: Rect) -> [f32; 2] {
@@ -85,16 +96,18 @@ pub fn editor_canvas_ui(
     response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, &name));
     let placed = Placed::new(editor.view, editor.size_px(), field);
     let painter = ui.painter().with_clip_rect(field);
-    let compared = editor.candidate().map_or(Comparing::Off, |_| editor.staging.comparing);
+    let before = editor.compared_document();
+    let compared = before.map_or(Comparing::Off, |_| editor.staging.comparing);
+    let before = before.unwrap_or(&editor.document);
 
     match compared {
         Comparing::SideBySide => {
             let [left, right] = halves(field);
             for (document, half, textures) in [
-                (&editor.document, left, &mut view.before),
+                (before, left, &mut view.before),
                 (editor.shown_document(), right, &mut view.shown),
             ] {
-                let placed = Placed::new(View::Fit, editor.size_px(), half);
+                let placed = Placed::new(View::Fit, size_of(document), half);
                 draw(ui, document, textures, placed, half);
             }
         }
@@ -102,14 +115,18 @@ pub fn editor_canvas_ui(
             draw(ui, editor.shown_document(), &mut view.shown, placed, field);
             let x = placed.rect.left() + placed.rect.width() * split;
             let left = Rect::from_min_max(field.min, pos2(x, field.bottom()));
-            draw(ui, &editor.document, &mut view.before, placed, left.intersect(field));
+            let placed = placed.of_size(size_of(before));
+            draw(ui, before, &mut view.before, placed, left.intersect(field));
             painter.vline(x, placed.rect.y_range(), Stroke::new(4.0, on_picture::EDGE));
             painter.vline(x, placed.rect.y_range(), Stroke::new(2.0, on_picture::INK));
         }
         Comparing::Blink => {
             let phase = ui.input(|input| (input.time / BLINK_SECS) as i64 % 2);
-            let document = if phase == 0 { editor.shown_document() } else { &editor.document };
-            draw(ui, document, &mut view.shown, placed, field);
+            if phase == 0 {
+                draw(ui, editor.shown_document(), &mut view.shown, placed, field);
+            } else {
+                draw(ui, before, &mut view.before, placed.of_size(size_of(before)), field);
+            }
             ui.ctx().request_repaint_after(Duration::from_secs_f64(BLINK_SECS / 4.0));
         }
         Comparing::Off => draw(ui, editor.shown_document(), &mut view.shown, placed, field),

@@ -264,6 +264,15 @@ pub(super) fn edit_name(kind: EditKind) -> Text {
     }
 }
 
+/// Returns what was done in words: what, and more about it.
+pub(super) fn edit_words(node: &NodeInfo, language: Language) -> String {
+    let what = language.get(edit_name(node.kind));
+    match node.detail.as_str() {
+        "" => what.to_owned(),
+        detail => format!("{what}: {detail}"),
+    }
+}
+
 fn edits_ui(
     ui: &mut Ui,
     state: &AppState,
@@ -277,6 +286,10 @@ fn edits_ui(
         let button = Button::text(language.get(Text::RunAgain)).with_icon(icons::DICE);
         if ui.add(button.min_width(ui.available_width())).clicked() {
             actions.push(Action::Editor(EditorAction::RunAgain(head.id)));
+        }
+        let button = Button::text(language.get(Text::Reuse)).with_icon(icons::REUSE);
+        if ui.add(button.min_width(ui.available_width())).clicked() {
+            actions.push(Action::Editor(EditorAction::TakeSettings(head.id)));
         }
     }
     let lanes = editor.trail.lanes();
@@ -301,11 +314,7 @@ fn edit_row(
     let colours = palette(ui);
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::click());
     let is_head = editor.trail.head() == Some(node.id);
-    let what = language.get(edit_name(node.kind));
-    let what = match node.detail.as_str() {
-        "" => what.to_owned(),
-        detail => format!("{what}: {detail}"),
-    };
+    let what = edit_words(node, language);
     let name = language.fill(Text::GoToEdit, &[&what]);
     response.widget_info(|| WidgetInfo::selected(Role::TreeItem, true, is_head, &name));
     if is_head || response.hovered() {
@@ -340,10 +349,20 @@ fn edit_row(
         StrokeKind::Inside,
     );
     let ink = if is_head { colours.text_strong } else { colours.text };
-    let text = elide(&what, 24 - 2 * lane.min(LANES));
+    let text = elide(&what, 20 - 2 * lane.min(LANES));
     let at = pos2(small.right() + 8.0, rect.center().y);
     painter.text(at, Align2::LEFT_CENTER, text, Weight::Regular.font(size::TEXT_SMALL + 0.5), ink);
-    if response.on_hover_text(&what).clicked() {
+    // Any edit can be laid beside the picture.
+    let compare = language.fill(Text::CompareWith, &[&what]);
+    let is_compared = editor.compared.as_ref().is_some_and(|(id, _)| *id == node.id);
+    let place = Rect::from_center_size(
+        pos2(rect.right() - 16.0, rect.center().y),
+        vec2(size::CONTROL, size::CONTROL),
+    );
+    let button = Button::icon(icons::COMPARE, &compare).selected(is_compared);
+    if !is_head && ui.put(place, button).clicked() {
+        actions.push(Action::Editor(EditorAction::CompareWith(Some(node.id))));
+    } else if response.on_hover_text(&what).clicked() {
         actions.push(Action::Editor(EditorAction::GoTo(node.id)));
     }
 }

@@ -169,8 +169,13 @@ impl Desk {
                 let document = self.document(parent)?;
                 tell(ProjectNews::Recipe(Box::new(recipe), Box::new(document)));
             }
-            ProjectTask::ReadSetting(node) => {
-                tell(ProjectNews::Setting(Box::new(self.recipe(node)?)));
+            ProjectTask::ReadSetting { node, by_hand } => {
+                let recipe = Box::new(self.recipe(node)?);
+                tell(ProjectNews::Setting { recipe, by_hand });
+            }
+            ProjectTask::ReadCompared(id) => {
+                let document = self.document(id)?;
+                tell(ProjectNews::Compared(id, Box::new(document)));
             }
             ProjectTask::Prepare(preparation) => {
                 tell(ProjectNews::Prepared(Box::new(self.prepare(*preparation)?)));

@@ -314,6 +314,8 @@ pub struct Editor {
     pub is_changing: bool,
     /// What was generated and waits for an answer.
     pub staging: Staging,
+    /// The edit that is compared with the picture, and its document.
+    pub compared: Option<(NodeId, Document)>,
     /// The list that is open.
     pub tab: EditorTab,
     /// The prompt and the settings that the latest node of them holds, without a seed.
@@ -349,6 +351,7 @@ impl Editor {
             reshaping: None,
             is_changing: false,
             staging: Staging::default(),
+            compared: None,
             tab: EditorTab::default(),
             noted: None,
             awaited: None,
@@ -436,6 +439,15 @@ impl Editor {
     /// Returns the document that is shown: with the candidate that is looked at.
     pub fn shown_document(&self) -> &Document {
         self.candidate().map_or(&self.document, |candidate| &candidate.document)
+    }
+
+    /// Returns the document that the shown one is compared with: the one before a candidate, or that
+    /// of an edit.
+    pub fn compared_document(&self) -> Option<&Document> {
+        match self.candidate() {
+            Some(_) => Some(&self.document),
+            None => self.compared.as_ref().map(|(_, document)| document),
+        }
     }
 
     /// Returns the candidate that is looked at.

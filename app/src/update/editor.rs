@@ -18,7 +18,7 @@ use super::project_effect::ProjectTask;
 use super::{Effect, say_error};
 use crate::action::{EditorAction, ToolAction};
 use crate::i18n::Text;
-use crate::state::editor::Editor;
+use crate::state::editor::{Comparing, Editor};
 use crate::state::{AppState, Thumbnail};
 
 /// Changes the state as a person asked of the picture that is being edited.
@@ -67,6 +67,13 @@ pub(super) fn update_editor(state: &mut AppState, action: EditorAction) -> Vec<E
             return to.map(|to| go_to(state, to)).unwrap_or_default();
         }
         EditorAction::GoTo(id) => return go_to(state, id),
+        EditorAction::CompareWith(id) => return compare_with(editor, id),
+        EditorAction::EndComparing => end_comparing(editor),
+        EditorAction::TakeSettings(id) => {
+            // Whatever was written: the person asks for it.
+            let by_hand = true;
+            return vec![Effect::Project(ProjectTask::ReadSetting { node: id, by_hand })];
+        }
         EditorAction::WantThumbnail(id) if editor.thumbnail(id).is_none() => {
             editor.set_thumbnail(id, Thumbnail::Awaited);
             return vec![Effect::Project(ProjectTask::ReadThumbnail(id))];
@@ -160,8 +167,7 @@ pub(super) fn go_to(state: &mut AppState, id: NodeId) -> Vec<Effect> {
     let settings = |id| editor.trail.latest(EditKind::Setting, id);
     let here = editor.trail.head().and_then(settings);
     let there = settings(id).filter(|there| Some(*there) != here);
-    let mut effects: Vec<Effect> =
-        there.map(|id| Effect::Project(ProjectTask::ReadSetting(id))).into_iter().collect();
+    let mut effects: Vec<Effect> = there.map(read_setting).into_iter().collect();
     effects.push(Effect::Project(match editor.at_hand(id).cloned() {
         Some(document) => {
             arrive(editor, id, document);
@@ -175,6 +181,40 @@ pub(super) fn go_to(state: &mut AppState, id: NodeId) -> Vec<Effect> {
     effects
 }
 
+fn read_setting(node: NodeId) -> Effect {
+    Effect::Project(ProjectTask::ReadSetting { node, by_hand: false })
+}
+
+/// Compares the picture with an edit, or ends it where it is compared with that one.
+fn compare_with(editor: &mut Editor, id: Option<NodeId>) -> Vec<Effect> {
+    let is_compared = editor.compared.as_ref().map(|(known, _)| *known);
+    let Some(id) = id.or_else(|| editor.trail.undo()).filter(|id| Some(*id) != is_compared) else {
+        end_comparing(editor);
+        return Vec::new();
+    };
+    cancel_gesture(editor);
+    match editor.at_hand(id).cloned() {
+        Some(document) => {
+            begin_comparing(editor, id, document);
+            Vec::new()
+        }
+        None => vec![Effect::Project(ProjectTask::ReadCompared(id))],
+    }
+}
+
+/// Lays the document of an edit beside the one in sight.
+pub(super) fn begin_comparing(editor: &mut Editor, id: NodeId, document: Document) {
+    editor.compared = Some((id, document));
+    if editor.staging.comparing == Comparing::Off {
+        editor.staging.comparing = Comparing::Slider(0.5);
+    }
+}
+
+fn end_comparing(editor: &mut Editor) {
+    editor.compared = None;
+    editor.staging.comparing = Comparing::Off;
+}
+
 /// Shows the document of an edit that the person goes to.
 pub(super) fn arrive(editor: &mut Editor, id: NodeId, document: Document) {
     editor.trail.go_to(id);
@@ -184,6 +224,9 @@ pub(super) fn arrive(editor: &mut Editor, id: NodeId, document: Document) {
     // Candidates were made for another document.
     editor.staging.candidates.clear();
     editor.reshaping = None;
+    if editor.compared.as_ref().is_some_and(|(other, _)| *other == id) {
+        end_comparing(editor);
+    }
     outline_again(editor);
 }
 

@@ -11,7 +11,7 @@ use atelier_engine::protocol::{
 };
 use atelier_engine::store::projects::{EditKind, NodeId};
 
-use super::editor::{arrive, cancel_gesture, commit, go_to, outline_again};
+use super::editor::{arrive, begin_comparing, cancel_gesture, commit, go_to, outline_again};
 use super::editor_pen::alpha_of;
 use super::project_effect::{JobPurpose, Made, Preparation, ProjectNews, ProjectTask};
 use super::{Effect, ask, say, say_error};
@@ -60,12 +60,12 @@ fn settings_of(request: &PictureRequest) -> PictureRequest {
 
 /// Takes the prompt and the settings of an edit that the person went to, unless they wrote something
 /// since that no edit has.
-fn take_settings(state: &mut AppState, recipe: PictureRequest) -> Vec<Effect> {
+fn take_settings(state: &mut AppState, recipe: PictureRequest, by_hand: bool) -> Vec<Effect> {
     let request = state.prompt.request(super::model_ref(state), state.settings.device);
     let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
     let is_noted = editor.noted.as_deref() == Some(&settings_of(&request));
-    editor.noted = Some(Box::new(recipe.clone()));
-    if !is_noted {
+    editor.noted = Some(Box::new(settings_of(&recipe)));
+    if !is_noted && !by_hand {
         return Vec::new();
     }
     let seed = state.prompt.seed.clone();
@@ -264,6 +264,9 @@ pub(super) fn update_staging(state: &mut AppState, action: StagingAction) -> Vec
     let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
     let staging = &mut editor.staging;
     let count = staging.candidates.len();
+    if let (StagingAction::Compare(comparing), Some(_)) = (action, &editor.compared) {
+        staging.comparing = comparing;
+    }
     if count == 0 {
         return Vec::new();
     }
@@ -392,7 +395,9 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
             let strength = source.map_or(1.0, |source| source.strength);
             return prepare(state, *recipe, *document, (mode.unwrap_or_default(), strength));
         }
-        ProjectNews::Setting(recipe) => return take_settings(state, *recipe),
+        ProjectNews::Setting { recipe, by_hand } => {
+            return take_settings(state, *recipe, by_hand);
+        }
         ProjectNews::Prepared(prepared) => return submit(state, *prepared),
         ProjectNews::Unsaved(error) => {
             say_error(state, &error);
@@ -408,6 +413,7 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
                 ProjectNews::Saved(_) => {
                     editor.project.unsaved = editor.project.unsaved.saturating_sub(1);
                 }
+                ProjectNews::Compared(id, document) => begin_comparing(editor, id, *document),
                 ProjectNews::Changed { from, kind, document } => {
                     editor.is_changing = false;
                     editor.reshaping = None;

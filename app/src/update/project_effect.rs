@@ -51,7 +51,14 @@ pub enum ProjectTask {
         parent: NodeId,
     },
     /// Reads the prompt and the settings of an edit.
-    ReadSetting(NodeId),
+    ReadSetting {
+        /// The edit.
+        node: NodeId,
+        /// Whether the person asked for it, rather than for going there.
+        by_hand: bool,
+    },
+    /// Reads the document of an edit that is to be compared.
+    ReadCompared(NodeId),
     /// Writes what a job reads of a document into files, and completes its request.
     Prepare(Box<Preparation>),
     /// Makes a candidate of what a job made.
@@ -160,7 +167,14 @@ pub enum ProjectNews {
     /// The recipe of an edit with the document before it.
     Recipe(Box<PictureRequest>, Box<Document>),
     /// The prompt and the settings of an edit.
-    Setting(Box<PictureRequest>),
+    Setting {
+        /// The recipe.
+        recipe: Box<PictureRequest>,
+        /// Whether the person asked for it.
+        by_hand: bool,
+    },
+    /// The document of an edit that is to be compared.
+    Compared(NodeId, Box<Document>),
     /// A request is complete.
     Prepared(Box<Preparation>),
     /// A candidate was made.
