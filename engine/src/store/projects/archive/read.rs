@@ -1,6 +1,6 @@
 //! Building a project from one file of whoever made it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -8,14 +8,14 @@ use std::path::Path;
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
-use super::super::record::{self, DocumentRecord};
+use super::super::record::{self, DocumentRecord, PlacedTile};
 use super::super::{PROJECT_EXTENSION, TABLES, VERSION as TABLES_VERSION, failed, set_fact};
 use super::write::source_name;
 use super::{
     Edit, FORMAT, MANIFEST, MAX_ENTRIES, MAX_MANIFEST_BYTES, MAX_PART_FILE_BYTES, MAX_SOURCE_BYTES,
     Manifest, PartKind, ProjectImport, SOURCES, VERSION, copying, part_file,
 };
-use crate::canvas::{MAX_LAYERS, Tiles, check_size};
+use crate::canvas::Tiles;
 use crate::error::EngineError;
 use crate::library::hex;
 use crate::protocol::PictureFile;
@@ -164,6 +164,7 @@ fn build(
             })
             .map_err(wrong)?;
     }
+    let mut tiles = HashMap::new();
     for number in 0..manifest.part_files {
         let bytes = archive.entry(&part_file(number), MAX_PART_FILE_BYTES).map_err(damaged)?;
         let mut rest = &bytes[..];
@@ -171,11 +172,11 @@ fn build(
             let (part, after) = Part::read(rest).ok_or_else(|| {
                 damaged("has a part that is cut short or is not what it was".to_owned())
             })?;
-            part.take(&change, from, wrong)?;
+            part.take(&change, &mut tiles, from, wrong)?;
             rest = after;
         }
     }
-    check_documents(&change, from, wrong)?;
+    check_documents(&change, &tiles, from, wrong)?;
     if let Some(head) = manifest.head {
         set_fact(&change, "head", &head.0.to_string()).map_err(wrong)?;
     }
@@ -208,6 +209,7 @@ impl<'a> Part<'a> {
     fn take(
         &self,
         change: &Connection,
+        tiles: &mut HashMap<i64, usize>,
         from: &Path,
         wrong: impl Fn(rusqlite::Error) -> EngineError,
     ) -> Result<(), EngineError> {
@@ -219,6 +221,7 @@ impl<'a> Part<'a> {
                 if ![Tiles::<4>::TILE_BYTES, Tiles::<1>::TILE_BYTES].contains(&pixels.len()) {
                     return Err(damaged("has a tile of the wrong length"));
                 }
+                tiles.insert(number, pixels.len());
                 let sql = "INSERT OR IGNORE INTO tiles (id, hash, packed) VALUES (?, ?, ?)";
                 let hash = Sha256::digest(&pixels);
                 change
@@ -248,16 +251,14 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Checks that every document can be read and has all its tiles.
+/// Checks that every document can be read and has all its tiles, which have these lengths by their
+/// numbers.
 fn check_documents(
     change: &Connection,
+    tiles: &HashMap<i64, usize>,
     from: &Path,
     wrong: impl Fn(rusqlite::Error) -> EngineError + Copy,
 ) -> Result<(), EngineError> {
-    let ids = |sql: &str| -> Result<HashSet<i64>, rusqlite::Error> {
-        change.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
-    };
-    let tiles = ids("SELECT id FROM tiles").map_err(wrong)?;
     let mut nodes = change.prepare("SELECT document FROM nodes").map_err(wrong)?;
     let mut rows = nodes.query([]).map_err(wrong)?;
     while let Some(row) = rows.next().map_err(wrong)? {
@@ -266,12 +267,13 @@ fn check_documents(
             return Err(EngineError::damaged(from, "lacks the picture of an edit"));
         }
         let record: DocumentRecord = record::unpack(&packed, from)?;
-        check_size(record.size)?;
-        if record.layers.len() > MAX_LAYERS {
-            return Err(EngineError::damaged(from, "has more layers than a document can have"));
-        }
-        let planes = record.layers.iter().map(|layer| &layer.tiles).chain(&record.selection);
-        if !planes.flatten().all(|(_, _, tile)| tiles.contains(tile)) {
+        record.check(from)?;
+        let has = |length: usize| {
+            move |(_, _, tile): &PlacedTile| tiles.get(tile).is_some_and(|known| *known == length)
+        };
+        let mut layers = record.layers.iter().flat_map(|layer| &layer.tiles);
+        let mut selection = record.selection.iter().flatten();
+        if !layers.all(has(Tiles::<4>::TILE_BYTES)) || !selection.all(has(Tiles::<1>::TILE_BYTES)) {
             return Err(EngineError::damaged(from, "lacks a tile of a picture"));
         }
     }
