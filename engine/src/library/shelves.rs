@@ -36,13 +36,15 @@ pub enum Shelf {
     TinyVaes,
     /// Nets that enlarge pictures.
     Upscalers,
+    /// Nets that find what is pointed at.
+    Segmenters,
     /// Lists of words for prompts.
     Wildcards,
 }
 
 impl Shelf {
     /// Lists every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Checkpoints,
         Self::Loras,
         Self::Embeddings,
@@ -50,14 +52,15 @@ impl Shelf {
         Self::ControlNets,
         Self::TinyVaes,
         Self::Upscalers,
+        Self::Segmenters,
         Self::Wildcards,
     ];
 
     /// Returns the folders of this kind, below that of an installation.
     ///
     /// # Source
-    /// The folders of AUTOMATIC1111's web UI (with its extensions for ControlNet and dynamic prompts),
-    /// of ComfyUI and of InvokeAI's older releases.
+    /// The folders of AUTOMATIC1111's web UI (with its extensions for ControlNet, Segment Anything and
+    /// dynamic prompts), of ComfyUI (with its Impact Pack) and of InvokeAI's older releases.
     fn folders(self) -> &'static [&'static str] {
         match self {
             Self::Checkpoints => &[
@@ -88,6 +91,15 @@ impl Shelf {
                 "RealESRGAN",
                 "upscale_models",
             ],
+            Self::Segmenters => &[
+                "models/sams",
+                "models/sam",
+                "models/segment_anything",
+                "extensions/sd-webui-segment-anything/models/sam",
+                "sams",
+                "sam",
+                "segment_anything",
+            ],
             Self::Wildcards => &["extensions/sd-dynamic-prompts/wildcards", "wildcards"],
         }
     }
@@ -102,6 +114,7 @@ impl Shelf {
             Self::ControlNets => "ControlNet",
             Self::TinyVaes => "tiny autoencoder",
             Self::Upscalers => "upscaler",
+            Self::Segmenters => "segmenter",
             Self::Wildcards => "list of words",
         }
     }
@@ -112,6 +125,28 @@ impl Shelf {
             Self::Wildcards => ending.eq_ignore_ascii_case("txt"),
             _ => ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)),
         }
+    }
+}
+
+impl Shelf {
+    /// Tells whether the name of a file speaks for this kind where several share a folder.
+    fn suits(self, path: &Path) -> bool {
+        match self {
+            Self::Segmenters => is_segmenter(path),
+            Self::Checkpoints => !is_segmenter(path),
+            _ => true,
+        }
+    }
+}
+
+/// Tells by its name whether a file is a net that finds what is pointed at, as their makers call them:
+/// `mobile_sam.pt`, `sam_vit_b_01ec64.pth`, `sam_hq_vit_l.pth`.
+fn is_segmenter(path: &Path) -> bool {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+    let mut parts = name.split(|c: char| !c.is_ascii_alphanumeric());
+    name.contains("mobilesam") || name.contains("segment_anything") || {
+        let is_sam = parts.clone().any(|part| part == "sam");
+        is_sam && (parts.any(|part| matches!(part, "mobile" | "vit" | "hq")) || name == "sam")
     }
 }
 
@@ -169,14 +204,15 @@ impl Models {
             let named = shelf.folders().iter().map(|name| root.join(name));
             folders.extend(named.filter(|folder| folder.is_dir()));
         }
-        // A folder with files in it and nothing else is one of whole models.
+        // A folder with files in it and nothing else is one of whole models, and of nets that find what
+        // is pointed at: their names tell them apart.
         let is_plain = |root: &Path| {
             Shelf::ALL
                 .iter()
                 .flat_map(|shelf| shelf.folders())
                 .all(|name| !root.join(name).is_dir())
         };
-        if shelf == Shelf::Checkpoints {
+        if matches!(shelf, Shelf::Checkpoints | Shelf::Segmenters) {
             folders.extend(roots.into_iter().filter(|root| is_plain(root)));
         }
         folders
@@ -203,7 +239,7 @@ fn walk(folder: &Path, shelf: Shelf, depth: usize, left: &mut usize, found: &mut
             } else if depth > 0 {
                 walk(&path, shelf, depth - 1, left, found);
             }
-        } else if shelf.is_file(&path) {
+        } else if shelf.is_file(&path) && shelf.suits(&path) {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             found.push(ShelfEntry { name, path });
         }
@@ -250,6 +286,8 @@ mod tests {
             "comfy/models/vae/ft-mse.safetensors",
             "comfy/models/vae_approx/taesd_decoder.pth",
             "comfy/models/upscale_models/x4plus.pth",
+            "comfy/models/sams/mobile_sam.pt",
+            "web/extensions/sd-webui-segment-anything/models/sam/sam_vit_b_01ec64.pth",
             "hub/models--org--thing/snapshots/0ab1/model_index.json",
             "hub/models--org--thing/snapshots/0ab1/unet/diffusion_pytorch_model.safetensors",
         ] {
@@ -263,6 +301,7 @@ mod tests {
         assert_eq!(names(&models, Shelf::Vaes), ["ft-mse"]);
         assert_eq!(names(&models, Shelf::TinyVaes), ["taesd_decoder"]);
         assert_eq!(names(&models, Shelf::Upscalers), ["x4plus"]);
+        assert_eq!(names(&models, Shelf::Segmenters), ["mobile_sam", "sam_vit_b_01ec64"]);
         assert!(names(&models, Shelf::ControlNets).is_empty());
         let found = models.find_on(Shelf::Loras, "wolf").unwrap();
         assert!(found.ends_with("comfy/models/loras/Wolf.safetensors"));
@@ -270,6 +309,17 @@ mod tests {
         assert_eq!(models.find_on(Shelf::Loras, &found.to_string_lossy()).unwrap(), found);
         let error = models.find_on(Shelf::Loras, "bear").unwrap_err();
         assert_eq!(error, EngineError::ModelNotFound { name: "bear".into() });
+    }
+
+    #[test]
+    fn in_a_plain_folder_names_tell_what_finds_things_from_what_paints() {
+        let root = tempfile::tempdir().unwrap();
+        for file in ["mobile_sam.pt", "sam_hq_vit_l.pth", "samaritan-3d.safetensors", "Sam.ckpt", "a.ckpt"] {
+            put(root.path(), file);
+        }
+        let models = Models::in_places([]).with_folders([root.path().to_owned()]);
+        assert_eq!(names(&models, Shelf::Segmenters), ["mobile_sam", "Sam", "sam_hq_vit_l"]);
+        assert_eq!(names(&models, Shelf::Checkpoints), ["a", "samaritan-3d"]);
     }
 
     #[test]
