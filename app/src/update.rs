@@ -4,6 +4,7 @@
 mod apply;
 mod editor;
 mod editor_layers;
+mod editor_object;
 mod editor_pen;
 mod editor_stage;
 mod effect;
@@ -24,7 +25,9 @@ use atelier_engine::protocol::{Live, ModelRef, NoiseSource, PictureRequest, Requ
 pub use apply::apply;
 pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
 pub use models::{CONTROL_RANGE, LORA_RANGE, fitted};
-pub use project_effect::{JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask};
+pub use project_effect::{
+    FoundMask, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask, Selected,
+};
 pub use sound::SOUND_ENDINGS;
 pub use sound_effect::{OpenedSound, PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};
 

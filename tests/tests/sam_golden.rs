@@ -46,7 +46,13 @@ impl Golden {
     fn prompts(&self, side: usize) -> Result<Vec<Prompt>> {
         let scale = side as f32 / 128.0;
         let numbers = |value: &Value| -> Vec<f32> {
-            value.as_array().into_iter().flatten().filter_map(Value::as_f64).map(|x| x as f32).collect()
+            value
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_f64)
+                .map(|x| x as f32)
+                .collect()
         };
         let prompt = |value: &Value| {
             let points = value["points"].as_array().into_iter().flatten().map(numbers);
@@ -103,8 +109,7 @@ fn distances(golden: &Golden, case: &str, compute: &Compute) -> Result<[f32; 2]>
     let rows: Vec<Vec<f32>> = embedding.rows().to_vec2()?;
     ensure!(rows.len() == grid * grid && rows[0].len() == shape[1], "{case}: an odd embedding");
     let channel = |at: usize| -> Vec<f32> { rows.iter().map(|row| row[at]).collect() };
-    let got: Vec<f32> =
-        (0..shape[1]).flat_map(|at| thinned(&channel(at), grid, step)).collect();
+    let got: Vec<f32> = (0..shape[1]).flat_map(|at| thinned(&channel(at), grid, step)).collect();
     let mut found = [worst(&got, &wanted)?, 0.0];
     let start = Instant::now();
     let prompts = golden.prompts(side)?;
@@ -177,7 +182,8 @@ fn pictures_are_shrunk_and_masks_enlarged_as_the_reference_does() -> Result<()> 
         let (_, values) = golden.numbers(name)?;
         Ok(values.into_iter().map(|value| value as u8).collect())
     };
-    let rgba = bytes("around.rgb")?.chunks(3).flat_map(|rgb| [rgb[0], rgb[1], rgb[2], 255]).collect();
+    let rgba =
+        bytes("around.rgb")?.chunks(3).flat_map(|rgb| [rgb[0], rgb[1], rgb[2], 255]).collect();
     let pixels = Pixels::new(200, 150, rgba).context("a picture")?;
     let frame = Frame::of(&pixels, 128);
     assert_eq!(frame.seen, [128, 96]);

@@ -8,6 +8,7 @@ use egui::{
     Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
+use super::editor_object::object_marks_ui;
 use crate::action::{Action, EditorAction, Pen, ToolAction};
 use crate::i18n::Text;
 use crate::services::CanvasTextures;
@@ -115,6 +116,7 @@ pub fn editor_canvas_ui(
     if compared != Comparing::SideBySide {
         selection_ui(ui, editor, placed, field);
         gesture_ui(ui, editor, placed, field);
+        object_marks_ui(ui, editor, field, |at| placed.to_screen(at));
         let line = Stroke::new(1.0, palette(ui).line);
         painter.rect_stroke(placed.rect, CornerRadius::ZERO, line, StrokeKind::Outside);
         pen_cursor_ui(ui, editor, placed, &response, field);

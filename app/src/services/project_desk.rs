@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::{fmt, fs};
 
 use atelier_engine::EngineError;
-use atelier_engine::canvas::{Area, Document, Filter, SeamReport, Tiles, scale};
+use atelier_engine::canvas::{Area, Document, Filter, SeamReport, Tiles, outline, scale};
 use atelier_engine::library::hex;
 use atelier_engine::protocol::{PictureFile, Pixels, Request};
 use atelier_engine::store::projects::{NewNode, NodeId, Project, list};
@@ -19,7 +19,8 @@ use super::picture_export::{read_picture, write_picture};
 use crate::state::ProjectEntry;
 use crate::state::editor::{Candidate, SeamNote};
 use crate::update::{
-    Incoming, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
+    FoundMask, Incoming, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
+    Selected,
 };
 
 /// The folder of the projects within the data folder.
@@ -97,6 +98,9 @@ struct Desk {
     project: Option<Project>,
     /// Edits that could not be written, in their order.
     unsaved: Vec<NewNode>,
+    /// The document of which a job read last, what of it, and where that was written: who points at one
+    /// thing after another has it written once.
+    source: Option<(Document, Area, PictureFile)>,
 }
 
 impl Desk {
@@ -177,6 +181,16 @@ impl Desk {
                     tell(ProjectNews::Remade(purpose, Box::new(document)));
                 }
             },
+            ProjectTask::TakeMask(FoundMask { ticket, area, mask }) => {
+                let selection = Tiles::from_bytes(area, &mask);
+                let outline = Arc::new(outline(&selection));
+                let selected = Selected { ticket, area, selection, outline };
+                tell(ProjectNews::Selected(Box::new(selected)));
+            }
+            ProjectTask::CutSelection { document, name } => {
+                let document = cut_selection(*document, name)?;
+                tell(ProjectNews::Remade(JobPurpose::CutOut, Box::new(document)));
+            }
             ProjectTask::Export { document, to } => {
                 write_picture(&document, &to)?;
                 tell(ProjectNews::Exported(to));
@@ -258,10 +272,17 @@ impl Desk {
     }
 
     /// Writes what a job reads of a document and names the files in its request.
-    fn prepare(&self, mut preparation: Preparation) -> Result<Preparation, EngineError> {
+    fn prepare(&mut self, mut preparation: Preparation) -> Result<Preparation, EngineError> {
         let Some(area) = preparation.reads else { return Ok(preparation) };
         let document = &preparation.document;
-        let picture = self.keep_source(area, document.composite(area))?;
+        let known = self.source.as_ref().filter(|(before, of, file)| {
+            *of == area && before.looks_like(document) && file.path.is_file()
+        });
+        let picture = match known {
+            Some((_, _, file)) => file.clone(),
+            None => self.keep_source(area, document.composite(area))?,
+        };
+        self.source = Some((document.clone(), area, picture.clone()));
         match &mut preparation.request {
             Request::Picture(request) => {
                 if let Some(source) = &mut request.extras.source {
@@ -339,6 +360,24 @@ fn cut_out(made: Made) -> Result<Document, EngineError> {
     document.active = document.layers.last().map(|layer| layer.id);
     document.place(&made.picture, [0, 0], made.name)?;
     Ok(document)
+}
+
+/// Lays what is selected over the document and hides what it was cut out of.
+fn cut_selection(document: Document, name: String) -> Result<Document, EngineError> {
+    let area = document.area();
+    let shares = document.selection.as_ref().map(|selection| selection.read(area));
+    let mut picture = document.picture();
+    for (pixel, share) in picture.rgba.chunks_exact_mut(4).zip(shares.unwrap_or_default()) {
+        pixel[3] = ((u32::from(pixel[3]) * u32::from(share) + 127) / 255) as u8;
+        if pixel[3] == 0 {
+            pixel.fill(0);
+        }
+    }
+    let reads = Some(area);
+    let picture = Arc::new(picture);
+    let purpose = JobPurpose::CutOut;
+    let base = Document { selection: None, ..document };
+    cut_out(Made { purpose, base, reads, picture, recipe: None, name })
 }
 
 /// Measures how well an edit joins what surrounds it; `None` where it has no edge.

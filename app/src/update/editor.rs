@@ -9,6 +9,7 @@ use atelier_engine::protocol::PictureRequest;
 use atelier_engine::store::projects::{EditKind, NodeId};
 
 use super::editor_layers::{update_document, update_layer, update_selection};
+use super::editor_object;
 use super::editor_pen::update_pen;
 use super::editor_stage;
 use super::project_effect::ProjectTask;
@@ -64,7 +65,15 @@ pub(super) fn update_editor(state: &mut AppState, action: EditorAction) -> Vec<E
         }
         EditorAction::ShowTab(tab) => editor.tab = tab,
         EditorAction::SetView(view) => editor.view = view,
+        EditorAction::Tool(ToolAction::Take(tool)) => {
+            if editor_object::may_take(state, tool)
+                && let Some(editor) = state.canvas.editor.as_deref_mut()
+            {
+                set_tool(editor, ToolAction::Take(tool));
+            }
+        }
         EditorAction::Tool(action) => set_tool(editor, action),
+        EditorAction::Object(action) => return editor_object::update_object(state, action),
         EditorAction::Pen(pen) => return update_pen(state, pen),
         EditorAction::Layer(action) => return update_layer(state, action),
         EditorAction::Select(action) => return update_selection(state, action),
@@ -152,8 +161,9 @@ pub(super) fn arrive(editor: &mut Editor, id: NodeId, document: Document) {
     editor.keep(id, document.clone());
     editor.document = document;
     editor.awaited = None;
-    // Candidates were made for another document.
+    // Candidates were made for another document, and so was what is pointed at.
     editor.staging.candidates.clear();
+    editor_object::forget(editor);
     outline_again(editor);
 }
 
@@ -163,6 +173,7 @@ fn set_tool(editor: &mut Editor, action: ToolAction) {
     match action {
         ToolAction::Take(tool) => {
             tools.tool = tool;
+            editor_object::forget(editor);
             cancel_gesture(editor);
         }
         ToolAction::Size(size_px) => tools.brush = Brush { size_px, ..brush }.in_range(),

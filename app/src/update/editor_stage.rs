@@ -12,6 +12,7 @@ use atelier_engine::protocol::{
 use atelier_engine::store::projects::{EditKind, NodeId};
 
 use super::editor::{arrive, commit, go_to, outline_again};
+use super::editor_object;
 use super::editor_pen::alpha_of;
 use super::project_effect::{JobPurpose, Made, Preparation, ProjectNews, ProjectTask};
 use super::{Effect, ask, say, say_error};
@@ -137,6 +138,19 @@ pub(super) fn cut_out(state: &mut AppState) -> Vec<Effect> {
     vec![Effect::Project(ProjectTask::Prepare(Box::new(preparation)))]
 }
 
+/// Cuts what is selected out of the picture.
+pub(super) fn cut_selection(state: &mut AppState) -> Vec<Effect> {
+    let name = state.settings.language.get(Text::EditCutOut).to_owned();
+    let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
+    if editor.document.selection.is_none() {
+        say_error(state, &super::editor_layers::nothing_selected());
+        return Vec::new();
+    }
+    editor_object::forget(editor);
+    let document = Box::new(editor.document.clone());
+    vec![Effect::Project(ProjectTask::CutSelection { document, name })]
+}
+
 /// Asks where the picture is to be saved.
 pub(super) fn export(state: &mut AppState) -> Vec<Effect> {
     let Some(editor) = state.canvas.editor.as_deref() else { return Vec::new() };
@@ -150,6 +164,9 @@ fn submit(state: &mut AppState, prepared: Preparation) -> Vec<Effect> {
     let Preparation { purpose, document, request, reads } = prepared;
     let (ticket, effects) = ask(state, request);
     if let Some(editor) = state.canvas.editor.as_deref_mut() {
+        if purpose == JobPurpose::FindObject {
+            editor_object::note_job(editor, ticket);
+        }
         editor.staging.jobs.push(StageJob { ticket, purpose, base: document, reads });
     }
     effects
@@ -208,6 +225,7 @@ pub(super) fn take_remade(
 pub(super) fn end_job(state: &mut AppState, ticket: u64) {
     if let Some(editor) = state.canvas.editor.as_deref_mut() {
         editor.staging.jobs.retain(|job| job.ticket != ticket);
+        editor_object::end(editor, Some(ticket));
     }
 }
 
@@ -297,7 +315,13 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
             say_error(state, &error);
             return vec![Effect::SaveSettings];
         }
-        ProjectNews::Failed(error) => say_error(state, &error),
+        ProjectNews::Failed(error) => {
+            if let Some(editor) = state.canvas.editor.as_deref_mut() {
+                editor_object::end(editor, None);
+            }
+            say_error(state, &error);
+        }
+        ProjectNews::Selected(selected) => return editor_object::select(state, *selected),
         ProjectNews::Exported(path) => {
             let text = language.fill(Text::Saved, &[&super::file_name(&path)]);
             let remedy = Some(Remedy::OpenFolder(path));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use atelier_engine::EngineError;
-use atelier_engine::canvas::{Area, Document};
+use atelier_engine::canvas::{Area, Document, Tiles};
 use atelier_engine::protocol::{PictureRequest, Pixels, Request};
 use atelier_engine::store::projects::{NewNode, NodeId, Trail};
 
@@ -50,6 +50,15 @@ pub enum ProjectTask {
     Prepare(Box<Preparation>),
     /// Makes a candidate of what a job made.
     Stage(Box<Made>),
+    /// Makes a selection of what was found where somebody pointed.
+    TakeMask(FoundMask),
+    /// Cuts what is selected out into a layer of its own.
+    CutSelection {
+        /// The document.
+        document: Box<Document>,
+        /// What the new layer is called.
+        name: String,
+    },
     /// Writes the picture elsewhere.
     Export {
         /// The document.
@@ -68,6 +77,32 @@ pub enum JobPurpose {
     Enlarge,
     /// Cuts the subject out.
     CutOut,
+    /// Finds what is pointed at.
+    FindObject,
+}
+
+/// Holds a mask that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundMask {
+    /// The job that found it.
+    pub ticket: u64,
+    /// The document that it is of.
+    pub area: Area,
+    /// A byte a pixel, rows from the top.
+    pub mask: Arc<Vec<u8>>,
+}
+
+/// Holds a selection that was made of a mask.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selected {
+    /// The job that found the mask.
+    pub ticket: u64,
+    /// The document that it is of.
+    pub area: Area,
+    /// The selection.
+    pub selection: Tiles<1>,
+    /// Its edge, as lines from place to place.
+    pub outline: Arc<Vec<[[f32; 2]; 2]>>,
 }
 
 /// Holds what a job needs of a document.
@@ -129,6 +164,8 @@ pub enum ProjectNews {
     Candidate(Box<Candidate>),
     /// A document was made that takes the place of the one before.
     Remade(JobPurpose, Box<Document>),
+    /// A mask became a selection.
+    Selected(Box<Selected>),
     /// The picture was written elsewhere.
     Exported(PathBuf),
     /// Something went wrong.

@@ -34,8 +34,7 @@ impl Depthwise {
             && stride > 0
             && channels > 0
             && weight.len() == channels.checked_mul(area)?;
-        let turned =
-            (0..area).flat_map(|tap| (0..channels).map(move |channel| [tap, channel]));
+        let turned = (0..area).flat_map(|tap| (0..channels).map(move |channel| [tap, channel]));
         is_sound.then(|| Self {
             channels,
             kernel,
@@ -130,9 +129,13 @@ mod tests {
 
     #[test]
     fn each_channel_is_convolved_with_its_own_weights_over_odd_shapes() {
-        for (kernel, stride, height, width, channels) in
-            [(3, 1, 5, 7, 3), (3, 2, 8, 6, 70), (3, 2, 5, 3, 64), (1, 1, 2, 2, 5), (5, 1, 4, 9, 130)]
-        {
+        for (kernel, stride, height, width, channels) in [
+            (3, 1, 5, 7, 3),
+            (3, 2, 8, 6, 70),
+            (3, 2, 5, 3, 64),
+            (1, 1, 2, 2, 5),
+            (5, 1, 4, 9, 130),
+        ] {
             let shape = ConvShape { images: 2, height, width, channels };
             let x = noise(shape.numbers(), 1);
             let (weight, bias) = (noise(channels * kernel * kernel, 2), noise(channels, 3));

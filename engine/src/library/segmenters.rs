@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use super::files::{CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, hash, licence_of};
 use super::checkpoint::LocatedWeights;
+use super::files::{CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, hash, licence_of};
 use super::models::Models;
-use super::shelves::Shelf;
+use super::shelves::{Shelf, is_segmenter};
 use crate::error::EngineError;
 use crate::weights::open::Checkpoint;
 use crate::weights::source::ByteSource;
@@ -78,7 +78,8 @@ impl Models {
         }
         let Some(entry) = self.shelf(Shelf::Segmenters).into_iter().min_by_key(|entry| {
             let bytes = std::fs::metadata(&entry.path).map_or(u64::MAX, |found| found.len());
-            (bytes, entry.path.clone())
+            // What else lies there may be of a kind that is not run.
+            (!is_segmenter(&entry.path), bytes, entry.path.clone())
         }) else {
             let reason = "that finds what is pointed at is missing: put mobile_sam.pt into the folder \
                           models/sams of a folder of models";

@@ -141,12 +141,12 @@ impl Shelf {
 
 /// Tells by its name whether a file is a net that finds what is pointed at, as their makers call them:
 /// `mobile_sam.pt`, `sam_vit_b_01ec64.pth`, `sam_hq_vit_l.pth`.
-fn is_segmenter(path: &Path) -> bool {
+pub(super) fn is_segmenter(path: &Path) -> bool {
     let name = path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
     let mut parts = name.split(|c: char| !c.is_ascii_alphanumeric());
     name.contains("mobilesam") || name.contains("segment_anything") || {
         let is_sam = parts.clone().any(|part| part == "sam");
-        is_sam && (parts.any(|part| matches!(part, "mobile" | "vit" | "hq")) || name == "sam")
+        is_sam && parts.any(|part| matches!(part, "mobile" | "vit" | "hq"))
     }
 }
 
@@ -164,8 +164,15 @@ impl Models {
     pub fn shelf(&self, shelf: Shelf) -> Vec<ShelfEntry> {
         let mut found = Vec::new();
         let mut left = ENTRIES_MAX;
+        let roots = self.roots();
         for folder in self.folders_of(shelf) {
+            let first = found.len();
             walk(&folder, shelf, DEPTH_MAX, &mut left, &mut found);
+            // In a folder of several kinds names tell them apart.
+            if roots.contains(&folder) {
+                let here = found.split_off(first);
+                found.extend(here.into_iter().filter(|entry| shelf.suits(&entry.path)));
+            }
         }
         found.sort_by(|a, b| {
             (a.name.to_lowercase(), &a.path).cmp(&(b.name.to_lowercase(), &b.path))
@@ -194,11 +201,17 @@ impl Models {
             .ok_or_else(|| EngineError::ModelNotFound { name: name.to_owned() })
     }
 
-    /// Returns the folders of a kind that are there.
-    pub fn folders_of(&self, shelf: Shelf) -> Vec<PathBuf> {
+    /// Returns the folders that may be installations of other programs.
+    fn roots(&self) -> Vec<PathBuf> {
         // Folders of the environment stay, whichever a person adds or takes away.
         let mut roots = self.first_places().to_vec();
         roots.extend(self.added_folders());
+        roots
+    }
+
+    /// Returns the folders of a kind that are there.
+    pub fn folders_of(&self, shelf: Shelf) -> Vec<PathBuf> {
+        let roots = self.roots();
         let mut folders = Vec::new();
         for root in &roots {
             let named = shelf.folders().iter().map(|name| root.join(name));
@@ -239,7 +252,7 @@ fn walk(folder: &Path, shelf: Shelf, depth: usize, left: &mut usize, found: &mut
             } else if depth > 0 {
                 walk(&path, shelf, depth - 1, left, found);
             }
-        } else if shelf.is_file(&path) && shelf.suits(&path) {
+        } else if shelf.is_file(&path) {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             found.push(ShelfEntry { name, path });
         }
@@ -287,6 +300,7 @@ mod tests {
             "comfy/models/vae_approx/taesd_decoder.pth",
             "comfy/models/upscale_models/x4plus.pth",
             "comfy/models/sams/mobile_sam.pt",
+            "comfy/models/sams/my own.pth",
             "web/extensions/sd-webui-segment-anything/models/sam/sam_vit_b_01ec64.pth",
             "hub/models--org--thing/snapshots/0ab1/model_index.json",
             "hub/models--org--thing/snapshots/0ab1/unet/diffusion_pytorch_model.safetensors",
@@ -301,7 +315,7 @@ mod tests {
         assert_eq!(names(&models, Shelf::Vaes), ["ft-mse"]);
         assert_eq!(names(&models, Shelf::TinyVaes), ["taesd_decoder"]);
         assert_eq!(names(&models, Shelf::Upscalers), ["x4plus"]);
-        assert_eq!(names(&models, Shelf::Segmenters), ["mobile_sam", "sam_vit_b_01ec64"]);
+        assert_eq!(names(&models, Shelf::Segmenters), ["mobile_sam", "my own", "sam_vit_b_01ec64"]);
         assert!(names(&models, Shelf::ControlNets).is_empty());
         let found = models.find_on(Shelf::Loras, "wolf").unwrap();
         assert!(found.ends_with("comfy/models/loras/Wolf.safetensors"));
@@ -314,12 +328,14 @@ mod tests {
     #[test]
     fn in_a_plain_folder_names_tell_what_finds_things_from_what_paints() {
         let root = tempfile::tempdir().unwrap();
-        for file in ["mobile_sam.pt", "sam_hq_vit_l.pth", "samaritan-3d.safetensors", "Sam.ckpt", "a.ckpt"] {
+        for file in
+            ["mobile_sam.pt", "sam_hq_vit_l.pth", "samaritan-3d.safetensors", "Sam.ckpt", "a.ckpt"]
+        {
             put(root.path(), file);
         }
         let models = Models::in_places([]).with_folders([root.path().to_owned()]);
-        assert_eq!(names(&models, Shelf::Segmenters), ["mobile_sam", "Sam", "sam_hq_vit_l"]);
-        assert_eq!(names(&models, Shelf::Checkpoints), ["a", "samaritan-3d"]);
+        assert_eq!(names(&models, Shelf::Segmenters), ["mobile_sam", "sam_hq_vit_l"]);
+        assert_eq!(names(&models, Shelf::Checkpoints), ["a", "Sam", "samaritan-3d"]);
     }
 
     #[test]

@@ -137,11 +137,7 @@ impl Heads {
             .reshape((self.batch * self.heads, rows, self.head_width))
     }
 
-    fn by_candle(
-        &self,
-        [q, k, v]: [&Tensor; 3],
-        bias: Option<&PlaceBias<'_>>,
-    ) -> Result<Tensor> {
+    fn by_candle(&self, [q, k, v]: [&Tensor; 3], bias: Option<&PlaceBias<'_>>) -> Result<Tensor> {
         let (queries, keys) = (q.dim(1)?, k.dim(1)?);
         let scores = (q.matmul(&k.t()?.contiguous()?)? * f64::from(self.settings().scale))?;
         let scores = match bias {
@@ -270,14 +266,14 @@ impl PlaceBias<'_> {
                     .transpose(1, 2)?
                     .contiguous()?
                     .reshape((batch * heads.heads, queries, rows + columns))?;
-                let scores =
-                    scores.reshape((batch * heads.heads, queries, rows, *columns))?;
+                let scores = scores.reshape((batch * heads.heads, queries, rows, *columns))?;
                 let of_rows = terms.narrow(2, 0, rows)?.unsqueeze(3)?;
                 let of_columns = terms.narrow(2, rows, *columns)?.unsqueeze(2)?;
-                scores
-                    .broadcast_add(&of_rows)?
-                    .broadcast_add(&of_columns)?
-                    .reshape((batch * heads.heads, queries, keys))
+                scores.broadcast_add(&of_rows)?.broadcast_add(&of_columns)?.reshape((
+                    batch * heads.heads,
+                    queries,
+                    keys,
+                ))
             }
         }
     }
@@ -342,11 +338,7 @@ pub fn place_attention(
 ///
 /// # Errors
 /// Passes on errors of the tensor library.
-pub fn apart_attention(
-    compute: &Compute,
-    [q, k, v]: [&Tensor; 3],
-    heads: Heads,
-) -> Result<Tensor> {
+pub fn apart_attention(compute: &Compute, [q, k, v]: [&Tensor; 3], heads: Heads) -> Result<Tensor> {
     let (rows, width) = (q.dim(0)?, heads.width());
     if [q.dim(1)?, k.dim(1)?, v.dim(1)?] != [width; 3] || k.dim(0)? != v.dim(0)? {
         candle_core::bail!("queries, keys and values have a width of {width}");

@@ -60,7 +60,7 @@ pub struct SegmentAnything {
 
 #[derive(Debug, Clone)]
 enum Encoder {
-    TinyVit(TinyVit),
+    TinyVit(Box<TinyVit>),
     Vit(Vit),
 }
 
@@ -82,7 +82,7 @@ impl SegmentAnything {
         let (encoder, inputs) = match &config.encoder {
             SamEncoder::TinyVit(sizes) => {
                 let width = sizes.stages.last().map_or(0, |stage| stage.width);
-                (Encoder::TinyVit(TinyVit::new(sizes, &load)?), width)
+                (Encoder::TinyVit(Box::new(TinyVit::new(sizes, &load)?)), width)
             }
             SamEncoder::Vit(sizes) => {
                 (Encoder::Vit(Vit::new(sizes, config.grid(), &load)?), sizes.width)

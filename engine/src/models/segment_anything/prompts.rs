@@ -103,8 +103,7 @@ impl Prompts {
 fn waves([x, y]: [f32; 2], frequencies: &[f32]) -> impl Iterator<Item = f32> {
     let half = frequencies.len() / 2;
     let [x, y] = [2.0 * x - 1.0, 2.0 * y - 1.0];
-    let angle = move |at: usize| {
-        std::f32::consts::TAU * (x * frequencies[at] + y * frequencies[half + at])
-    };
+    let angle =
+        move |at: usize| std::f32::consts::TAU * (x * frequencies[at] + y * frequencies[half + at]);
     (0..half).map(move |at| angle(at).sin()).chain((0..half).map(move |at| angle(at).cos()))
 }

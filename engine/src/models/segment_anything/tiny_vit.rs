@@ -178,7 +178,8 @@ impl Block {
         // As the reference counts distances, down before across, in the order in which they first come:
         // that of the places, since the first place comes first.
         let number = |head: usize, a: usize, b: usize| {
-            let [down, across] = [(a / window).abs_diff(b / window), (a % window).abs_diff(b % window)];
+            let [down, across] =
+                [(a / window).abs_diff(b / window), (a % window).abs_diff(b % window)];
             biases[head * places + down * window + across]
         };
         let values: Vec<f32> = (0..heads)

@@ -92,11 +92,7 @@ struct Block {
 }
 
 impl Block {
-    fn new(
-        config: &VitConfig,
-        [at, _]: [usize; 2],
-        load: &Load<'_>,
-    ) -> Result<Self, EngineError> {
+    fn new(config: &VitConfig, [at, _]: [usize; 2], load: &Load<'_>) -> Result<Self, EngineError> {
         let VitConfig { width, head_width, hidden, .. } = *config;
         let window = config.windows[at];
         let (attn, mlp) = (load.pp("attn"), load.pp("mlp"));
@@ -148,10 +144,8 @@ impl Block {
     /// Returns what each query adds to rows and columns of keys, `[places, heads · 2 · window]`.
     fn terms(&self, qkv: &Tensor, [width, heads]: [usize; 2]) -> candle_core::Result<Tensor> {
         let (places, side) = (qkv.dim(0)?, self.window);
-        let queries = qkv
-            .narrow(1, 0, width)?
-            .contiguous()?
-            .reshape((places * heads, self.head_width))?;
+        let queries =
+            qkv.narrow(1, 0, width)?.contiguous()?.reshape((places * heads, self.head_width))?;
         let mut both = Vec::with_capacity(2);
         for (axis, distances) in self.distances.iter().enumerate() {
             let all = distances.forward(&queries)?; // [places · heads, 2 · side - 1]

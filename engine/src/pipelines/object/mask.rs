@@ -42,7 +42,8 @@ pub(super) fn choose(qualities: &[f32], prompt: &ObjectPrompt) -> Result<usize, 
         return if mask < count {
             Ok(mask)
         } else {
-            let reason = format!("is none of the {} that this model makes", count.saturating_sub(1));
+            let reason =
+                format!("is none of the {} that this model makes", count.saturating_sub(1));
             Err(EngineError::invalid("mask", reason))
         };
     }
@@ -246,7 +247,9 @@ mod tests {
     fn an_edge_that_the_net_saw_a_little_beside_its_place_comes_nearer_to_it() {
         for shift in [0.0, 3.0, 6.0] {
             let [plain, drawn] = errors(shift);
-            println!("{shift} pixels beside: {plain} wrong without the picture's edges, {drawn} with");
+            println!(
+                "{shift} pixels beside: {plain} wrong without the picture's edges, {drawn} with"
+            );
             assert!(drawn <= plain.max(900), "{shift}: {plain} {drawn}");
         }
     }

@@ -12,9 +12,7 @@ use crate::error::EngineError;
 use crate::models::segment_anything::{Embedding, SegmentAnything};
 use crate::nn::Compute;
 use crate::pipelines::open_device;
-use crate::protocol::{
-    DeviceChoice, JobContext, Live, ObjectPrompt, Pixels, Precision, Stage,
-};
+use crate::protocol::{DeviceChoice, JobContext, Live, ObjectPrompt, Pixels, Precision, Stage};
 use crate::weights::inspect;
 use crate::weights::open::Checkpoint;
 use crate::weights::segment_anything::{SamConfig, SamEncoder, SamWeights};
@@ -143,7 +141,8 @@ impl ObjectPipeline {
         compute: &Compute,
         job: &JobContext,
     ) -> Result<Self, EngineError> {
-        let model = SegmentAnything::new(SamConfig::of(file)?, &SamWeights::of(file, job), compute)?;
+        let model =
+            SegmentAnything::new(SamConfig::of(file)?, &SamWeights::of(file, job), compute)?;
         let licence = inspect::licence(file).unwrap_or_else(|| UNKNOWN_LICENCE.to_owned());
         Ok(Self { model, licence, kept: Vec::new() })
     }

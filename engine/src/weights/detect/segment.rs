@@ -4,12 +4,11 @@ use super::{Detection, Family, Naming, Variant, View};
 
 /// Recognises a net of the Segment Anything family.
 pub(super) fn segment_anything(view: &View<'_>) -> Option<Detection> {
-    let has_decoder = view.has("mask_decoder.iou_token.weight")
-        || view.has("sam_mask_decoder.iou_token.weight");
+    let has_decoder =
+        view.has("mask_decoder.iou_token.weight") || view.has("sam_mask_decoder.iou_token.weight");
     let tiny = view.side("image_encoder.patch_embed.seq.2.c.weight", 0);
     let plain = view.side("image_encoder.patch_embed.proj.weight", 0);
-    let is_second =
-        view.any_below("sam_mask_decoder.") || view.any_below("image_encoder.trunk.");
+    let is_second = view.any_below("sam_mask_decoder.") || view.any_below("image_encoder.trunk.");
     let is_transformers = view.any_below("vision_encoder.");
     let has_encoder = tiny.is_some() || plain.is_some() || is_second || is_transformers;
     if !(has_decoder || (view.any_below("prompt_encoder.") && has_encoder)) {

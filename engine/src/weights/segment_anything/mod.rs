@@ -130,7 +130,10 @@ impl SamConfig {
         };
         let sound = read().filter(Self::is_sound);
         sound.ok_or_else(|| {
-            EngineError::damaged(file.path(), "is a Segment Anything net of a shape that is not known")
+            EngineError::damaged(
+                file.path(),
+                "is a Segment Anything net of a shape that is not known",
+            )
         })
     }
 
@@ -214,8 +217,7 @@ impl Shapes<'_> {
 
     fn tiny_vit(&self) -> Option<SamEncoder> {
         let mut stages = Vec::new();
-        let [expanded, width, 1, 1] =
-            self.get("image_encoder.layers.0.blocks.0.conv1.c.weight")?
+        let [expanded, width, 1, 1] = self.get("image_encoder.layers.0.blocks.0.conv1.c.weight")?
         else {
             return None;
         };
@@ -263,8 +265,7 @@ impl Shapes<'_> {
 
     fn decoder(&self, width: usize) -> Option<SamDecoder> {
         let layers = "mask_decoder.transformer.layers.";
-        let [inner, _] =
-            self.get(&format!("{layers}0.cross_attn_token_to_image.q_proj.weight"))?;
+        let [inner, _] = self.get(&format!("{layers}0.cross_attn_token_to_image.q_proj.weight"))?;
         let [hidden, _] = self.get(&format!("{layers}0.mlp.lin1.weight"))?;
         let [masks, tokens] = self.get("mask_decoder.mask_tokens.weight")?;
         let [_, middle, 2, 2] = self.get("mask_decoder.output_upscaling.0.weight")? else {

@@ -45,9 +45,8 @@ impl<'a> SamWeights<'a> {
     fn plain(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
         match self.shape(name) {
             Some(found) if found == shape => self.file.floats(name),
-            Some(found) => Err(self.damaged(format!(
-                "holds the tensor “{name}” in shape {found:?}, not {shape:?}"
-            ))),
+            Some(found) => Err(self
+                .damaged(format!("holds the tensor “{name}” in shape {found:?}, not {shape:?}"))),
             None => Err(self.damaged(format!("lacks the tensor “{name}”"))),
         }
     }
