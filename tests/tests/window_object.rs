@@ -14,7 +14,7 @@ use atelier_tests::window::{
     Window, answer_dialogs, open_painting, open_studio, settle, state, wait_until,
 };
 use egui::{Event, Key, Modifiers, PointerButton, Pos2};
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
 
 const SIDE: u32 = 128;
 

@@ -61,7 +61,7 @@ pub struct SegmentAnything {
 #[derive(Debug, Clone)]
 enum Encoder {
     TinyVit(Box<TinyVit>),
-    Vit(Vit),
+    Vit(Box<Vit>),
 }
 
 impl SegmentAnything {
@@ -85,7 +85,7 @@ impl SegmentAnything {
                 (Encoder::TinyVit(Box::new(TinyVit::new(sizes, &load)?)), width)
             }
             SamEncoder::Vit(sizes) => {
-                (Encoder::Vit(Vit::new(sizes, config.grid(), &load)?), sizes.width)
+                (Encoder::Vit(Box::new(Vit::new(sizes, config.grid(), &load)?)), sizes.width)
             }
         };
         let neck = Neck::new([inputs, config.width], &load.pp("neck"))?;
