@@ -2,8 +2,9 @@
 
 use atelier_engine::protocol::{ObjectBox, ObjectPoint, ObjectPrompt};
 
-/// A gesture shorter than this is a click, in pixels of the document.
-const CLICK_PX: f32 = 3.0;
+/// A gesture shorter than this is a click: so many pixels, or this share of the longer side where that is
+/// more, since a hand shakes by as much on a large picture that is seen small.
+const CLICK: [f32; 2] = [2.0, 1.0 / 250.0];
 
 /// Holds what is pointed at and what is known of it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,7 +26,8 @@ impl ObjectState {
     pub fn point(&mut self, from: [f32; 2], to: [f32; 2], is_inside: bool, size_px: [f32; 2]) {
         let within = |at: [f32; 2]| [0, 1].map(|axis| at[axis].clamp(0.0, size_px[axis]));
         let ([x, y], [right, bottom]) = (within(from), within(to));
-        if (from[0] - to[0]).hypot(from[1] - to[1]) < CLICK_PX {
+        let slack = CLICK[0].max(CLICK[1] * size_px[0].max(size_px[1]));
+        if (from[0] - to[0]).hypot(from[1] - to[1]) < slack {
             self.prompt.points.push(ObjectPoint { x, y, is_inside });
             return;
         }
