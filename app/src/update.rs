@@ -6,6 +6,7 @@ mod editor;
 mod editor_layers;
 mod editor_object;
 mod editor_pen;
+mod editor_shape;
 mod editor_stage;
 mod effect;
 mod models;
@@ -26,7 +27,8 @@ pub use apply::apply;
 pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
 pub use models::{CONTROL_RANGE, LORA_RANGE, fitted};
 pub use project_effect::{
-    FoundMask, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask, Selected,
+    Change, FoundMask, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
+    Selected,
 };
 pub use sound::SOUND_ENDINGS;
 pub use sound_effect::{OpenedSound, PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};
@@ -525,8 +527,13 @@ fn update_offers(state: &mut AppState, action: OfferAction) -> Vec<Effect> {
             return sound::update_sound(state, SoundAction::OpenFile(path));
         }
         // A picture that falls onto one that is edited becomes a layer of it.
-        OfferAction::FileDropped(path) if state.canvas.editor.is_some() => {
+        OfferAction::FileDropped(path)
+            if state.canvas.editor.is_some() || editor::is_project(&path) =>
+        {
             return editor::update_editor(state, EditorAction::OpenFile(path));
+        }
+        OfferAction::PicturePasted(image) => {
+            return vec![Effect::Project(ProjectTask::Paste(image))];
         }
         OfferAction::FileDropped(path) => {
             return vec![Effect::Library(LibraryTask::ReadRecipe(path))];

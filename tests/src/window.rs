@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use atelier::action::Action;
 use atelier::i18n::Language;
 use atelier::services::librarian::read_settings;
 use atelier::services::{EngineLink, LateRunner, Librarian, LibraryPlace};
@@ -310,6 +311,15 @@ pub fn answer_dialogs(window: &mut Window, script: impl FnMut(&str) -> Option<Pa
     if let Some(shell) = &mut window.state_mut().shell {
         shell.answer_dialogs(script);
     }
+}
+
+/// Does what a person would ask for in a way that the test is not about.
+pub fn act(window: &mut Window, action: Action) {
+    let ctx = window.ctx.clone();
+    if let Some(shell) = &mut window.state_mut().shell {
+        shell.act(&ctx, action);
+    }
+    window.step();
 }
 
 #[derive(Debug)]

@@ -8,25 +8,25 @@ use std::thread::{self, JoinHandle};
 use std::{fmt, fs};
 
 use atelier_engine::EngineError;
-use atelier_engine::canvas::{Area, Document, Filter, SeamReport, Tiles, outline, scale};
+use atelier_engine::canvas::{
+    Area, Document, Filter, SeamReport, Tiles, outline, paint_gradient, scale,
+};
 use atelier_engine::library::hex;
-use atelier_engine::protocol::{PictureFile, Pixels, Request};
-use atelier_engine::store::projects::{NewNode, NodeId, Project, list};
+use atelier_engine::protocol::{PictureFile, PictureRequest, Pixels, Request};
+use atelier_engine::store::projects::archive::{ARCHIVE_EXTENSION, import, sweep};
+use atelier_engine::store::projects::{EditKind, NewNode, NodeId, Project, list};
 use atelier_engine::store::{files, png};
 use sha2::{Digest, Sha256};
 
 use super::picture_export::{read_picture, write_picture};
+use super::places::{PROJECTS, SOURCES};
 use crate::state::ProjectEntry;
 use crate::state::editor::{Candidate, SeamNote};
 use crate::update::{
-    FoundMask, Incoming, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
-    Selected,
+    Change, FoundMask, Incoming, JobPurpose, Made, OpenedProject, Preparation, ProjectNews,
+    ProjectTask, Selected,
 };
 
-/// The folder of the projects within the data folder.
-const PROJECTS: &str = "projects";
-/// The folder of what jobs read, by the hash of their bytes, within the data folder.
-const SOURCES: &str = "sources";
 /// What can just be seen of a seam: a jump of luma in levels of 255, and a ΔE.
 const SEEN: [f64; 2] = [1.0, 1.0];
 /// How many projects are listed.
@@ -112,6 +112,8 @@ impl Desk {
         match task {
             ProjectTask::Home(folder) => {
                 self.home = Some(folder);
+                // A folder that cannot be swept can still be used, or says why it cannot.
+                let _ = sweep(&self.folder(PROJECTS)?);
                 tell(ProjectNews::Listed(self.listed()?));
             }
             ProjectTask::ReadFile(path) => {
@@ -125,6 +127,15 @@ impl Desk {
                 tell(ProjectNews::Created(project.path().to_owned()));
                 self.project = Some(project);
                 self.add(*first, tell);
+                tell(ProjectNews::Listed(self.listed()?));
+            }
+            ProjectTask::Import(from) => {
+                let (projects, sources) = (self.folder(PROJECTS)?, self.folder(SOURCES)?);
+                let imported = import(&from, &projects, &sources)?;
+                self.open(&imported.file, tell)?;
+                if !imported.forgotten.is_empty() {
+                    tell(ProjectNews::Forgotten(imported.forgotten));
+                }
                 tell(ProjectNews::Listed(self.listed()?));
             }
             ProjectTask::OpenLatest => {
@@ -160,12 +171,17 @@ impl Desk {
                 tell(ProjectNews::Thumbnail(id, pixels));
             }
             ProjectTask::ReadRecipe { node, parent } => {
-                let project = self.project.as_ref().ok_or_else(none_open)?;
-                let recipe = project.recipe(node)?.ok_or_else(|| {
-                    EngineError::invalid("edit", "has no recipe: nothing was generated there")
-                })?;
+                let recipe = self.recipe(node)?;
                 let document = self.document(parent)?;
                 tell(ProjectNews::Recipe(Box::new(recipe), Box::new(document)));
+            }
+            ProjectTask::ReadSetting { node, by_hand } => {
+                let recipe = Box::new(self.recipe(node)?);
+                tell(ProjectNews::Setting { recipe, by_hand });
+            }
+            ProjectTask::ReadCompared(id) => {
+                let document = self.document(id)?;
+                tell(ProjectNews::Compared(id, Box::new(document)));
             }
             ProjectTask::Prepare(preparation) => {
                 tell(ProjectNews::Prepared(Box::new(self.prepare(*preparation)?)));
@@ -187,12 +203,34 @@ impl Desk {
                 let selected = Selected { ticket, area, selection, outline };
                 tell(ProjectNews::Selected(Box::new(selected)));
             }
-            ProjectTask::CutSelection { document, name } => {
-                let document = cut_selection(*document, name)?;
-                tell(ProjectNews::Remade(JobPurpose::CutOut, Box::new(document)));
+            ProjectTask::Change { from, mut document, change } => {
+                let kind = carry_change(&mut document, change)?;
+                tell(ProjectNews::Changed { from, kind, document });
+            }
+            ProjectTask::Copy(document) => {
+                let picture = document
+                    .selected_picture()
+                    .ok_or_else(|| EngineError::invalid("selection", "lies outside the picture"))?;
+                tell(ProjectNews::Copied(Arc::new(picture)));
+            }
+            ProjectTask::Paste(image) => {
+                let [width, height] = image.size.map(u32::try_from);
+                let rgba = image.pixels.iter().flat_map(|one| one.to_srgba_unmultiplied());
+                let picture = width.ok().zip(height.ok()).and_then(|(width_px, height_px)| {
+                    Pixels::new(width_px, height_px, rgba.collect())
+                });
+                let picture = picture.ok_or_else(|| {
+                    EngineError::invalid("picture", "in the clipboard has no size")
+                })?;
+                tell(ProjectNews::Pasted(Box::new(Document::of_picture(&picture, "")?)));
             }
             ProjectTask::Export { document, to } => {
-                write_picture(&document, &to)?;
+                if to.extension().is_some_and(|end| end.eq_ignore_ascii_case(ARCHIVE_EXTENSION)) {
+                    self.write_unsaved()?;
+                    self.project.as_mut().ok_or_else(none_open)?.export(&to)?;
+                } else {
+                    write_picture(&document, &to)?;
+                }
                 tell(ProjectNews::Exported(to));
             }
         }
@@ -271,6 +309,17 @@ impl Desk {
         self.project.as_mut().ok_or_else(none_open)?.document(id)
     }
 
+    fn recipe(&self, id: NodeId) -> Result<PictureRequest, EngineError> {
+        let unsaved = self.unsaved.iter().find(|node| node.id == id);
+        let recipe = match unsaved {
+            Some(node) => node.recipe.clone(),
+            None => self.project.as_ref().ok_or_else(none_open)?.recipe(id)?,
+        };
+        recipe.ok_or_else(|| {
+            EngineError::invalid("edit", "has no recipe: nothing was generated there")
+        })
+    }
+
     /// Writes what a job reads of a document and names the files in its request.
     fn prepare(&mut self, mut preparation: Preparation) -> Result<Preparation, EngineError> {
         let Some(area) = preparation.reads else { return Ok(preparation) };
@@ -321,6 +370,55 @@ impl Desk {
     }
 }
 
+/// Does to a document what takes too long for a frame, and says what that was.
+fn carry_change(document: &mut Document, change: Change) -> Result<EditKind, EngineError> {
+    match change {
+        Change::Resize(size) => {
+            document.set_size(size, Filter::Lanczos)?;
+            Ok(EditKind::Transformed)
+        }
+        Change::Reshape(id, shape) => {
+            if let Some(layer) = document.layer_mut(id) {
+                layer.pixels = shape.apply(&layer.pixels);
+            }
+            Ok(EditKind::Transformed)
+        }
+        Change::Gradient(id, gradient) => {
+            let (area, selection) = (document.area(), document.selection.clone());
+            if let Some(layer) = document.layer_mut(id) {
+                paint_gradient(&mut layer.pixels, &gradient, selection.as_ref(), area);
+            }
+            Ok(EditKind::Filled)
+        }
+        Change::CutSelection(name) => {
+            let bounds = document.selection.as_ref().and_then(Tiles::bounds);
+            let at = bounds.map(|bounds| bounds.intersect(document.area()));
+            let at = at.map_or([0, 0], |area| [area.x, area.y]);
+            let picture = document
+                .selected_picture()
+                .ok_or_else(|| EngineError::invalid("selection", "lies outside the picture"))?;
+            lay_alone(document, &picture, at, name)?;
+            document.selection = None;
+            Ok(EditKind::CutOut)
+        }
+    }
+}
+
+/// Lays a picture over a document and hides all else.
+fn lay_alone(
+    document: &mut Document,
+    picture: &Pixels,
+    at: [i32; 2],
+    name: String,
+) -> Result<(), EngineError> {
+    for layer in document.layers.iter_mut().filter(|layer| layer.shows()) {
+        layer.is_visible = false;
+    }
+    document.active = document.layers.last().map(|layer| layer.id);
+    document.place(picture, at, name)?;
+    Ok(())
+}
+
 fn none_open() -> EngineError {
     EngineError::invalid("project", "is not open")
 }
@@ -328,7 +426,7 @@ fn none_open() -> EngineError {
 /// Makes a candidate: the document with what was made as a layer. What the selection left out is
 /// not touched, whatever the job made of it.
 fn candidate(made: Made) -> Result<Candidate, EngineError> {
-    let Made { base, reads, picture, recipe, name, .. } = made;
+    let Made { from, base, reads, picture, recipe, name, .. } = made;
     let recipe = recipe.ok_or_else(|| EngineError::invalid("picture", "has no recipe"))?;
     let area = reads.unwrap_or_else(|| base.area());
     let picture = fitted(&picture, area)?;
@@ -348,36 +446,14 @@ fn candidate(made: Made) -> Result<Candidate, EngineError> {
     document.place(&layer, [area.x, area.y], name)?;
     check_untouched(&base, &document, area, mask.as_deref())?;
     let seam = mask.and_then(|mask| seam_of(&base, &document, area, &mask));
-    Ok(Candidate { recipe, document, area, seam })
+    Ok(Candidate { recipe, from, document, area, seam })
 }
 
 /// Lays the subject that was cut out over the document and hides what it was cut out of.
 fn cut_out(made: Made) -> Result<Document, EngineError> {
     let mut document = made.base;
-    for layer in document.layers.iter_mut().filter(|layer| layer.shows()) {
-        layer.is_visible = false;
-    }
-    document.active = document.layers.last().map(|layer| layer.id);
-    document.place(&made.picture, [0, 0], made.name)?;
+    lay_alone(&mut document, &made.picture, [0, 0], made.name)?;
     Ok(document)
-}
-
-/// Lays what is selected over the document and hides what it was cut out of.
-fn cut_selection(document: Document, name: String) -> Result<Document, EngineError> {
-    let area = document.area();
-    let shares = document.selection.as_ref().map(|selection| selection.read(area));
-    let mut picture = document.picture();
-    for (pixel, share) in picture.rgba.chunks_exact_mut(4).zip(shares.unwrap_or_default()) {
-        pixel[3] = ((u32::from(pixel[3]) * u32::from(share) + 127) / 255) as u8;
-        if pixel[3] == 0 {
-            pixel.fill(0);
-        }
-    }
-    let reads = Some(area);
-    let picture = Arc::new(picture);
-    let purpose = JobPurpose::CutOut;
-    let base = Document { selection: None, ..document };
-    cut_out(Made { purpose, base, reads, picture, recipe: None, name })
 }
 
 /// Measures how well an edit joins what surrounds it; `None` where it has no edge.
@@ -425,7 +501,7 @@ fn fitted(picture: &Pixels, area: Area) -> Result<Pixels, EngineError> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use atelier_engine::protocol::{ModelRef, PictureRequest, Size};
+    use atelier_engine::protocol::{ModelRef, Size};
 
     use super::*;
     use crate::state::PromptState;
@@ -448,6 +524,7 @@ mod tests {
         let area = base.area();
         let made = Made {
             purpose: JobPurpose::Paint,
+            from: None,
             base: base.clone(),
             reads: Some(area),
             picture: Arc::new(wild),

@@ -182,5 +182,9 @@ pub const SELECT_OBJECT: &str = "\u{e7c8}";
 pub const MERGE: &str = "\u{e06e}";
 /// Turns the selection round.
 pub const INVERT: &str = "\u{e744}";
-/// Compares by turns.
-pub const BLINK: &str = "\u{e6ce}";
+/// A box with grips at its corners.
+pub const BOX: &str = "\u{e6ce}";
+/// Fades from one colour to another.
+pub const GRADIENT: &str = "\u{eb42}";
+/// Makes larger or smaller.
+pub const RESIZE: &str = "\u{ed6e}";

@@ -69,11 +69,11 @@ fn look(state: &mut AppState) -> Vec<Effect> {
     }
     let mut request = CutOutRequest::of_object("", object.prompt.clone());
     (request.device, request.precision) = (device, precision);
-    let document = editor.document.clone();
+    let (from, document) = (editor.trail.head(), editor.document.clone());
     let reads = Some(document.area());
     let request = Request::CutOut(Box::new(request));
     let purpose = JobPurpose::FindObject;
-    let preparation = Preparation { purpose, document, request, reads };
+    let preparation = Preparation { purpose, from, document, request, reads };
     vec![Effect::Project(ProjectTask::Prepare(Box::new(preparation)))]
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use atelier_engine::canvas::{Area, Combine, Document, Layer, LayerKind, Tiles, combine};
+use atelier_engine::canvas::{Area, Combine, Document, Layer, LayerKind, Tiles, combine, shift};
 use atelier_engine::library::HOUSE_UPSCALER;
 use atelier_engine::pipelines::picture::nearest_size;
 use atelier_engine::protocol::{
@@ -11,10 +11,10 @@ use atelier_engine::protocol::{
 };
 use atelier_engine::store::projects::{EditKind, NodeId};
 
-use super::editor::{arrive, commit, go_to, outline_again};
+use super::editor::{arrive, begin_comparing, cancel_gesture, commit, go_to, outline_again};
 use super::editor_object;
 use super::editor_pen::alpha_of;
-use super::project_effect::{JobPurpose, Made, Preparation, ProjectNews, ProjectTask};
+use super::project_effect::{Change, JobPurpose, Made, Preparation, ProjectNews, ProjectTask};
 use super::{Effect, ask, say, say_error};
 use crate::action::StagingAction;
 use crate::i18n::Text;
@@ -30,11 +30,49 @@ const VARIATION: f32 = 0.6;
 
 /// Asks for what is described in the prompt: into the selection, or for the whole picture.
 pub(super) fn generate(state: &mut AppState) -> Vec<Effect> {
+    if let Some(editor) = state.canvas.editor.as_deref_mut() {
+        cancel_gesture(editor);
+    }
     let request = state.prompt.request(super::model_ref(state), state.settings.device);
     let Some(editor) = state.canvas.editor.as_deref() else { return Vec::new() };
     let document = editor.document.clone();
     let (mode, strength) = (editor.tools.region_mode, editor.tools.strength);
-    prepare(state, request, document, (mode, strength))
+    let mut effects = note_settings(state, &request);
+    effects.extend(prepare(state, request, document, (mode, strength)));
+    effects
+}
+
+/// Makes an edit of the prompt and the settings, where they are others than those noted last.
+fn note_settings(state: &mut AppState, request: &PictureRequest) -> Vec<Effect> {
+    let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
+    let settings = settings_of(request);
+    if editor.noted.as_deref() == Some(&settings) {
+        return Vec::new();
+    }
+    editor.noted = Some(Box::new(settings.clone()));
+    let words = settings.prompt.with_styles();
+    commit(state, EditKind::Setting, &words, Some(settings))
+}
+
+/// Returns a request without what differs from run to run.
+fn settings_of(request: &PictureRequest) -> PictureRequest {
+    PictureRequest { seed: 0, ..request.clone() }
+}
+
+/// Takes the prompt and the settings of an edit that the person went to, unless they wrote something
+/// since that no edit has.
+fn take_settings(state: &mut AppState, recipe: PictureRequest, by_hand: bool) -> Vec<Effect> {
+    let request = state.prompt.request(super::model_ref(state), state.settings.device);
+    let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
+    let is_noted = editor.noted.as_deref() == Some(&settings_of(&request));
+    editor.noted = Some(Box::new(settings_of(&recipe)));
+    if !is_noted && !by_hand {
+        return Vec::new();
+    }
+    let seed = state.prompt.seed.clone();
+    let effects = super::take_recipe(state, &recipe);
+    state.prompt.seed = seed;
+    effects
 }
 
 /// Completes a request for a document.
@@ -64,12 +102,19 @@ fn prepare(
     }
     let request = Request::Picture(Box::new(request));
     let purpose = JobPurpose::Paint;
+    let from = head_of(state);
     vec![Effect::Project(ProjectTask::Prepare(Box::new(Preparation {
         purpose,
+        from,
         document,
         request,
         reads,
     })))]
+}
+
+/// Returns the edit that the person is at.
+fn head_of(state: &AppState) -> Option<NodeId> {
+    state.canvas.editor.as_deref().and_then(|editor| editor.trail.head())
 }
 
 /// Returns what the visible mask layers cover; `None` where there are none, or they are empty.
@@ -121,7 +166,8 @@ pub(super) fn enlarge(state: &mut AppState, times: u32) -> Vec<Effect> {
     request.precision = state.prompt.precision;
     let reads = Some(document.area());
     let request = Request::Enlarge(Box::new(request));
-    let preparation = Preparation { purpose: JobPurpose::Enlarge, document, request, reads };
+    let (purpose, from) = (JobPurpose::Enlarge, head_of(state));
+    let preparation = Preparation { purpose, from, document, request, reads };
     vec![Effect::Project(ProjectTask::Prepare(Box::new(preparation)))]
 }
 
@@ -134,7 +180,8 @@ pub(super) fn cut_out(state: &mut AppState) -> Vec<Effect> {
     request.precision = state.prompt.precision;
     let reads = Some(document.area());
     let request = Request::CutOut(Box::new(request));
-    let preparation = Preparation { purpose: JobPurpose::CutOut, document, request, reads };
+    let (purpose, from) = (JobPurpose::CutOut, head_of(state));
+    let preparation = Preparation { purpose, from, document, request, reads };
     vec![Effect::Project(ProjectTask::Prepare(Box::new(preparation)))]
 }
 
@@ -146,9 +193,12 @@ pub(super) fn cut_selection(state: &mut AppState) -> Vec<Effect> {
         say_error(state, &super::editor_layers::nothing_selected());
         return Vec::new();
     }
+    if editor.is_changing {
+        return Vec::new();
+    }
     editor_object::forget(editor);
-    let document = Box::new(editor.document.clone());
-    vec![Effect::Project(ProjectTask::CutSelection { document, name })]
+    let document = editor.document.clone();
+    super::editor_shape::ask_change(state, document, Change::CutSelection(name))
 }
 
 /// Asks where the picture is to be saved.
@@ -161,13 +211,13 @@ pub(super) fn export(state: &mut AppState) -> Vec<Effect> {
 
 /// Hands a request that is complete to the engine.
 fn submit(state: &mut AppState, prepared: Preparation) -> Vec<Effect> {
-    let Preparation { purpose, document, request, reads } = prepared;
+    let Preparation { purpose, from, document, request, reads } = prepared;
     let (ticket, effects) = ask(state, request);
     if let Some(editor) = state.canvas.editor.as_deref_mut() {
         if purpose == JobPurpose::FindObject {
             editor_object::note_job(editor, ticket);
         }
-        editor.staging.jobs.push(StageJob { ticket, purpose, base: document, reads });
+        editor.staging.jobs.push(StageJob { ticket, purpose, from, base: document, reads });
     }
     effects
 }
@@ -186,6 +236,7 @@ pub(super) fn take_made(
     let words = picture.recipe.prompt.with_styles();
     let made = Made {
         purpose: job.purpose,
+        from: job.from,
         base: job.base.clone(),
         reads: job.reads,
         picture: picture.pixels.clone(),
@@ -212,6 +263,7 @@ pub(super) fn take_remade(
     };
     let made = Made {
         purpose: job.purpose,
+        from: job.from,
         base: job.base.clone(),
         reads: job.reads,
         picture: picture.clone(),
@@ -233,6 +285,9 @@ pub(super) fn update_staging(state: &mut AppState, action: StagingAction) -> Vec
     let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
     let staging = &mut editor.staging;
     let count = staging.candidates.len();
+    if let (StagingAction::Compare(comparing), Some(_)) = (action, &editor.compared) {
+        staging.comparing = comparing;
+    }
     if count == 0 {
         return Vec::new();
     }
@@ -268,11 +323,19 @@ fn take_file(state: &mut AppState, name: &str, document: Document) -> Vec<Effect
     let Some(editor) = state.canvas.editor.as_deref_mut() else {
         return super::editor::begin(state, &super::plain_name(name, "picture"), document);
     };
+    // A picture alone comes to lie in the middle, layers as they lay.
+    let middle = |all: u32, one: u32| ((i64::from(all) - i64::from(one)) / 2) as i32;
+    let (here, there) = (editor.document.size, document.size);
+    let by = match document.layers.len() {
+        1 => [middle(here.width_px, there.width_px), middle(here.height_px, there.height_px)],
+        _ => [0, 0],
+    };
     for layer in document.layers {
         match editor.document.add_layer(layer.name.clone(), layer.kind) {
             Ok(id) => {
                 if let Some(made) = editor.document.layer_mut(id) {
-                    *made = Layer { id, ..layer };
+                    let pixels = shift(&layer.pixels, by);
+                    *made = Layer { id, pixels, ..layer };
                 }
             }
             Err(error) => {
@@ -308,7 +371,25 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
             return effects;
         }
         ProjectNews::File(name, document) => return take_file(state, &name, *document),
+        ProjectNews::Pasted(mut document) => {
+            let name = language.get(Text::LayerPasted);
+            for layer in &mut document.layers {
+                name.clone_into(&mut layer.name);
+            }
+            let mut effects = super::enter(state, crate::state::Room::Pictures);
+            effects.extend(take_file(state, name, *document));
+            return effects;
+        }
+        ProjectNews::Copied(picture) => {
+            say(state, MessageKind::Done, Text::Copied);
+            return vec![Effect::CopyPicture(picture)];
+        }
         ProjectNews::Listed(entries) => state.canvas.projects = entries,
+        ProjectNews::Forgotten(places) => {
+            let shown = crate::widgets::elide(&places.join(", "), 200);
+            let text = language.get(Text::PlacesForgotten).to_owned();
+            state.messages.show(now, MessageKind::Note, text, shown, None);
+        }
         ProjectNews::NotOpened(error) => {
             // It is not tried again at every start.
             state.canvas.reopen = None;
@@ -317,6 +398,7 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
         }
         ProjectNews::Failed(error) => {
             if let Some(editor) = state.canvas.editor.as_deref_mut() {
+                editor.is_changing = false;
                 editor_object::end(editor, None);
             }
             say_error(state, &error);
@@ -336,6 +418,9 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
             let strength = source.map_or(1.0, |source| source.strength);
             return prepare(state, *recipe, *document, (mode.unwrap_or_default(), strength));
         }
+        ProjectNews::Setting { recipe, by_hand } => {
+            return take_settings(state, *recipe, by_hand);
+        }
         ProjectNews::Prepared(prepared) => return submit(state, *prepared),
         ProjectNews::Unsaved(error) => {
             say_error(state, &error);
@@ -351,6 +436,21 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
                 ProjectNews::Saved(_) => {
                     editor.project.unsaved = editor.project.unsaved.saturating_sub(1);
                 }
+                ProjectNews::Compared(id, document) => begin_comparing(editor, id, *document),
+                ProjectNews::Changed { from, kind, document } => {
+                    editor.is_changing = false;
+                    editor.reshaping = None;
+                    // Who went elsewhere meanwhile stays there.
+                    if editor.trail.head() != from {
+                        return Vec::new();
+                    }
+                    if editor.document.size != document.size {
+                        editor.view = View::Fit;
+                    }
+                    editor.document = *document;
+                    outline_again(editor);
+                    return commit(state, kind, "", None);
+                }
                 ProjectNews::Document(id, document) if editor.awaited == Some(id) => {
                     arrive(editor, id, *document);
                     return vec![Effect::Project(ProjectTask::GoTo(id))];
@@ -360,12 +460,14 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
                     editor.set_thumbnail(id, thumbnail);
                 }
                 ProjectNews::Candidate(candidate) => {
+                    let node = editor.keep_candidate(&candidate, super::editor::now_ms());
                     editor.staging.candidates.push(*candidate);
                     // Who looks at one is not taken away from it.
                     if editor.staging.candidates.len() == 1 {
                         editor.staging.shown = 0;
                         editor.staging.comparing = Comparing::Off;
                     }
+                    return vec![Effect::Project(ProjectTask::Add(Box::new(node)))];
                 }
                 ProjectNews::Remade(purpose, document) => {
                     editor.document = *document;
