@@ -6,6 +6,7 @@ mod conversation_panel;
 mod conversations_list;
 mod editor_canvas;
 mod editor_lists;
+mod editor_object;
 mod editor_room;
 mod editor_shape;
 mod editor_tools;
