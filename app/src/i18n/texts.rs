@@ -267,6 +267,7 @@ texts! {
     StageComposing = "Composing", "正在作曲";
     StageRendering = "Rendering sound", "正在合成声音";
     StageEnlarging = "Enlarging", "正在放大";
+    StageRefining = "Refining", "正在细化";
     StageCuttingOut = "Cutting out", "正在抠图";
     StageSaving = "Saving", "正在保存";
     Cancelling = "Stopping…", "正在停止…";

@@ -71,6 +71,7 @@ fn update_extras(extras: &mut Extras, action: ModelsAction) {
                 None => extras.controls.push(ControlUse {
                     model,
                     picture: PictureFile::at(PathBuf::new()),
+                    over_source: false,
                     hint,
                     strength: 1.0,
                     between: [0.0, 1.0],

@@ -12,7 +12,9 @@ pub mod picture;
 pub mod pictures;
 mod previews;
 pub mod sound;
+mod refining;
 mod source;
+mod windows;
 pub mod words;
 
 pub(crate) use device::open as open_device;

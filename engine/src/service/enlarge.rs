@@ -34,17 +34,26 @@ impl Studio {
         let located = LocatedWeights::at(&path.to_string_lossy(), path)?;
         recipe.picture.sha256 = self.hashes.of(&located, &mut || job.check())?;
         let (source, licence) = carried(path);
-        recipe.source = source;
+        recipe.source = source.or(recipe.source.take());
         if recipe.depth() > DEPTH_MAX {
             let painted = recipe.painted().cloned();
             recipe.source = painted.map(|painted| Box::new(Request::Picture(Box::new(painted))));
         }
         let mut licences: Vec<String> = licence.into_iter().collect();
+        // What would be refused is refused before the picture is enlarged.
+        let refining = self.refining(&mut recipe)?;
         let expected = std::mem::take(&mut recipe.model.sha256);
         let pixels = if recipe.model.name == EnlargeRequest::LANCZOS {
             enlarge::by_lanczos(&picture, recipe.factor, job)?
         } else {
             self.by_net(&picture, &mut recipe, &mut licences, job)?
+        };
+        let mut notices = Vec::new();
+        let pixels = match refining {
+            Some(refining) => {
+                self.refine(&pixels, &mut recipe, refining, (&mut licences, &mut notices), job)?
+            }
+            None => pixels,
         };
         licences.dedup();
         let licence = licences.join("; ");
@@ -52,7 +61,7 @@ impl Studio {
             Enlarged { pixels: Arc::new(pixels), recipe, licence, file: None, result_id: None };
         let enlarged = self.save_enlarged(made, job)?;
         let found = enlarged.recipe.model.sha256.clone();
-        let notices = self.notices(expected, found).collect();
+        notices.extend(self.notices(expected, found));
         Ok(EnlargeOutput { enlarged, notices })
     }
 

@@ -5,6 +5,7 @@ mod diffusion;
 mod engine;
 mod enlarge;
 mod queue;
+mod refine;
 mod rescue;
 mod residents;
 mod studio;

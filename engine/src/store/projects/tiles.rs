@@ -41,6 +41,7 @@ impl TileShelf {
                 opacity: layer.opacity,
                 blend: layer.blend,
                 is_visible: layer.is_visible,
+                guiding: layer.guiding.clone(),
                 tiles: self.put_plane(connection, &layer.pixels)?,
             });
         }
@@ -123,6 +124,7 @@ impl TileShelf {
                 opacity: layer.opacity,
                 blend: layer.blend,
                 is_visible: layer.is_visible,
+                guiding: layer.guiding.clone(),
                 pixels: self.take_plane(connection, &layer.tiles, path)?,
             });
         }
