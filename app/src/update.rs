@@ -3,6 +3,7 @@
 
 mod apply;
 mod editor;
+mod editor_guides;
 mod editor_layers;
 mod editor_pen;
 mod editor_stage;
@@ -23,7 +24,8 @@ use atelier_engine::protocol::{Live, ModelRef, NoiseSource, PictureRequest, Requ
 
 pub use apply::apply;
 pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
-pub use models::{CONTROL_RANGE, LORA_RANGE, fitted};
+pub(crate) use editor_guides::without_effect;
+pub use models::{CONTROL_RANGE, LORA_RANGE, fitted, hint_of};
 pub use project_effect::{JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask};
 pub use sound::SOUND_ENDINGS;
 pub use sound_effect::{OpenedSound, PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};

@@ -98,6 +98,10 @@ fn staging_ui(ui: &Ui, state: &AppState, editor: &Editor, field: Rect, actions: 
                     }
                 }
                 ui.separator();
+                let refine = Button::text(language.get(Text::RefineCandidate));
+                if ui.add(refine.tooltip(language.get(Text::RefineCandidateHint))).clicked() {
+                    say(StagingAction::Refine);
+                }
                 let discard = Button::text(language.get(Text::DiscardCandidate)).tooltip("Esc");
                 if ui.add(discard).clicked() {
                     say(StagingAction::Discard);

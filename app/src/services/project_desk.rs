@@ -8,16 +8,18 @@ use std::thread::{self, JoinHandle};
 use std::{fmt, fs};
 
 use atelier_engine::EngineError;
-use atelier_engine::canvas::{Area, Document, Filter, SeamReport, Tiles, scale};
+use atelier_engine::canvas::{
+    Area, Document, Filter, RegionPlan, SeamReport, SizeRules, Tiles, scale,
+};
 use atelier_engine::library::hex;
-use atelier_engine::protocol::{PictureFile, Pixels, Request};
+use atelier_engine::protocol::{PictureFile, Pixels, Request, Size};
 use atelier_engine::store::projects::{NewNode, NodeId, Project, list};
 use atelier_engine::store::{files, png};
 use sha2::{Digest, Sha256};
 
 use super::picture_export::{read_picture, write_picture};
 use crate::state::ProjectEntry;
-use crate::state::editor::{Candidate, SeamNote};
+use crate::state::editor::{Candidate, PaintPlace, SeamNote};
 use crate::update::{
     Incoming, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
 };
@@ -28,6 +30,8 @@ const PROJECTS: &str = "projects";
 const SOURCES: &str = "sources";
 /// What can just be seen of a seam: a jump of luma in levels of 255, and a ΔE.
 const SEEN: [f64; 2] = [1.0, 1.0];
+/// The longest side of the mask with which a preview fades into the document.
+const PLACE_PX: u32 = 256;
 /// How many projects are listed.
 const LISTED: usize = 50;
 
@@ -259,6 +263,8 @@ impl Desk {
 
     /// Writes what a job reads of a document and names the files in its request.
     fn prepare(&self, mut preparation: Preparation) -> Result<Preparation, EngineError> {
+        self.write_guides(&mut preparation)?;
+        preparation.place = place_of(&preparation);
         let Some(area) = preparation.reads else { return Ok(preparation) };
         let document = &preparation.document;
         let picture = self.keep_source(area, document.composite(area))?;
@@ -283,6 +289,33 @@ impl Desk {
         Ok(preparation)
     }
 
+    /// Writes what ControlNets are shown: the layer, or where that is empty what is seen of the document,
+    /// of the part that the job reads.
+    fn write_guides(&self, preparation: &mut Preparation) -> Result<(), EngineError> {
+        let Preparation { document, request, reads, guides, .. } = preparation;
+        let Request::Picture(request) = request else { return Ok(()) };
+        let controls = &mut request.extras.controls;
+        let first = controls.len().saturating_sub(guides.len());
+        let area = reads.unwrap_or_else(|| document.area());
+        for (control, id) in controls[first..].iter_mut().zip(guides.iter()) {
+            let layer = document.layer(*id).filter(|layer| !layer.pixels.is_empty());
+            let rgba = match layer {
+                Some(layer) => layer.pixels.read(area),
+                None => document.composite(area),
+            };
+            control.picture = if reads.is_some() {
+                self.keep_source(area, rgba)?
+            } else {
+                // A picture from nothing is brought to the document's shape, and so is what guides it.
+                let picture = Pixels { width_px: area.width_px, height_px: area.height_px, rgba };
+                let Size { width_px, height_px } = request.size;
+                let to = Area::new(0, 0, width_px, height_px);
+                self.keep_source(to, fitted(&picture, to)?.rgba)?
+            };
+        }
+        Ok(())
+    }
+
     /// Keeps a picture that a job reads under the hash of its bytes, so that its recipe stays
     /// complete.
     fn keep_source(&self, area: Area, rgba: Vec<u8>) -> Result<PictureFile, EngineError> {
@@ -302,6 +335,46 @@ impl Desk {
 
 fn none_open() -> EngineError {
     EngineError::invalid("project", "is not open")
+}
+
+/// Finds where what a job paints will lie in the document, as the engine will.
+fn place_of(preparation: &Preparation) -> Option<PaintPlace> {
+    let Request::Picture(request) = &preparation.request else { return None };
+    let document = &preparation.document;
+    let open = |area| PaintPlace { area, alpha: Arc::from([]), grid: [0, 0] };
+    let Some(reads) = preparation.reads else { return Some(open(document.area())) };
+    let region = request.extras.source.as_ref()?.region?;
+    let inner = Area::new(0, 0, reads.width_px, reads.height_px);
+    let selection = match &document.selection {
+        Some(selection) => Tiles::from_bytes(inner, &selection.read(reads)),
+        None => {
+            let mut all = Tiles::default();
+            all.fill(inner, [255]);
+            all
+        }
+    };
+    let rules = SizeRules::exactly(request.size);
+    let plan = RegionPlan::new(&selection, inner, (&rules, Some(request.size)), &region).ok()?;
+    let context = plan.context;
+    let area =
+        Area::new(context.x + reads.x, context.y + reads.y, context.width_px, context.height_px);
+    if document.selection.is_none() {
+        return Some(open(area));
+    }
+    let sides = [context.width_px, context.height_px];
+    let longest = sides[0].max(sides[1]).max(1);
+    let grid = sides.map(|side| {
+        let shrunk = u64::from(side) * u64::from(longest.min(PLACE_PX)) / u64::from(longest);
+        shrunk.max(1) as usize
+    });
+    let mask = plan.mask.read(context);
+    let middle = |at: usize, count: usize, side: u32| (2 * at + 1) * side as usize / (2 * count);
+    let alpha = (0..grid[0] * grid[1]).map(|at| {
+        let x = middle(at % grid[0], grid[0], sides[0]);
+        let y = middle(at / grid[0], grid[1], sides[1]);
+        mask.get(y * sides[0] as usize + x).copied().unwrap_or_default()
+    });
+    Some(PaintPlace { area, alpha: alpha.collect(), grid })
 }
 
 /// Makes a candidate: the document with what was made as a layer. What the selection left out is
@@ -386,7 +459,10 @@ fn fitted(picture: &Pixels, area: Area) -> Result<Pixels, EngineError> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use atelier_engine::protocol::{ModelRef, PictureRequest, Size};
+    use atelier_engine::canvas::LayerKind;
+    use atelier_engine::protocol::{
+        ControlUse, HintKind, ModelRef, PictureRequest, Region, RegionMode, Source,
+    };
 
     use super::*;
     use crate::state::PromptState;
@@ -427,6 +503,67 @@ mod tests {
             assert!(inside || old == new, "pixel {at}");
         }
         assert!(changed > 1000);
+    }
+
+    #[test]
+    fn what_control_layers_show_is_written_for_the_part_that_is_read_and_its_place_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let desk = Desk { home: Some(folder.path().to_owned()), ..Desk::default() };
+        let mut document = Document::new(Size { width_px: 900, height_px: 600 }).unwrap();
+        let drawn = document.add_layer("Control", LayerKind::Control).unwrap();
+        let ink = Area::new(500, 200, 40, 30);
+        document.layer_mut(drawn).unwrap().pixels.fill(ink, [0, 0, 0, 255]);
+        let empty = document.add_layer("Empty", LayerKind::Control).unwrap();
+        let paint = document.add_layer("Paint", LayerKind::Raster).unwrap();
+        let whole = document.area();
+        document.layer_mut(paint).unwrap().pixels.fill(whole, [9, 200, 9, 255]);
+        let mut selection = Tiles::default();
+        selection.fill(Area::new(520, 210, 60, 60), [255]);
+        document.selection = Some(selection);
+        let mut request = recipe();
+        request.size = Size { width_px: 256, height_px: 256 };
+        let region = Some(Region { mode: RegionMode::Focus, ..Region::default() });
+        request.extras.source = Some(Source { region, ..Source::new("", 1.0) });
+        for _ in 0..2 {
+            request.extras.controls.push(ControlUse {
+                model: ModelRef::named("net"),
+                picture: PictureFile::at(""),
+                over_source: true,
+                hint: HintKind::None,
+                strength: 1.0,
+                between: [0.0, 1.0],
+            });
+        }
+        let reads = Area::new(400, 100, 400, 300);
+        let prepared = desk
+            .prepare(Preparation {
+                purpose: JobPurpose::Paint,
+                document,
+                request: Request::Picture(Box::new(request)),
+                reads: Some(reads),
+                guides: vec![drawn, empty],
+                place: None,
+            })
+            .unwrap();
+        let Request::Picture(request) = &prepared.request else { unreachable!() };
+        let read = |at: usize| {
+            let path = &request.extras.controls[at].picture.path;
+            png::decode(&fs::read(path).unwrap()).unwrap()
+        };
+        let (first, second) = (read(0), read(1));
+        assert_eq!([first.width_px, first.height_px], [400, 300]);
+        let pixel = |pixels: &Pixels, [x, y]: [usize; 2]| {
+            pixels.rgba[4 * (y * 400 + x)..][..4].to_vec()
+        };
+        assert_eq!(pixel(&first, [110, 110]), [0, 0, 0, 255]);
+        assert_eq!(pixel(&first, [10, 10]), [0; 4]);
+        // An empty layer shows the picture.
+        assert_eq!(pixel(&second, [10, 10]), [9, 200, 9, 255]);
+        let place = prepared.place.unwrap();
+        assert!(place.area.contains([520, 210]) && place.area.contains([579, 269]));
+        assert!(place.area.width_px < 120, "{:?}", place.area);
+        let middle = place.grid[1] / 2 * place.grid[0] + place.grid[0] / 2;
+        assert_eq!((place.alpha[0], place.alpha[middle]), (0, 255));
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn update_extras(extras: &mut Extras, action: ModelsAction) {
 }
 
 /// Guesses by a ControlNet's name what it reads.
-fn hint_of(name: &str) -> HintKind {
+pub fn hint_of(name: &str) -> HintKind {
     let name = name.to_lowercase();
     let kinds = [HintKind::Canny, HintKind::Scribble, HintKind::Tile];
     kinds.into_iter().find(|kind| name.contains(kind.id())).unwrap_or_default()

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use atelier_engine::EngineError;
-use atelier_engine::canvas::{Area, Document};
+use atelier_engine::canvas::{Area, Document, LayerId};
 use atelier_engine::protocol::{PictureRequest, Pixels, Request};
 use atelier_engine::store::projects::{NewNode, NodeId, Trail};
 
 use crate::state::ProjectEntry;
-use crate::state::editor::Candidate;
+use crate::state::editor::{Candidate, PaintPlace};
 
 /// Asks the desk that keeps projects, which works on a thread of its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,6 +81,10 @@ pub struct Preparation {
     pub request: Request,
     /// What of the document the job reads; `None` for a picture from nothing.
     pub reads: Option<Area>,
+    /// The layers whose pictures the last ControlNets of the request are shown, in their order.
+    pub guides: Vec<LayerId>,
+    /// Where what is painted will lie; the desk finds it.
+    pub place: Option<PaintPlace>,
 }
 
 /// Holds what a job made of a document.

@@ -42,6 +42,11 @@ pub(super) trait Refines {
     /// Tells whether latents lose detail of pictures, so that only what painting over changed is added
     /// to the picture.
     fn loses_detail(&self) -> bool;
+
+    /// Returns how much of what painting over changed is taken, 0 to 1.
+    fn share(&self) -> f64 {
+        1.0
+    }
 }
 
 /// Counts what is done of a job's windows.
@@ -98,7 +103,11 @@ pub(super) fn refine(
         tally.count()?;
         Ok(latents)
     })?;
-    let after = model.sample(&before, windows, tally)?;
+    let made = model.sample(&before, windows, tally)?;
+    let after = match model.share() {
+        1.0 => made,
+        share => (&before + ((made - &before)? * share)?)?,
+    };
     let mut painted = picture.clone();
     windows.paint(&mut painted, |at| {
         let made = model.decode(&windows.of(&after, at)?)?;

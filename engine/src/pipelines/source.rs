@@ -104,7 +104,7 @@ impl Changed {
     /// # Errors
     /// Those of [`RegionPlan::stitch`].
     pub(super) fn finish(&self, mut painted: Pixels) -> Result<Pixels, EngineError> {
-        let Some(Whole { area, inner, document, plan }) = &self.whole else {
+        let Some(Whole { area, document, plan, .. }) = &self.whole else {
             self.restore(&mut painted);
             return Ok(painted);
         };

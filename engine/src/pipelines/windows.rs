@@ -12,9 +12,6 @@ use candle_core::{Device, Tensor};
 use crate::error::EngineError;
 use crate::protocol::{Pixels, Size};
 
-/// The least share of a window that it has in common with the next.
-const OVERLAP: f64 = 0.25;
-
 /// Divides a picture into windows; all but `scale` in latents, `[down, across]`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Windows {
@@ -26,12 +23,25 @@ pub(super) struct Windows {
     scale: usize,
     /// Where windows begin, along both axes.
     starts: [Vec<usize>; 2],
+    /// The share of a window over which it passes into others.
+    ramp: f64,
+}
+
+/// Describes how a model reads windows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Reading {
+    /// A window's sides are multiples of this.
+    pub grid_px: u32,
+    /// Pixels of a latent's side; divides the grid.
+    pub scale: usize,
+    /// The least share of a window that it has in common with the next, below 1.
+    pub overlap: f64,
 }
 
 impl Windows {
-    /// Divides a picture into windows of about `tile`, whose sides are multiples of `grid_px`; one that
-    /// is smaller becomes a single window. A model's `scale` divides `grid_px`.
-    pub(super) fn new(picture: Size, tile: Size, (grid_px, scale): (u32, usize)) -> Self {
+    /// Divides a picture into windows of about `tile`; one that is smaller becomes a single window.
+    pub(super) fn new(picture: Size, tile: Size, reading: Reading) -> Self {
+        let Reading { grid_px, scale, overlap } = reading;
         let grid = (grid_px as usize).max(scale);
         let cells = |px: usize| px.div_ceil(grid) * grid / scale;
         let [tall, wide] = [tile.height_px, tile.width_px].map(|px| cells((px as usize).max(1)));
@@ -41,8 +51,8 @@ impl Windows {
         let fit = |side: usize, window: usize| window.min(cells(side).max(cells(window * scale / 2)));
         let window = [fit(sides[0], tall), fit(sides[1], wide)];
         let whole = [0, 1].map(|axis| sides[axis].div_ceil(scale).max(window[axis]));
-        let starts = [0, 1].map(|axis| starts(whole[axis], window[axis]));
-        Self { whole, window, scale, starts }
+        let starts = [0, 1].map(|axis| starts(whole[axis], window[axis], overlap));
+        Self { whole, window, scale, starts, ramp: overlap.min(0.5) }
     }
 
     /// Returns how many windows there are.
@@ -178,7 +188,7 @@ impl Windows {
     fn shares(&self, fine: usize) -> [Vec<Vec<f32>>; 2] {
         [0, 1].map(|axis| {
             let (starts, window) = (&self.starts[axis], self.window[axis] * fine);
-            let ramp = (window as f64 * OVERLAP).max(1.0);
+            let ramp = (window as f64 * self.ramp).max(1.0);
             let weight = |place: usize| {
                 let edge = place.min(window - 1 - place) as f64 + 0.5;
                 (edge / ramp).min(1.0)
@@ -199,11 +209,11 @@ impl Windows {
 }
 
 /// Places windows evenly along a side.
-fn starts(whole: usize, window: usize) -> Vec<usize> {
+fn starts(whole: usize, window: usize, overlap: f64) -> Vec<usize> {
     if whole <= window {
         return vec![0];
     }
-    let step = (window as f64 * (1.0 - OVERLAP)).max(1.0);
+    let step = (window as f64 * (1.0 - overlap)).max(1.0);
     let count = ((whole - window) as f64 / step).ceil() as usize;
     (0..=count).map(|index| index * (whole - window) / count).collect()
 }
@@ -240,7 +250,8 @@ mod tests {
     #[test]
     fn windows_cover_every_place_and_their_shares_add_up_to_one() {
         for picture in [size(512, 512), size(513, 300), size(70, 900), size(256, 256), size(1, 1)] {
-            let windows = Windows::new(picture, size(256, 256), (32, 16));
+            let reading = Reading { grid_px: 32, scale: 16, overlap: 0.25 };
+            let windows = Windows::new(picture, size(256, 256), reading);
             assert!(windows.window.iter().all(|side| side % 2 == 0 && *side >= 8), "{windows:?}");
             let pixels = [picture.height_px, picture.width_px];
             for axis in 0..2 {
@@ -267,7 +278,8 @@ mod tests {
         let picture = size(83, 61);
         let rgba: Vec<u8> = (0..83 * 61 * 4).map(|at| (at * 31 % 251) as u8).collect();
         let pixels = Pixels::new(83, 61, rgba).unwrap();
-        let windows = Windows::new(picture, size(32, 32), (16, 8));
+        let reading = Reading { grid_px: 16, scale: 8, overlap: 0.6 };
+        let windows = Windows::new(picture, size(32, 32), reading);
         assert!(windows.count() > 4);
         let mut painted = pixels.clone();
         windows.paint(&mut painted, |at| windows.pixels(&pixels, at)).unwrap();

@@ -8,7 +8,7 @@ use crate::library::{HOUSE_PICTURE, PictureDefaults, PictureModel, Shelf};
 use crate::pipelines::{diffusion, picture};
 use crate::protocol::{
     EnlargeRequest, Extras, JobContext, ModelRef, NoiseSource, Notice, PictureRequest, Pixels,
-    PreviewMode, Source,
+    PreviewMode, Sampling, Size, Source,
 };
 
 /// Holds what is settled of a request to paint over a picture.
@@ -57,7 +57,12 @@ impl Studio {
         let defaults = PictureDefaults::of(&self.models, &name)?;
         let is_own = painted.as_ref().is_some_and(|painted| painted.model.name == name);
         let of_recipe = || painted.as_ref().filter(|_| is_own).map(|painted| painted.sampling);
-        let sampling = refine.sampling.or_else(of_recipe).unwrap_or(defaults.sampling);
+        let usual = of_recipe().unwrap_or(defaults.sampling);
+        let sampling = refine.sampling.unwrap_or(match model {
+            // Guidance pushes what is there already, and with it what is rough.
+            PictureModel::House(_) => Sampling { guidance: 1.0, ..usual },
+            PictureModel::Diffusion(_) => usual,
+        });
         let prompt = refine.prompt.clone().or_else(|| Some(painted.as_ref()?.prompt.clone()));
         let seed = refine.seed.or_else(|| Some(painted.as_ref()?.seed));
         let model_ref = refine.model.clone().unwrap_or_else(|| ModelRef::named(name));
@@ -99,6 +104,18 @@ impl Studio {
         let shelf = self.models.shelf(Shelf::Checkpoints);
         let is_it = |path: &std::path::Path| path.to_string_lossy() == name;
         shelf.iter().any(|entry| entry.name == name || is_it(&entry.path)).then(|| name.to_owned())
+    }
+
+    /// Returns by how much of a factor a picture is enlarged before it is painted over; the rest comes
+    /// behind that.
+    pub(super) fn factor_before(refining: &Refining, picture: &Pixels, factor: f32) -> f32 {
+        let size = Size { width_px: picture.width_px, height_px: picture.height_px };
+        match refining.model {
+            PictureModel::House(_) => {
+                picture::refined_factor(size, refining.request.size, factor)
+            }
+            PictureModel::Diffusion(_) => factor,
+        }
     }
 
     /// Paints over an enlarged picture; fills hashes into the recipe.

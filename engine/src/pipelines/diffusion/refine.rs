@@ -18,10 +18,13 @@ use crate::math::schedule::Schedule;
 use crate::models::stable_diffusion::Halves;
 use crate::pipelines::previews::Previews;
 use crate::pipelines::refining::{self, Refines, Tally};
-use crate::pipelines::windows::Windows;
+use crate::pipelines::windows::{Reading, Windows};
 use crate::preview::linear;
 use crate::protocol::{JobContext, Notice, PictureRequest, Pixels, Size, Source};
 use crate::sampling::{SamplerSettings, Step, model_calls, sample_with_noise, seeded_noise};
+
+/// The share of a window that it has in common with the next.
+const OVERLAP: f64 = 0.25;
 
 impl DiffusionPipeline {
     /// Paints over a picture in tiles of the request's size, as far as the strength of its source says;
@@ -45,7 +48,9 @@ impl DiffusionPipeline {
         let mut notices = run.first_notices();
         let size = Size { width_px: picture.width_px, height_px: picture.height_px };
         let about = &self.networks.about;
-        let windows = Windows::new(size, request.size, (about.grid_px(), about.scale()));
+        let reading =
+            Reading { grid_px: about.grid_px(), scale: about.scale(), overlap: OVERLAP };
+        let windows = Windows::new(size, request.size, reading);
         let prompts = run.encode(&mut notices)?.pop().unwrap_or_default();
         if is_lean {
             release_memory();

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+pub use refine::refined_factor;
 pub use validate::{MAX_COUNT, MAX_PROMPT_CHARS, MAX_STEPS, SIZE_RULES, nearest_size, validate};
 
 use crate::error::EngineError;
