@@ -8,15 +8,17 @@ mod trash;
 mod words;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use atelier_engine::protocol::{DeviceChoice, SamplerKind, Size};
-use egui::{Key, KeyboardShortcut, Modifiers};
+use egui::{ColorImage, Key, KeyboardShortcut, Modifiers};
 
 use crate::i18n::{Language, Text};
 use crate::state::{Remedy, ResultId, Room, ThemeChoice, View};
 
 pub use editor::{
-    DocumentAction, EditorAction, LayerAction, Pen, SelectAction, Side, StagingAction, ToolAction,
+    DocumentAction, EditorAction, LayerAction, Pen, ReshapeAction, SelectAction, Side,
+    StagingAction, ToolAction,
 };
 pub use models::ModelsAction;
 pub use sound::{LookAction, MusicAction, PlayAction, SoundAction};
@@ -192,6 +194,8 @@ pub enum OfferAction {
     DiscardUnfinished,
     /// Reads the recipe of a file that was dropped onto the window.
     FileDropped(PathBuf),
+    /// Takes a picture from the clipboard: as a layer of the picture that is edited, or to be edited.
+    PicturePasted(Arc<ColorImage>),
     /// Takes the recipe that is offered.
     TakeRecipe,
     /// Refuses the recipe that is offered.

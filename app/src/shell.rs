@@ -7,8 +7,8 @@ use std::time::Instant;
 use egui::{Context, Frame, Id, Key, Margin, Modifiers, Panel, Rect, Ui};
 
 use crate::action::{
-    Action, EditorAction, HelpAction, JobAction, OfferAction, Pen, Reach, SettingsAction,
-    StagingAction, commands,
+    Action, EditorAction, HelpAction, JobAction, OfferAction, Pen, Reach, ReshapeAction,
+    SettingsAction, StagingAction, commands,
 };
 use crate::frame_log::FrameLog;
 use crate::i18n::Text;
@@ -160,6 +160,7 @@ impl Shell {
         self.textures.begin_frame();
         let mut actions = self.shortcut_actions(&ctx);
         actions.extend(dropped_files(&ctx));
+        actions.extend(pasted_pictures(&ctx));
         actions.extend(self.panels_ui(ui));
         if !actions.is_empty() {
             // What was done shows in the next frame.
@@ -268,6 +269,7 @@ impl Shell {
         {
             actions.push(Action::Help(HelpAction::Undo));
         }
+        actions.extend(self.shape_keys(ctx, writes));
         actions.extend(self.staging_keys(ctx, writes));
         for command in commands() {
             let (room, edits) = state.place();
@@ -298,12 +300,32 @@ impl Shell {
         actions
     }
 
+    /// Returns what the keys do to the box around a layer.
+    fn shape_keys(&self, ctx: &Context, writes: bool) -> Vec<Action> {
+        let editor = self.state.canvas.editor.as_deref();
+        if writes || !editor.is_some_and(|one| one.reshaping.is_some()) {
+            return Vec::new();
+        }
+        let keys = [(Key::Enter, ReshapeAction::Apply), (Key::Escape, ReshapeAction::Cancel)];
+        ctx.input_mut(|input| {
+            let pressed =
+                |(key, _): &(Key, ReshapeAction)| input.consume_key(Modifiers::NONE, *key);
+            let pressed: Vec<_> = keys.into_iter().filter(pressed).collect();
+            let action = |(_, action)| Action::Editor(EditorAction::Reshape(action));
+            pressed.into_iter().map(action).collect()
+        })
+    }
+
     /// Returns what the keys answer to what was generated for the picture that is being edited.
     fn staging_keys(&self, ctx: &Context, writes: bool) -> Vec<Action> {
         let waits = self.state.canvas.editor.as_ref().is_some_and(|one| one.candidate().is_some());
         let draws = self.state.canvas.editor.as_ref().is_some_and(|one| one.gesture.is_some());
         if draws && ctx.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape)) {
             return vec![Action::Editor(EditorAction::Pen(Pen::Cancel))];
+        }
+        let compares = self.state.canvas.editor.as_ref().is_some_and(|one| one.compared.is_some());
+        if compares && !waits && ctx.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Escape)) {
+            return vec![Action::Editor(EditorAction::EndComparing)];
         }
         if !waits || writes || self.state.shell.room != Room::Pictures {
             return Vec::new();
@@ -466,6 +488,17 @@ fn dropped_files(ctx: &Context) -> Vec<Action> {
     });
     let dropped = |path| Action::Offer(OfferAction::FileDropped(path));
     paths.into_iter().map(dropped).collect()
+}
+
+/// Returns the pictures that were pasted; a text goes to the field that has the focus.
+fn pasted_pictures(ctx: &Context) -> Vec<Action> {
+    let pasted = |event: &egui::Event| match event {
+        egui::Event::PasteImage(image) => {
+            Some(Action::Offer(OfferAction::PicturePasted(image.clone())))
+        }
+        _ => None,
+    };
+    ctx.input(|input| input.events.iter().filter_map(pasted).collect())
 }
 
 impl eframe::App for Shell {

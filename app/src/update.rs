@@ -6,6 +6,7 @@ mod editor;
 mod editor_guides;
 mod editor_layers;
 mod editor_pen;
+mod editor_shape;
 mod editor_stage;
 mod effect;
 mod models;
@@ -23,10 +24,12 @@ use atelier_engine::library::HOUSE_PICTURE;
 use atelier_engine::protocol::{Live, ModelRef, NoiseSource, PictureRequest, Request};
 
 pub use apply::apply;
-pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
 pub(crate) use editor_guides::without_effect;
+pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
 pub use models::{CONTROL_RANGE, LORA_RANGE, fitted, hint_of};
-pub use project_effect::{JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask};
+pub use project_effect::{
+    Change, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
+};
 pub use sound::SOUND_ENDINGS;
 pub use sound_effect::{OpenedSound, PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};
 
@@ -524,8 +527,13 @@ fn update_offers(state: &mut AppState, action: OfferAction) -> Vec<Effect> {
             return sound::update_sound(state, SoundAction::OpenFile(path));
         }
         // A picture that falls onto one that is edited becomes a layer of it.
-        OfferAction::FileDropped(path) if state.canvas.editor.is_some() => {
+        OfferAction::FileDropped(path)
+            if state.canvas.editor.is_some() || editor::is_project(&path) =>
+        {
             return editor::update_editor(state, EditorAction::OpenFile(path));
+        }
+        OfferAction::PicturePasted(image) => {
+            return vec![Effect::Project(ProjectTask::Paste(image))];
         }
         OfferAction::FileDropped(path) => {
             return vec![Effect::Library(LibraryTask::ReadRecipe(path))];

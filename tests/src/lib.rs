@@ -1,6 +1,7 @@
 //! What several tests share.
 
 pub mod containers;
+pub mod editing;
 pub mod edits;
 pub mod foreign;
 pub mod golden;

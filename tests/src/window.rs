@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use atelier::action::Action;
 use atelier::i18n::Language;
 use atelier::services::librarian::read_settings;
 use atelier::services::{EngineLink, LateRunner, Librarian, LibraryPlace};
@@ -16,9 +17,10 @@ use atelier_engine::EngineError;
 use atelier_engine::audio::synth::{SAMPLE_RATE_HZ, render};
 use atelier_engine::library::{HOUSE_PICTURE, Models};
 use atelier_engine::protocol::{
-    EnlargeOutput, EnlargeRequest, Enlarged, Instrument, JobContext, Key, Live, Metre, Mode, Note, Notice, Output, Partial, Picture,
-    PictureOutput, PictureRequest, Pixels, Request, Score, Sound, SoundOutput, SoundRequest, Stage,
-    Track, WordsEnd, WordsOutput, WordsRequest, WordsStats, WordsTask,
+    EnlargeOutput, EnlargeRequest, Enlarged, Instrument, JobContext, Key, Live, Metre, Mode, Note,
+    Notice, Output, Partial, Picture, PictureOutput, PictureRequest, Pixels, Request, Score, Sound,
+    SoundOutput, SoundRequest, Stage, Track, WordsEnd, WordsOutput, WordsRequest, WordsStats,
+    WordsTask,
 };
 use atelier_engine::service::{Engine, Runner, Studio};
 use atelier_engine::store::{Store, png};
@@ -88,8 +90,7 @@ fn enlarge(
     let width = small.width_px as usize;
     let mut rgba = Vec::with_capacity(small.rgba.len() * times * times);
     for row in small.rgba.chunks_exact(4 * width) {
-        let wide: Vec<u8> =
-            row.chunks_exact(4).flat_map(|pixel| pixel.repeat(times)).collect();
+        let wide: Vec<u8> = row.chunks_exact(4).flat_map(|pixel| pixel.repeat(times)).collect();
         (0..times).for_each(|_| rgba.extend_from_slice(&wide));
     }
     let stages = [Some(Stage::Enlarging), request.refine.as_ref().map(|_| Stage::Refining)];
@@ -100,7 +101,8 @@ fn enlarge(
         }
     }
     let times = request.factor as u32;
-    let pixels = Pixels { width_px: small.width_px * times, height_px: small.height_px * times, rgba };
+    let pixels =
+        Pixels { width_px: small.width_px * times, height_px: small.height_px * times, rgba };
     let recipe = request.clone();
     let saved = store.map(|store| store.save_enlarged(&pixels, &recipe, "CC0-1.0")).transpose()?;
     let enlarged = Enlarged {
@@ -352,6 +354,15 @@ pub fn answer_dialogs(window: &mut Window, script: impl FnMut(&str) -> Option<Pa
     if let Some(shell) = &mut window.state_mut().shell {
         shell.answer_dialogs(script);
     }
+}
+
+/// Does what a person would ask for in a way that the test is not about.
+pub fn act(window: &mut Window, action: Action) {
+    let ctx = window.ctx.clone();
+    if let Some(shell) = &mut window.state_mut().shell {
+        shell.act(&ctx, action);
+    }
+    window.step();
 }
 
 #[derive(Debug)]

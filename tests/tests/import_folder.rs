@@ -294,3 +294,72 @@ fn real_pictures_are_taken_as_they_are() -> Result<()> {
     }
     Ok(())
 }
+
+const CHILD_FOLDER: &str = "ATELIER_TEST_IMPORT_FOLDER";
+
+/// Takes a folder into a library, until it is killed or done.
+#[test]
+fn child_imports_until_it_is_killed() -> Result<()> {
+    let Some(base) = std::env::var_os(CHILD_FOLDER).map(PathBuf::from) else { return Ok(()) };
+    let store = Store::open(base.join("library"))?;
+    println!("begun");
+    import(&store, &base.join("old"), SilentPictures::Take)?;
+    println!("done");
+    Ok(())
+}
+
+#[test]
+fn imports_that_are_killed_leave_no_half_files_and_go_on_without_doubles() -> Result<()> {
+    const PICTURES: usize = 400;
+    let base = tempfile::tempdir()?;
+    let (library, old) = (base.path().join("library"), base.path().join("old"));
+    for number in 0..PICTURES {
+        let text = TEXT.replace("Seed: 7", &format!("Seed: {number}"));
+        write(&old, &format!("{number}.png"), &png(&[("parameters", &text)]), number as u64 % 90)?;
+    }
+    let (mut kills, mut before) = (0_u64, 0);
+    loop {
+        let mut child = std::process::Command::new(std::env::current_exe()?)
+            .args(["--exact", "child_imports_until_it_is_killed", "--nocapture"])
+            .env(CHILD_FOLDER, base.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()?;
+        let mut lines = std::io::BufReader::new(child.stdout.take().context("the child's output")?);
+        let mut line = String::new();
+        while std::io::BufRead::read_line(&mut lines, &mut line)? > 0 && !line.contains("begun") {
+            line.clear();
+        }
+        std::thread::sleep(Duration::from_micros(5_000 + kills * 37_919 % 60_000));
+        child.kill()?;
+        child.wait()?;
+        kills += 1;
+        let store = Store::open(&library)?;
+        let mut files = Vec::new();
+        list_files(&library.join("pictures"), &mut files)?;
+        let part = files.iter().find(|file| file.to_string_lossy().ends_with(".part"));
+        ensure!(part.is_none(), "{part:?} stays after {kills} kills");
+        let rows = store.recent(usize::MAX, None)?;
+        ensure!(rows.len() == files.len(), "{} rows, {} files", rows.len(), files.len());
+        ensure!(rows.len() >= before, "{before} pictures became {}", rows.len());
+        ensure!(store.check(false, |_| true)?.is_whole(), "after {kills} kills");
+        before = rows.len();
+        if before == PICTURES || kills >= 60 {
+            break;
+        }
+    }
+    let store = Store::open(&library)?;
+    let report = import(&store, &old, SilentPictures::Take)?;
+    assert_eq!((report.imported.len(), report.already_there.len()), (PICTURES - before, before));
+    assert_eq!(store.recent(usize::MAX, None)?.len(), PICTURES);
+    ensure!(kills >= 5, "only {kills} kills");
+    println!("{before} pictures were there after {kills} kills");
+    Ok(())
+}
+
+fn list_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { list_files(&path, found)? } else { found.push(path) }
+    }
+    Ok(())
+}

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -22,6 +23,13 @@ const CHILD_FOLDER: &str = "ATELIER_TEST_LIBRARY_FOLDER";
 /// A file in which a child notes what it was told to be done.
 const CHILD_LOG: &str = "ATELIER_TEST_LIBRARY_LOG";
 const CHILD_SEED: &str = "ATELIER_TEST_LIBRARY_SEED";
+
+/// Lets one test at a time start programs: between a start and the program's first instruction the
+/// locks that this process holds are the program's too, and a library seems to be open elsewhere.
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    STARTING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn request(seed: u64) -> PictureRequest {
     PictureRequest {
@@ -151,6 +159,7 @@ fn check(store: &Store, log: &Path) -> anyhow::Result<usize> {
 
 #[test]
 fn kill_at_any_moment_loses_nothing_that_was_said_and_leaves_no_half_files() -> anyhow::Result<()> {
+    let _turn = one_at_a_time();
     let base = tempfile::tempdir()?;
     let folder = base.path().canonicalize()?;
     let log = folder.join("log");
@@ -191,6 +200,7 @@ fn kill_at_any_moment_loses_nothing_that_was_said_and_leaves_no_half_files() -> 
 
 #[test]
 fn two_processes_say_things_about_one_library() -> anyhow::Result<()> {
+    let _turn = one_at_a_time();
     let base = tempfile::tempdir()?;
     let folder = base.path().canonicalize()?;
     let log = folder.join("log");
@@ -239,6 +249,7 @@ fn child_may_not_write() -> anyhow::Result<()> {
 #[cfg(unix)]
 #[test]
 fn a_library_that_may_not_be_written_is_an_error_and_stays_as_it_is() -> anyhow::Result<()> {
+    let _turn = one_at_a_time();
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     use std::os::unix::process::CommandExt;
 
@@ -311,6 +322,7 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_loses_nothing_that_was_said() -> anyhow::Result<()> {
+    let _turn = one_at_a_time();
     let base = tempfile::tempdir()?;
     let folder = base.path().canonicalize()?;
     let Some(disk) = SmallDisk::mount(&folder, "3m") else {
@@ -367,5 +379,65 @@ fn a_full_disk_loses_nothing_that_was_said() -> anyhow::Result<()> {
     store.set_rating(&said, 1)?;
     ensure!(store.search(&LibraryQuery::parse("rating:1").0, &Page::first(1))?.total == said.len());
     drop((store, disk));
+    Ok(())
+}
+
+#[test]
+fn a_drive_that_goes_away_is_told_and_everything_is_there_when_it_is_back() -> anyhow::Result<()> {
+    let base = tempfile::tempdir()?;
+    let folder = base.path().canonicalize()?;
+    let (here, away) = (folder.join("drive/library"), folder.join("away"));
+    let store = Store::open(&here)?;
+    let first = save(&store, 1)?;
+    store.set_rating(&[first], 5)?;
+    // The place where a drive was mounted stays, empty.
+    std::fs::rename(&here, &away)?;
+    std::fs::create_dir(&here)?;
+    for error in [save(&store, 2).map(drop), store.trash(first)] {
+        let Err(error) = error else { bail!("something was written to the empty place") };
+        ensure!(matches!(error, EngineError::Io { .. }) && !error.hint().is_empty(), "{error}");
+    }
+    ensure!(std::fs::read_dir(&here)?.next().is_none(), "something was written there");
+    std::fs::remove_dir(&here)?;
+    std::fs::rename(&away, &here)?;
+    save(&store, 3)?;
+    drop(store);
+    let store = Store::open(&here)?;
+    ensure!(store.search_ids(&LibraryQuery::default())?.len() == 2);
+    ensure!(find(&store, "rating:5")? == [first]);
+    ensure!(store.check(false, |_| true)?.is_whole());
+    Ok(())
+}
+
+#[test]
+fn results_keep_their_order_when_the_clock_jumps_back() -> anyhow::Result<()> {
+    let base = tempfile::tempdir()?;
+    let library = base.path().canonicalize()?;
+    let store = Store::open(&library)?;
+    let ids: Vec<i64> = (1..=4).map(|seed| save(&store, seed)).collect::<Result<_, _>>()?;
+    let rows = store.recent(10, None)?;
+    // Two days ahead for the files of the first two, as a wrong clock dates them.
+    let ahead = std::time::SystemTime::now() + Duration::from_secs(172_800);
+    for row in rows.iter().filter(|row| row.id <= ids[1]) {
+        std::fs::File::options().write(true).open(&row.file)?.set_modified(ahead)?;
+    }
+    for row in &rows {
+        let month = row.file.parent().context("a folder")?;
+        std::fs::File::open(month)?.set_modified(ahead)?;
+    }
+    drop(store);
+    let store = Store::open(&library)?;
+    ensure!(store.opening().missing == 0 && store.opening().adopted == 0);
+    let listed: Vec<i64> = store.recent(10, None)?.iter().map(|row| row.id).collect();
+    ensure!(listed == [ids[3], ids[2], ids[1], ids[0]], "{listed:?}");
+    // What comes while the folder is dated ahead is seen all the same.
+    let fifth = save(&store, 5)?;
+    let stray = rows[0].file.with_file_name("copied-by-hand.png");
+    std::fs::copy(&rows[0].file, &stray)?;
+    drop(store);
+    let store = Store::open(&library)?;
+    ensure!(store.opening().adopted == 1, "{:?}", store.opening());
+    ensure!(store.recent(10, None)?.iter().any(|row| row.id == fifth));
+    ensure!(store.check(false, |_| true)?.is_whole());
     Ok(())
 }

@@ -11,12 +11,17 @@ use anyhow::{Context, ensure};
 use atelier_engine::canvas::{Area, Brush, Document, Stroke};
 use atelier_engine::math::rng::philox4x32;
 use atelier_engine::protocol::{Pixels, Size};
+use atelier_engine::store::projects::archive::{import, sweep};
 use atelier_engine::store::projects::{EditKind, NewNode, Project, list};
 
 const CHILD_FOLDER: &str = "ATELIER_TEST_PROJECT_FOLDER";
+const COPYING_FOLDER: &str = "ATELIER_TEST_COPYING_FOLDER";
 
 /// How often a process is killed.
 const KILLS: u32 = 200;
+
+/// How often a process is killed that copies projects.
+const COPYING_KILLS: u32 = 60;
 
 fn first_document() -> anyhow::Result<Document> {
     let picture = Pixels::new(300, 200, vec![90; 300 * 200 * 4]).context("the size fits")?;
@@ -150,5 +155,85 @@ fn a_project_keeps_every_edit_that_was_saved_when_its_process_is_killed_again_an
     let strange: Vec<_> =
         left.iter().filter(|name| !name.starts_with("project.atelier-project")).collect();
     ensure!(strange.is_empty(), "files stay: {strange:?}");
+    Ok(())
+}
+
+/// Exports the project of a folder elsewhere and takes it in again, until it is killed.
+#[test]
+fn child_copies_until_it_is_killed() -> anyhow::Result<()> {
+    let Some(folder) = std::env::var_os(COPYING_FOLDER).map(PathBuf::from) else { return Ok(()) };
+    let (projects, sources) = (folder.join("projects"), folder.join("sources"));
+    sweep(&projects)?;
+    let file = folder.join("out/fox.atelier");
+    println!("begun");
+    loop {
+        Project::open(&projects.join("project.atelier-project"))?.export(&file)?;
+        let made = import(&file, &projects, &sources)?;
+        println!("made {}", made.file.display());
+    }
+}
+
+#[test]
+fn killed_exports_and_imports_leave_whole_projects_and_no_half_files() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (projects, out) = (folder.path().join("projects"), folder.path().join("out"));
+    std::fs::create_dir_all(&out)?;
+    let mut project = Project::create(&projects, "project")?;
+    let mut document = first_document()?;
+    for number in 1..=30 {
+        if number > 1 {
+            edit(&mut document, number)?;
+        }
+        let trail = project.trail()?;
+        let kind = EditKind::Painted;
+        let document = document.clone();
+        let (id, parent, detail) = (trail.next_id(), trail.head(), String::new());
+        project.add(&NewNode { id, parent, kind, detail, document, recipe: None })?;
+    }
+    drop(project);
+    let mut made = 0;
+    for kill in 0..COPYING_KILLS {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["--exact", "child_copies_until_it_is_killed", "--nocapture"])
+            .env(COPYING_FOLDER, folder.path())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("its output")?);
+        let mut line = String::new();
+        while lines.read_line(&mut line)? > 0 && !line.contains("begun") {
+            line.clear();
+        }
+        let [random, ..] = philox4x32([kill, 2, 0, 0], [20_261_126, 0]);
+        std::thread::sleep(Duration::from_micros(u64::from(random % 60_000)));
+        child.kill()?;
+        child.wait()?;
+        sweep(&projects)?;
+        for entry in std::fs::read_dir(&projects)?.chain(std::fs::read_dir(&out)?) {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let is_whole = name.contains(".atelier") && !name.ends_with(".part");
+            ensure!(is_whole || name == "copying-lock", "{name} stays after {kill} kills");
+        }
+        let all = list(&projects)?;
+        for path in &all {
+            let mut project = Project::open(path)?;
+            let trail = project.trail()?;
+            ensure!(trail.len() == 30, "{} has {} edits", path.display(), trail.len());
+            ensure!(project.document(trail.head().context("an edit")?)? == document);
+            drop(project);
+            if !path.ends_with("project.atelier-project") {
+                made += 1;
+                for ending in ["", "-lock", "-wal", "-shm"] {
+                    let _ = std::fs::remove_file(format!("{}{ending}", path.display()));
+                }
+            }
+        }
+        if out.join("fox.atelier").exists() {
+            let elsewhere = tempfile::tempdir()?;
+            let [a, b] = ["a", "b"].map(|name| elsewhere.path().join(name));
+            ensure!(import(&out.join("fox.atelier"), &a, &b)?.edits == 30);
+        }
+    }
+    ensure!(made > 10, "only {made} projects were taken in");
+    println!("{made} projects taken in over {COPYING_KILLS} kills");
     Ok(())
 }

@@ -37,9 +37,8 @@ fn refined(picture: &Path, factor: f32, refine: Refine) -> EnlargeRequest {
 fn write(path: &Path, [width, height]: [u32; 2]) -> Result<()> {
     let rgba = (0..height).flat_map(|y| {
         (0..width).flat_map(move |x| {
-            let wave = |a: f32, b: f32| {
-                (128.0 + 90.0 * (x as f32 / a).sin() * (y as f32 / b).cos()) as u8
-            };
+            let wave =
+                |a: f32, b: f32| (128.0 + 90.0 * (x as f32 / a).sin() * (y as f32 / b).cos()) as u8;
             [wave(9.0, 14.0), wave(17.0, 11.0), wave(23.0, 8.0), 255]
         })
     });
@@ -177,8 +176,8 @@ fn every_kind_of_diffusion_model_paints_over_and_its_recipe_does_so_again() -> R
     }
     ensure!(names.len() >= 3, "{names:?}");
     for name in names {
-        let made = enlarge(&engine, refined(&picture, 2.0, tiny(&name)?))
-            .with_context(|| name.clone())?;
+        let made =
+            enlarge(&engine, refined(&picture, 2.0, tiny(&name)?)).with_context(|| name.clone())?;
         let pixels = &made.enlarged.pixels;
         ensure!([pixels.width_px, pixels.height_px] == [140, 104], "{name}");
         ensure!(pixels.rgba != plain.rgba, "{name} painted nothing");
@@ -266,9 +265,8 @@ fn what_cannot_be_painted_over_is_refused_before_it_is_enlarged() -> Result<()> 
     let picture: PathBuf = folder.path().join("a.png");
     write(&picture, [40, 40])?;
     let engine = studio(&Models::in_places([]), None)?;
-    let ask = |refine: Refine| {
-        fail(&engine, Request::Enlarge(Box::new(refined(&picture, 2.0, refine))))
-    };
+    let ask =
+        |refine: Refine| fail(&engine, Request::Enlarge(Box::new(refined(&picture, 2.0, refine))));
     for strength in [0.0, 1.5, f32::NAN] {
         let error = ask(Refine { strength, ..tiny("sd1")? })?.to_string();
         ensure!(error.contains("strength must be above 0"), "{error}");

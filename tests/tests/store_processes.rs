@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -16,6 +17,13 @@ use atelier_engine::protocol::{
 use atelier_engine::store::{Store, png};
 
 const CHILD_FOLDER: &str = "ATELIER_TEST_CHILD_FOLDER";
+
+/// Lets one test at a time start programs: between a start and the program's first instruction the
+/// locks that this process holds are the program's too, and a library seems to be open elsewhere.
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    STARTING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn request(seed: u64) -> PictureRequest {
     PictureRequest {
@@ -121,6 +129,7 @@ fn check(folder: &Path) -> anyhow::Result<usize> {
 
 #[test]
 fn kill_at_any_moment_loses_no_finished_picture() -> anyhow::Result<()> {
+    let _turn = one_at_a_time();
     let base = tempfile::tempdir()?;
     let folder = base.path().canonicalize()?;
     let mut saved = 0;
@@ -154,6 +163,7 @@ fn kill_at_any_moment_loses_no_finished_picture() -> anyhow::Result<()> {
 
 #[test]
 fn two_processes_save_into_one_library() -> anyhow::Result<()> {
+    let _turn = one_at_a_time();
     let base = tempfile::tempdir()?;
     let folder = base.path().canonicalize()?;
     let store = Store::open(&folder)?;

@@ -4,68 +4,10 @@
 use std::time::Duration;
 
 use atelier::state::editor::Tool;
-use atelier_tests::window::{Window, open_painting, settle, state, wait_until};
-use egui::{Event, Key, Modifiers, PointerButton, Pos2};
+use atelier_tests::editing::{FAST, button, draw, edit_one, edits, picture, place};
+use atelier_tests::window::{open_painting, settle, state, wait_until};
+use egui::{Event, Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
-
-const FAST: Duration = Duration::from_millis(1);
-
-/// Opens a window with one picture in it and begins to edit it.
-fn edit_one(home: &std::path::Path) -> anyhow::Result<Window> {
-    let mut window = open_painting(home, FAST)?;
-    settle(&mut window);
-    window.get_by_label("a red fox in the snow").click();
-    wait_until(&mut window, "the picture", |state| {
-        state.history.entries.len() == 1 && state.jobs.jobs.is_empty()
-    });
-    settle(&mut window);
-    window.get_by_label("Edit this picture").click();
-    wait_until(&mut window, "the project", |state| {
-        let editor = state.canvas.editor.as_deref();
-        editor.is_some_and(|editor| editor.project.path.is_some() && editor.project.unsaved == 0)
-    });
-    Ok(window)
-}
-
-/// Returns where on the screen a place of the document is, given as shares of its sides.
-fn place(window: &Window, [x, y]: [f32; 2]) -> Pos2 {
-    let canvas = window.get_by_label_contains("Canvas: ").rect();
-    let editor = state(window).canvas.editor.as_deref().expect("a picture is edited");
-    let size = editor.size_px();
-    let room = [canvas.width() - 48.0, canvas.height() - 48.0];
-    let (scale, _) = editor.view.place(size, room);
-    let at = |share: f32, side: f32| (share - 0.5) * side * scale;
-    canvas.center() + egui::vec2(at(x, size[0]), at(y, size[1]))
-}
-
-fn button(window: &mut Window, pos: Pos2, pressed: bool, modifiers: Modifiers) {
-    let event = Event::PointerButton { pos, button: PointerButton::Primary, pressed, modifiers };
-    window.input_mut().events.push(event);
-    window.step();
-}
-
-/// Draws with the pen from place to place.
-fn draw(window: &mut Window, way: &[[f32; 2]], modifiers: Modifiers) {
-    let way: Vec<Pos2> = way.iter().map(|at| place(window, *at)).collect();
-    window.input_mut().events.push(Event::PointerMoved(way[0]));
-    window.step();
-    button(window, way[0], true, modifiers);
-    for at in &way[1..] {
-        window.input_mut().events.push(Event::PointerMoved(*at));
-        window.step();
-    }
-    button(window, way[way.len() - 1], false, modifiers);
-    settle(window);
-}
-
-fn edits(window: &Window) -> usize {
-    state(window).canvas.editor.as_deref().map_or(0, |editor| editor.trail.len())
-}
-
-fn picture(window: &Window) -> Vec<u8> {
-    let editor = state(window).canvas.editor.as_deref().expect("a picture is edited");
-    editor.document.picture().rgba
-}
 
 #[test]
 fn a_stroke_of_the_brush_is_one_edit_and_undo_gives_the_bits_before_it() -> anyhow::Result<()> {
@@ -308,7 +250,8 @@ fn what_is_generated_waits_over_the_picture_until_it_is_taken_or_thrown_away() -
     assert!(picture(&window) == before);
     window.key_press(Key::Escape);
     settle(&mut window);
-    assert_eq!(edits(&window), 1);
+    // The prompt and the candidate are edits; neither changed the picture.
+    assert!(edits(&window) == 3 && picture(&window) == before);
     window.get_by_label("Generate").click();
     wait_until(&mut window, "a candidate", |state| {
         state.canvas.editor.as_deref().is_some_and(|editor| editor.candidate().is_some())
@@ -316,7 +259,7 @@ fn what_is_generated_waits_over_the_picture_until_it_is_taken_or_thrown_away() -
     settle(&mut window);
     window.get_by_label("Accept").click();
     settle(&mut window);
-    assert_eq!(edits(&window), 2);
+    assert_eq!(edits(&window), 5);
     assert!(picture(&window) != before);
     assert!(window.query_by_label("Layer a red fox in the snow").is_some());
     Ok(())

@@ -40,12 +40,9 @@ fn drag(window: &mut Window, from: Pos2, to: Pos2) {
         pressed,
         modifiers,
     };
-    for event in [
-        Event::PointerMoved(from),
-        press(from, true),
-        Event::PointerMoved(to),
-        press(to, false),
-    ] {
+    for event in
+        [Event::PointerMoved(from), press(from, true), Event::PointerMoved(to), press(to, false)]
+    {
         window.input_mut().events.push(event);
         window.step();
     }

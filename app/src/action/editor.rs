@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 
-use atelier_engine::canvas::{Blend, Combine, Document, Guiding, LayerId, LayerKind};
-use atelier_engine::protocol::RegionMode;
+use atelier_engine::canvas::{Blend, Combine, Document, Grip, Guiding, LayerId, LayerKind};
+use atelier_engine::protocol::{RegionMode, Size};
 use atelier_engine::store::projects::NodeId;
 
 use super::{Action, Command, Reach, keys};
@@ -40,6 +40,12 @@ pub enum EditorAction {
     GoTo(NodeId),
     /// Runs what was generated at an edit once more, from where it was, with another seed.
     RunAgain(NodeId),
+    /// Compares the picture with an edit; with the one before where none is named.
+    CompareWith(Option<NodeId>),
+    /// Ends comparing with an edit.
+    EndComparing,
+    /// Takes prompt and settings of what was generated at an edit.
+    TakeSettings(NodeId),
     /// Asks for the small picture of an edit that has come into sight.
     WantThumbnail(NodeId),
     /// Opens a list.
@@ -50,6 +56,8 @@ pub enum EditorAction {
     Tool(ToolAction),
     /// Moves the pen.
     Pen(Pen),
+    /// Reshapes the layer by its box.
+    Reshape(ReshapeAction),
     /// Changes a layer.
     Layer(LayerAction),
     /// Changes the selection.
@@ -115,6 +123,30 @@ pub enum Pen {
     /// Lifts it.
     Up,
     /// Takes back what it did since it was put down.
+    Cancel,
+}
+
+/// Reshapes the active layer by a box around it; places are in pixels of the document.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ReshapeAction {
+    /// Takes a grip of the box, at a place.
+    Hold(Grip, [f32; 2]),
+    /// Draws the grip.
+    DrawTo {
+        /// Where.
+        at: [f32; 2],
+        /// Whether corners keep the shape, and turning goes by 15°.
+        plain: bool,
+    },
+    /// Lets the grip go.
+    LetGo,
+    /// Sets how much wider and taller the box is.
+    Scale([f32; 2]),
+    /// Sets how far the box is turned, in degrees.
+    Turn(f32),
+    /// Makes it so.
+    Apply,
+    /// Puts the box back around the layer as it was.
     Cancel,
 }
 
@@ -198,10 +230,14 @@ pub enum DocumentAction {
     },
     /// Turns it by a quarter, clockwise.
     Turn,
+    /// Scales it to a size.
+    Resize(Size),
     /// Enlarges it so many times.
     Enlarge(u32),
     /// Cuts the subject out into a layer of its own.
     CutOut,
+    /// Copies what is seen of the selection to the clipboard.
+    Copy,
     /// Saves the picture elsewhere.
     Export,
 }
@@ -226,6 +262,7 @@ pub enum StagingAction {
 /// Returns the commands for the picture that is being edited, in the order of the palette.
 pub(super) fn editor_commands() -> Vec<Command> {
     const PLAIN: Modifiers = Modifiers::NONE;
+    const SHIFT: Modifiers = Modifiers::SHIFT;
     const COMMAND: Modifiers = Modifiers::COMMAND;
     const COMMAND_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
     let command = |name, action, keys: &'static [KeyboardShortcut]| Command {
@@ -250,10 +287,18 @@ pub(super) fn editor_commands() -> Vec<Command> {
         ),
         // After redo: its keys with Shift would be taken for these.
         command(Text::UndoEdit, EditorAction::Undo, const { &[keys(COMMAND, Key::Z)] }),
+        command(
+            Text::CompareBefore,
+            EditorAction::CompareWith(None),
+            const { &[keys(PLAIN, Key::C)] },
+        ),
         command(Text::ToolHand, take(Tool::Hand), const { &[keys(PLAIN, Key::H)] }),
         command(Text::ToolMove, take(Tool::Move), const { &[keys(PLAIN, Key::V)] }),
+        command(Text::ToolTransform, take(Tool::Transform), const { &[keys(COMMAND, Key::T)] }),
         command(Text::ToolBrush, take(Tool::Brush), const { &[keys(PLAIN, Key::B)] }),
         command(Text::ToolEraser, take(Tool::Eraser), const { &[keys(PLAIN, Key::E)] }),
+        command(Text::ToolGradient, take(Tool::Gradient), const { &[keys(SHIFT, Key::G)] }),
+        // After what has the same key with Shift.
         command(Text::ToolFill, take(Tool::Fill), const { &[keys(PLAIN, Key::G)] }),
         command(Text::ToolLine, take(Tool::Line), const { &[keys(PLAIN, Key::U)] }),
         command(Text::ToolRectangle, take(Tool::Rectangle), &[]),
@@ -321,6 +366,11 @@ pub(super) fn editor_commands() -> Vec<Command> {
         command(Text::CropToSelection, document(DocumentAction::Crop), &[]),
         command(Text::FlipSideways, document(DocumentAction::Flip { upright: false }), &[]),
         command(Text::FlipUpright, document(DocumentAction::Flip { upright: true }), &[]),
+        command(
+            Text::CopySelected,
+            document(DocumentAction::Copy),
+            const { &[keys(COMMAND_SHIFT, Key::C)] },
+        ),
         command(Text::TurnQuarter, document(DocumentAction::Turn), &[]),
         command(Text::EnlargeTwice, document(DocumentAction::Enlarge(2)), &[]),
         command(Text::EnlargeFourfold, document(DocumentAction::Enlarge(4)), &[]),

@@ -125,7 +125,7 @@ fn in_bytes(bytes: u64) -> String {
 }
 
 /// Takes away what could steer a terminal: names and prompts may be a stranger's.
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

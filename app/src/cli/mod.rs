@@ -22,6 +22,7 @@ mod paint_extras;
 mod play;
 mod precision;
 mod progress;
+mod project;
 mod song_from_picture;
 mod studio;
 mod upscale;
@@ -77,6 +78,8 @@ enum Command {
     Expand(expand::ExpandArgs),
     /// Prints the recipe in a picture or a sound
     Inspect(inspect::InspectArgs),
+    /// Lists projects of edited pictures and hands them on in one file
+    Project(project::ProjectArgs),
     /// Works on the library of results as a whole
     Library(library::LibraryArgs),
     /// Says what a file or folder of weights is
@@ -98,6 +101,7 @@ impl Command {
             Self::Play(arguments) => arguments.voice(),
             Self::Expand(arguments) => arguments.voice(),
             Self::Inspect(arguments) => arguments.voice(),
+            Self::Project(arguments) => arguments.voice(),
             Self::Library(arguments) => arguments.voice(),
             Self::Models(arguments) => arguments.voice(),
             Self::Bench(arguments) => arguments.voice(),
@@ -145,6 +149,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Play(arguments) => play::play(arguments, &mut console, &Interrupt::listen()),
         Command::Expand(arguments) => expand::expand(arguments, &mut console, &Interrupt::listen()),
         Command::Inspect(arguments) => inspect::inspect(arguments, &mut console),
+        Command::Project(arguments) => project::project(arguments, &mut console),
         Command::Library(arguments) => {
             library::library(arguments, &mut console, &Interrupt::listen())
         }

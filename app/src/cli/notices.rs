@@ -21,8 +21,7 @@ pub(super) fn tell(notice: &Notice, console: &mut Console) {
             "The prompt is longer than the model reads: {kept} tokens were read, {dropped} were not"
         ),
         Notice::ModelDiffers { .. } => {
-            "The recipe names another version of the model, so the picture may differ"
-                .to_owned()
+            "The recipe names another version of the model, so the picture may differ".to_owned()
         }
         Notice::Prompt { issue, text } => format!("{}: {text}", issue_text(issue)),
         Notice::LoraUnmatched { name, count, examples } => format!(

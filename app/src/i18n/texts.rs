@@ -35,6 +35,12 @@ texts! {
     OpenProject = "Open the project {}", "打开项目 {}";
     CloseEditor = "Close the project", "关闭项目";
     ProjectReadOnly = "Another window has this project open; here it can only be looked at", "此项目已在另一个窗口打开，这里只能查看";
+    PlacesForgotten = "The project named files on another computer; models are looked for by their names here", "项目引用了另一台电脑上的文件；模型将在本机按名称查找";
+    LibraryInOrder = "The library was put in order after the last time", "已整理上次未正常结束的资料库";
+    LibraryShared = "Another Atelier has this library open too", "另一个 Atelier 也打开了此资料库";
+    RecoveredIndex = "its list was damaged and was made again from the files", "列表已损坏，已根据文件重建";
+    RecoveredResults = "{} results were taken in that it did not know", "已收录 {} 个未登记的作品";
+    RecoveredParts = "{} half-written files were removed", "已清除 {} 个未写完的文件";
     EditedPicture = "Canvas: {}", "画布：{}";
     UndoEdit = "Undo", "撤销";
     RedoEdit = "Redo", "重做";
@@ -42,6 +48,7 @@ texts! {
     Edits = "Edits", "编辑记录";
     LayerPicture = "Picture", "图片";
     LayerPaint = "Paint", "绘画";
+    LayerPasted = "Pasted picture", "粘贴的图片";
     LayerMask = "Mask", "蒙版";
     LayerControl = "Control", "控制";
     LayerReference = "Reference", "参考";
@@ -161,12 +168,28 @@ texts! {
     EditLayerChanged = "Layer changed", "修改图层";
     EditMerged = "Layers merged", "合并图层";
     EditPlaced = "Picture placed", "置入图片";
+    ToolTransform = "Transform", "变换";
+    ToolGradient = "Gradient", "渐变";
+    CopySelected = "Copy the picture as it is seen", "复制可见画面";
+    TransformWidth = "Width", "宽度";
+    TransformHeight = "Height", "高度";
+    TransformAngle = "Angle", "角度";
+    ApplyTransform = "Apply the transform", "应用变换";
+    CancelTransform = "Reset the transform", "重置变换";
+    ImageSize = "Image size…", "图像尺寸…";
+    ScaleTo = "Scale to {} × {}", "缩放到 {} × {}";
+    KeepShape = "Keep the shape", "保持比例";
+    CompareWith = "Compare with: {}", "与此对比：{}";
+    ComparedWith = "Compared with {}", "与 {} 对比";
+    CompareBefore = "Compare with the edit before", "与上一步对比";
+    EndComparing = "End", "结束";
+    EditCandidate = "Candidate", "候选";
     EditGenerated = "Generated", "生成";
     EditCropped = "Canvas size", "画布尺寸";
     EditTransformed = "Transformed", "变换";
     EditCutOut = "Cut out", "抠图";
     EditEnlarged = "Enlarged", "放大";
-    EditSetting = "Setting", "设置";
+    EditSetting = "Prompt", "提示词";
 
     // Prompt.
     Prompt = "Prompt", "提示词";

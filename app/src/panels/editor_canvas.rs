@@ -8,8 +8,10 @@ use egui::{
     Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
+use super::editor_shape::{shape_pointer, shape_ui};
 use crate::action::{Action, EditorAction, Pen, ToolAction};
 use crate::i18n::Text;
+use crate::services::textures::Textures;
 use crate::services::{CanvasPreview, CanvasTextures};
 use crate::state::editor::{Comparing, Editor, Gesture, Tool};
 use crate::state::{AppState, View};
@@ -39,7 +41,7 @@ pub struct EditorView {
 
 /// Places a document on the screen.
 #[derive(Clone, Copy)]
-struct Placed {
+pub(super) struct Placed {
     rect: Rect,
     scale: f32,
 }
@@ -51,11 +53,18 @@ impl Placed {
         Self { rect: Rect::from_center_size(centre, vec2(size_px[0], size_px[1]) * scale), scale }
     }
 
-    fn to_document(self, at: egui::Pos2) -> [f32; 2] {
+    /// Returns where a document of another size lies in the same place.
+    fn of_size(self, [width, height]: [f32; 2]) -> Self {
+        let scale = (self.rect.width() / width).min(self.rect.height() / height);
+        let size = vec2(width, height) * scale;
+        Self { rect: Rect::from_center_size(self.rect.center(), size), scale }
+    }
+
+    pub(super) fn to_document(self, at: egui::Pos2) -> [f32; 2] {
         [(at.x - self.rect.left()) / self.scale, (at.y - self.rect.top()) / self.scale]
     }
 
-    fn to_screen(self, [x, y]: [f32; 2]) -> egui::Pos2 {
+    pub(super) fn to_screen(self, [x, y]: [f32; 2]) -> egui::Pos2 {
         pos2(self.rect.left() + x * self.scale, self.rect.top() + y * self.scale)
     }
 
@@ -64,6 +73,10 @@ impl Placed {
         let [least, most] = [field.min, field.max].map(|corner| self.to_document(corner));
         Area::around(least, most)
     }
+}
+
+fn size_of(document: &Document) -> [f32; 2] {
+    [document.size.width_px as f32, document.size.height_px as f32]
 }
 
 fn room(field: Rect) -> [f32; 2] {
@@ -75,7 +88,7 @@ pub fn editor_canvas_ui(
     ui: &mut Ui,
     state: &AppState,
     editor: &Editor,
-    view: &mut EditorView,
+    (textures, view): (&mut Textures, &mut EditorView),
 ) -> Vec<Action> {
     let mut actions = Vec::new();
     let field = ui.available_rect_before_wrap();
@@ -84,16 +97,18 @@ pub fn editor_canvas_ui(
     response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, &name));
     let placed = Placed::new(editor.view, editor.size_px(), field);
     let painter = ui.painter().with_clip_rect(field);
-    let compared = editor.candidate().map_or(Comparing::Off, |_| editor.staging.comparing);
+    let before = editor.compared_document();
+    let compared = before.map_or(Comparing::Off, |_| editor.staging.comparing);
+    let before = before.unwrap_or(&editor.document);
 
     match compared {
         Comparing::SideBySide => {
             let [left, right] = halves(field);
             for (document, half, textures) in [
-                (&editor.document, left, &mut view.before),
+                (before, left, &mut view.before),
                 (editor.shown_document(), right, &mut view.shown),
             ] {
-                let placed = Placed::new(View::Fit, editor.size_px(), half);
+                let placed = Placed::new(View::Fit, size_of(document), half);
                 draw(ui, document, textures, placed, half);
             }
         }
@@ -101,14 +116,18 @@ pub fn editor_canvas_ui(
             draw(ui, editor.shown_document(), &mut view.shown, placed, field);
             let x = placed.rect.left() + placed.rect.width() * split;
             let left = Rect::from_min_max(field.min, pos2(x, field.bottom()));
-            draw(ui, &editor.document, &mut view.before, placed, left.intersect(field));
+            let placed = placed.of_size(size_of(before));
+            draw(ui, before, &mut view.before, placed, left.intersect(field));
             painter.vline(x, placed.rect.y_range(), Stroke::new(4.0, on_picture::EDGE));
             painter.vline(x, placed.rect.y_range(), Stroke::new(2.0, on_picture::INK));
         }
         Comparing::Blink => {
             let phase = ui.input(|input| (input.time / BLINK_SECS) as i64 % 2);
-            let document = if phase == 0 { editor.shown_document() } else { &editor.document };
-            draw(ui, document, &mut view.shown, placed, field);
+            if phase == 0 {
+                draw(ui, editor.shown_document(), &mut view.shown, placed, field);
+            } else {
+                draw(ui, before, &mut view.before, placed.of_size(size_of(before)), field);
+            }
             ui.ctx().request_repaint_after(Duration::from_secs_f64(BLINK_SECS / 4.0));
         }
         Comparing::Off => draw(ui, editor.shown_document(), &mut view.shown, placed, field),
@@ -117,6 +136,9 @@ pub fn editor_canvas_ui(
     if compared != Comparing::SideBySide {
         selection_ui(ui, editor, placed, field);
         gesture_ui(ui, editor, placed, field);
+        if let Some(reshaping) = &editor.reshaping {
+            shape_ui(ui, reshaping, placed, field, textures);
+        }
         let line = Stroke::new(1.0, palette(ui).line);
         painter.rect_stroke(placed.rect, CornerRadius::ZERO, line, StrokeKind::Outside);
         pen_cursor_ui(ui, editor, placed, &response, field);
@@ -136,6 +158,10 @@ pub fn editor_canvas_ui(
     }
     if let Some(view) = moved_view(ui, editor, &response, field) {
         actions.push(Action::Editor(EditorAction::SetView(view)));
+    }
+    if editor.tools.tool == Tool::Transform {
+        shape_pointer(ui, editor, &response, placed, &mut actions);
+        return actions;
     }
     pointer_events(ui, editor, &response, placed, |one| actions.push(pen(one)));
     keyboard_pen(ui, editor, &response, &mut actions);
@@ -283,6 +309,8 @@ fn pen_cursor_ui(ui: &Ui, editor: &Editor, placed: Placed, response: &egui::Resp
         ui.ctx().set_cursor_icon(match editor.tools.tool {
             Tool::Hand => CursorIcon::Grab,
             Tool::Move => CursorIcon::Move,
+            // The grip under the pointer says.
+            Tool::Transform => return,
             _ => CursorIcon::Crosshair,
         });
     }

@@ -13,12 +13,7 @@ use crate::update::{hint_of, without_effect};
 use crate::widgets::{Button, NumberField, menu_frame, slider_row};
 
 /// Draws the settings of a control layer, and of every layer that has no effect the reason.
-pub(super) fn guiding_ui(
-    ui: &mut Ui,
-    state: &AppState,
-    layer: &Layer,
-    actions: &mut Vec<Action>,
-) {
+pub(super) fn guiding_ui(ui: &mut Ui, state: &AppState, layer: &Layer, actions: &mut Vec<Action>) {
     let language = state.settings.language;
     let colours = palette(ui);
     let mut line = |text: Text, colour| {
@@ -40,10 +35,10 @@ pub(super) fn guiding_ui(
         actions.push(Action::Editor(EditorAction::Layer(action)));
     };
     let name = language.get(Text::ControlNet);
-    let label = guiding.model.as_deref().map_or_else(
-        || language.get(Text::ChooseControl).to_owned(),
-        file_name,
-    );
+    let label = guiding
+        .model
+        .as_deref()
+        .map_or_else(|| language.get(Text::ChooseControl).to_owned(), file_name);
     shelf_menu(ui, [&label, name], icons::SLIDERS, found, None, &mut |path| {
         if let Some(path) = path {
             let path = path.to_string_lossy().into_owned();

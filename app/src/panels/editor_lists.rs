@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use atelier_engine::canvas::{Blend, Layer, LayerKind};
-use atelier_engine::protocol::Pixels;
+use atelier_engine::canvas::{Blend, Layer, LayerKind, MAX_SIDE_PX};
+use atelier_engine::protocol::{Pixels, Size};
 use atelier_engine::store::projects::{EditKind, NodeInfo};
 use egui::{
-    Align2, Color32, CornerRadius, Id, Popup, Rect, RichText, Role, ScrollArea, Sense, Slider,
-    Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
+    Align2, Color32, CornerRadius, DragValue, Id, Popup, Rect, RichText, Role, ScrollArea, Sense,
+    Slider, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
 };
 
 use super::editor_guiding::guiding_ui;
@@ -260,12 +260,22 @@ pub(super) fn edit_name(kind: EditKind) -> Text {
         EditKind::LayerChanged => Text::EditLayerChanged,
         EditKind::Merged => Text::EditMerged,
         EditKind::Placed => Text::EditPlaced,
+        EditKind::Candidate => Text::EditCandidate,
         EditKind::Generated => Text::EditGenerated,
         EditKind::Cropped => Text::EditCropped,
         EditKind::Transformed => Text::EditTransformed,
         EditKind::CutOut => Text::EditCutOut,
         EditKind::Enlarged => Text::EditEnlarged,
         _ => Text::EditSetting,
+    }
+}
+
+/// Returns what was done in words: what, and more about it.
+pub(super) fn edit_words(node: &NodeInfo, language: Language) -> String {
+    let what = language.get(edit_name(node.kind));
+    match node.detail.as_str() {
+        "" => what.to_owned(),
+        detail => format!("{what}: {detail}"),
     }
 }
 
@@ -282,6 +292,10 @@ fn edits_ui(
         let button = Button::text(language.get(Text::RunAgain)).with_icon(icons::DICE);
         if ui.add(button.min_width(ui.available_width())).clicked() {
             actions.push(Action::Editor(EditorAction::RunAgain(head.id)));
+        }
+        let button = Button::text(language.get(Text::Reuse)).with_icon(icons::REUSE);
+        if ui.add(button.min_width(ui.available_width())).clicked() {
+            actions.push(Action::Editor(EditorAction::TakeSettings(head.id)));
         }
     }
     let lanes = editor.trail.lanes();
@@ -306,11 +320,7 @@ fn edit_row(
     let colours = palette(ui);
     let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::click());
     let is_head = editor.trail.head() == Some(node.id);
-    let what = language.get(edit_name(node.kind));
-    let what = match node.detail.as_str() {
-        "" => what.to_owned(),
-        detail => format!("{what}: {detail}"),
-    };
+    let what = edit_words(node, language);
     let name = language.fill(Text::GoToEdit, &[&what]);
     response.widget_info(|| WidgetInfo::selected(Role::TreeItem, true, is_head, &name));
     if is_head || response.hovered() {
@@ -345,10 +355,20 @@ fn edit_row(
         StrokeKind::Inside,
     );
     let ink = if is_head { colours.text_strong } else { colours.text };
-    let text = elide(&what, 24 - 2 * lane.min(LANES));
+    let text = elide(&what, 20 - 2 * lane.min(LANES));
     let at = pos2(small.right() + 8.0, rect.center().y);
     painter.text(at, Align2::LEFT_CENTER, text, Weight::Regular.font(size::TEXT_SMALL + 0.5), ink);
-    if response.on_hover_text(&what).clicked() {
+    // Any edit can be laid beside the picture.
+    let compare = language.fill(Text::CompareWith, &[&what]);
+    let is_compared = editor.compared.as_ref().is_some_and(|(id, _)| *id == node.id);
+    let place = Rect::from_center_size(
+        pos2(rect.right() - 16.0, rect.center().y),
+        vec2(size::CONTROL, size::CONTROL),
+    );
+    let button = Button::icon(icons::COMPARE, &compare).selected(is_compared);
+    if !is_head && ui.put(place, button).clicked() {
+        actions.push(Action::Editor(EditorAction::CompareWith(Some(node.id))));
+    } else if response.on_hover_text(&what).clicked() {
         actions.push(Action::Editor(EditorAction::GoTo(node.id)));
     }
 }
@@ -361,6 +381,49 @@ pub(super) fn picture(ui: &Ui, textures: &mut Textures, pixels: &Arc<Pixels>, re
     let rect = Rect::from_center_size(rect.center(), vec2(width, height) * scale);
     let full = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
     ui.painter().image(texture, rect, full, Color32::WHITE);
+}
+
+/// Draws the button of the document's size, with the menu that it opens.
+fn size_ui(ui: &mut Ui, editor: &Editor, language: Language, actions: &mut Vec<Action>) {
+    let button = Button::text(language.get(Text::ImageSize)).with_icon(icons::RESIZE);
+    let button = ui.add(button.min_width(ui.available_width()));
+    let popup = Popup::menu(&button).frame(menu_frame(ui));
+    popup.close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
+        let Size { width_px, height_px } = editor.document.size;
+        let id = Id::unique("image-size");
+        // What is being chosen lasts as long as the menu is open over this document.
+        let known: Option<([u32; 2], [u32; 2], bool)> = ui.data(|data| data.get_temp(id));
+        let here = [width_px, height_px];
+        let known = known.filter(|(of, ..)| *of == here);
+        let (_, mut wanted, mut keeps) = known.unwrap_or((here, here, true));
+        for (axis, name) in [(0, Text::TransformWidth), (1, Text::TransformHeight)] {
+            ui.horizontal(|ui| {
+                ui.spacing_mut().interact_size = vec2(90.0, size::CONTROL);
+                let name = language.get(name);
+                let drag = DragValue::new(&mut wanted[axis]).range(1..=MAX_SIDE_PX).suffix(" px");
+                let changed = ui.add(drag).accessible_name(name).changed();
+                ui.label(name);
+                if changed && keeps {
+                    let other = u64::from(wanted[axis]) * u64::from(here[1 - axis]);
+                    let other = (other + u64::from(here[axis]) / 2) / u64::from(here[axis].max(1));
+                    wanted[1 - axis] = other.clamp(1, u64::from(MAX_SIDE_PX)) as u32;
+                }
+            });
+        }
+        let keep = Button::text(language.get(Text::KeepShape)).selected(keeps);
+        if ui.add(keep).clicked() {
+            keeps = !keeps;
+        }
+        ui.data_mut(|data| data.insert_temp(id, (here, wanted, keeps)));
+        let [width_px, height_px] = wanted;
+        let scale = language.fill(Text::ScaleTo, &[&width_px, &height_px]);
+        let can = wanted != here && !editor.is_changing;
+        if ui.add_enabled(can, Button::text(&scale).primary().min_width(180.0)).clicked() {
+            let action = DocumentAction::Resize(Size { width_px, height_px });
+            actions.push(Action::Editor(EditorAction::Document(action)));
+            ui.close();
+        }
+    });
 }
 
 /// Draws what is done to the selection and to the whole document.
@@ -425,6 +488,7 @@ fn whole_ui(ui: &mut Ui, state: &AppState, editor: &Editor, actions: &mut Vec<Ac
         ],
         actions,
     );
+    size_ui(ui, editor, language, actions);
     let refining = editor.tools.refining;
     let mut set = |action| actions.push(Action::Editor(action));
     ui.horizontal(|ui| {

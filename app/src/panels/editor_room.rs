@@ -3,7 +3,7 @@
 use egui::{Align2, Area, Frame, Id, Margin, Panel, Popup, Rect, RichText, Ui, vec2};
 
 use super::editor_canvas::{EditorView, editor_canvas_ui};
-use super::editor_lists::editor_lists_ui;
+use super::editor_lists::{edit_words, editor_lists_ui};
 use super::editor_tools::{tool_bar_ui, tool_options_ui};
 use crate::action::{Action, EditorAction, StagingAction, ToolAction};
 use crate::i18n::{Language, Text};
@@ -12,7 +12,7 @@ use crate::state::AppState;
 use crate::state::editor::{Comparing, Editor, Staging};
 use crate::theme::{icons, palette, size};
 use crate::widgets::{
-    Button, NumberField, card, details, field_label, menu_frame, segmented, slider_row,
+    Button, NumberField, card, details, elide, field_label, menu_frame, segmented, slider_row,
 };
 
 /// The width of the lists beside the picture.
@@ -50,7 +50,7 @@ pub fn editor_ui(
     let field = middle
         .show(ui, |ui| {
             let field = ui.available_rect_before_wrap();
-            actions.extend(editor_canvas_ui(ui, state, editor, view));
+            actions.extend(editor_canvas_ui(ui, state, editor, (textures, view)));
             field
         })
         .inner;
@@ -62,7 +62,10 @@ pub fn editor_ui(
 fn staging_ui(ui: &Ui, state: &AppState, editor: &Editor, field: Rect, actions: &mut Vec<Action>) {
     let language = state.settings.language;
     let staging = &editor.staging;
-    let Some(candidate) = editor.candidate() else { return };
+    let Some(candidate) = editor.candidate() else {
+        compared_ui(ui, state, editor, field, actions);
+        return;
+    };
     let mut say = |action| actions.push(Action::Editor(EditorAction::Staging(action)));
     let area = Area::new(Id::unique("editor-staging"))
         .pivot(Align2::CENTER_BOTTOM)
@@ -85,18 +88,7 @@ fn staging_ui(ui: &Ui, state: &AppState, editor: &Editor, field: Rect, actions: 
                     say(StagingAction::Step(1));
                 }
                 ui.separator();
-                for (name, comparing) in [
-                    (Text::CompareBySlider, Comparing::Slider(0.5)),
-                    (Text::CompareBlink, Comparing::Blink),
-                    (Text::CompareSideBySide, Comparing::SideBySide),
-                ] {
-                    let is_on = is_like(staging, comparing);
-                    let button = Button::text(language.get(name)).quiet().selected(is_on);
-                    if ui.add(button).clicked() {
-                        let off = Comparing::Off;
-                        say(StagingAction::Compare(if is_on { off } else { comparing }));
-                    }
-                }
+                comparing_ui(ui, staging, language, |mode| say(StagingAction::Compare(mode)));
                 ui.separator();
                 let refine = Button::text(language.get(Text::RefineCandidate));
                 if ui.add(refine.tooltip(language.get(Text::RefineCandidateHint))).clicked() {
@@ -120,6 +112,53 @@ fn staging_ui(ui: &Ui, state: &AppState, editor: &Editor, field: Rect, actions: 
             }
         });
     });
+}
+
+/// Draws, while the picture is compared with an edit, with which one and how.
+fn compared_ui(ui: &Ui, state: &AppState, editor: &Editor, field: Rect, actions: &mut Vec<Action>) {
+    let language = state.settings.language;
+    let Some((id, _)) = &editor.compared else { return };
+    let what = editor.trail.get(*id).map(|node| edit_words(node, language)).unwrap_or_default();
+    let area = Area::new(Id::unique("editor-compared"))
+        .pivot(Align2::CENTER_BOTTOM)
+        .fixed_pos(field.center_bottom() - vec2(0.0, 16.0));
+    area.show(ui.ctx(), |ui| {
+        card(ui, |ui| {
+            ui.horizontal(|ui| {
+                ui.spacing_mut().item_spacing.x = 4.0;
+                ui.label(language.fill(Text::ComparedWith, &[&elide(&what, 40)]));
+                ui.separator();
+                comparing_ui(ui, &editor.staging, language, |mode| {
+                    let compare = EditorAction::Staging(StagingAction::Compare(mode));
+                    actions.push(Action::Editor(compare));
+                });
+                ui.separator();
+                if ui.add(Button::text(language.get(Text::EndComparing)).tooltip("Esc")).clicked() {
+                    actions.push(Action::Editor(EditorAction::EndComparing));
+                }
+            });
+        });
+    });
+}
+
+/// Draws the ways of comparing.
+fn comparing_ui(
+    ui: &mut Ui,
+    staging: &Staging,
+    language: Language,
+    mut say: impl FnMut(Comparing),
+) {
+    for (name, comparing) in [
+        (Text::CompareBySlider, Comparing::Slider(0.5)),
+        (Text::CompareBlink, Comparing::Blink),
+        (Text::CompareSideBySide, Comparing::SideBySide),
+    ] {
+        let is_on = is_like(staging, comparing);
+        let button = Button::text(language.get(name)).quiet().selected(is_on);
+        if ui.add(button).clicked() {
+            say(if is_on { Comparing::Off } else { comparing });
+        }
+    }
 }
 
 /// Tells whether candidates are compared in a way, wherever its slider stands.
@@ -180,7 +219,7 @@ pub(super) fn begin_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>)
         }
         for project in state.canvas.projects.iter().take(12) {
             let name = language.fill(Text::OpenProject, &[&project.name]);
-            let text = crate::widgets::elide(&project.name, 34);
+            let text = elide(&project.name, 34);
             let button = Button::text(&text).named(&name).quiet().min_width(width);
             if ui.add(button).clicked() {
                 actions.push(Action::Editor(EditorAction::Open(project.path.clone())));

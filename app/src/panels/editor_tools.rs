@@ -4,6 +4,7 @@ use atelier_engine::canvas::Combine;
 use egui::{Align, CornerRadius, DragValue, Layout, RichText, Sense, Ui, vec2};
 
 use super::command_button;
+use super::editor_shape::shape_options_ui;
 use crate::action::{Action, CanvasAction, EditorAction, ToolAction};
 use crate::i18n::{Language, Text};
 use crate::state::editor::{Editor, Tool};
@@ -16,9 +17,11 @@ pub(super) fn face(tool: Tool) -> (&'static str, Text) {
     match tool {
         Tool::Hand => (icons::HAND, Text::ToolHand),
         Tool::Move => (icons::MOVE, Text::ToolMove),
+        Tool::Transform => (icons::BOX, Text::ToolTransform),
         Tool::Brush => (icons::BRUSH, Text::ToolBrush),
         Tool::Eraser => (icons::ERASER, Text::ToolEraser),
         Tool::Fill => (icons::BUCKET, Text::ToolFill),
+        Tool::Gradient => (icons::GRADIENT, Text::ToolGradient),
         Tool::Line => (icons::LINE, Text::ToolLine),
         Tool::Rectangle => (icons::RECTANGLE, Text::ToolRectangle),
         Tool::Ellipse => (icons::ELLIPSE, Text::ToolEllipse),
@@ -89,6 +92,10 @@ pub fn tool_options_ui(ui: &mut Ui, state: &AppState, editor: &Editor, actions: 
 fn options_ui(ui: &mut Ui, editor: &Editor, language: Language, actions: &mut Vec<Action>) {
     let tools = &editor.tools;
     let tool = tools.tool;
+    if tool == Tool::Transform {
+        shape_options_ui(ui, editor, language, actions);
+        return;
+    }
     let mut say = |action| actions.push(Action::Editor(EditorAction::Tool(action)));
     let paints = tool.paints() || matches!(tool, Tool::Eraser | Tool::Eyedropper);
     if paints && tool != Tool::Eraser {

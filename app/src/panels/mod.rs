@@ -8,6 +8,7 @@ mod editor_canvas;
 mod editor_guiding;
 mod editor_lists;
 mod editor_room;
+mod editor_shape;
 mod editor_tools;
 mod extras_panel;
 mod film_strip;

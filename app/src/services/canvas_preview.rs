@@ -81,8 +81,7 @@ fn faded(preview: &Pixels, place: &PaintPlace) -> Option<ColorImage> {
                 (upper + down.share * (lower - upper)).round() as u8
             };
             let share = u32::from(alpha);
-            let [r, g, b] =
-                [0, 1, 2].map(|at| ((u32::from(value(at)) * share + 127) / 255) as u8);
+            let [r, g, b] = [0, 1, 2].map(|at| ((u32::from(value(at)) * share + 127) / 255) as u8);
             pixels.push(premultiplied_colour([r, g, b, alpha]));
         }
     }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use atelier_engine::canvas::Document;
+use atelier_engine::store::projects::PROJECT_EXTENSION;
+use atelier_engine::store::projects::archive::ARCHIVE_EXTENSION;
 use rfd::{AsyncFileDialog, FileHandle};
 
 use super::picture_export::OPEN_RASTER;
@@ -17,8 +19,8 @@ use crate::update::{Effect, LibraryTask, ProjectTask, SOUND_ENDINGS, SoundExport
 /// How pictures that can be opened end.
 const PICTURE_ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
-/// How files end in which a picture can be saved that is edited.
-const EXPORT_ENDINGS: [&str; 5] = ["png", "jpg", "webp", "tif", "ora"];
+/// How files end in which a picture can be saved that is edited: pictures, layers, the whole project.
+const EXPORT_ENDINGS: [&str; 6] = ["png", "jpg", "webp", "tif", OPEN_RASTER, ARCHIVE_EXTENSION];
 
 /// Says what a dialog is for.
 enum Purpose {
@@ -150,7 +152,8 @@ impl Dialogs {
 
     /// Asks which picture is edited; `label` says what kind of files pictures are.
     pub fn ask_picture(&mut self, label: &str) {
-        let endings = [&PICTURE_ENDINGS[..], &[OPEN_RASTER]].concat();
+        let own = [OPEN_RASTER, ARCHIVE_EXTENSION, PROJECT_EXTENSION];
+        let endings = [&PICTURE_ENDINGS[..], &own].concat();
         let dialog = AsyncFileDialog::new().add_filter(label, &endings);
         self.ask(Purpose::OpenPicture, "", dialog.pick_file());
     }

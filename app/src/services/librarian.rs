@@ -211,7 +211,7 @@ impl Desk {
 
     fn say_opened(&mut self, tell: &Tell) -> Result<(), EngineError> {
         let store = self.store()?;
-        let folder = store.folder();
+        let (folder, opening) = (store.folder(), store.opening().clone());
         let mut unfinished = Vec::new();
         let mut numbers = HashMap::new();
         for job in store.pending()? {
@@ -222,6 +222,7 @@ impl Desk {
         self.pending = numbers;
         let shelf = ConversationShelf::in_library(&folder);
         tell(LibraryNews::Opened { folder, unfinished });
+        tell(LibraryNews::Recovered(opening));
         tell(LibraryNews::Conversations(shelf.list()?));
         Ok(())
     }

@@ -11,6 +11,7 @@ mod picture_export;
 pub mod places;
 pub mod player_link;
 pub mod project_desk;
+mod project_guides;
 mod prompt_reader;
 pub mod recipes;
 pub mod sound_desk;

@@ -12,6 +12,12 @@ pub const HOME_VARIABLE: &str = "ATELIER_HOME";
 /// The file in the data folder that keeps the hashes of models.
 pub const HASHES_FILE: &str = "model-hashes.json";
 
+/// The folder of the projects within the data folder.
+pub const PROJECTS: &str = "projects";
+
+/// The folder of what jobs read, by the hash of their bytes, within the data folder.
+pub const SOURCES: &str = "sources";
+
 fn home(variable: &str, below_home: &str) -> PathBuf {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set(variable)

@@ -8,30 +8,25 @@ use std::thread::{self, JoinHandle};
 use std::{fmt, fs};
 
 use atelier_engine::EngineError;
-use atelier_engine::canvas::{
-    Area, Document, Filter, RegionPlan, SeamReport, SizeRules, Tiles, scale,
-};
+use atelier_engine::canvas::{Area, Document, Filter, SeamReport, Tiles, paint_gradient, scale};
 use atelier_engine::library::hex;
-use atelier_engine::protocol::{PictureFile, Pixels, Request, Size};
-use atelier_engine::store::projects::{NewNode, NodeId, Project, list};
+use atelier_engine::protocol::{PictureFile, PictureRequest, Pixels, Request};
+use atelier_engine::store::projects::archive::{ARCHIVE_EXTENSION, import, sweep};
+use atelier_engine::store::projects::{EditKind, NewNode, NodeId, Project, list};
 use atelier_engine::store::{files, png};
 use sha2::{Digest, Sha256};
 
 use super::picture_export::{read_picture, write_picture};
+use super::places::{PROJECTS, SOURCES};
+use super::project_guides::{place_of, write_guides};
 use crate::state::ProjectEntry;
-use crate::state::editor::{Candidate, PaintPlace, SeamNote};
+use crate::state::editor::{Candidate, SeamNote};
 use crate::update::{
-    Incoming, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
+    Change, Incoming, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
 };
 
-/// The folder of the projects within the data folder.
-const PROJECTS: &str = "projects";
-/// The folder of what jobs read, by the hash of their bytes, within the data folder.
-const SOURCES: &str = "sources";
 /// What can just be seen of a seam: a jump of luma in levels of 255, and a ΔE.
 const SEEN: [f64; 2] = [1.0, 1.0];
-/// The longest side of the mask with which a preview fades into the document.
-const PLACE_PX: u32 = 256;
 /// How many projects are listed.
 const LISTED: usize = 50;
 
@@ -112,6 +107,8 @@ impl Desk {
         match task {
             ProjectTask::Home(folder) => {
                 self.home = Some(folder);
+                // A folder that cannot be swept can still be used, or says why it cannot.
+                let _ = sweep(&self.folder(PROJECTS)?);
                 tell(ProjectNews::Listed(self.listed()?));
             }
             ProjectTask::ReadFile(path) => {
@@ -125,6 +122,15 @@ impl Desk {
                 tell(ProjectNews::Created(project.path().to_owned()));
                 self.project = Some(project);
                 self.add(*first, tell);
+                tell(ProjectNews::Listed(self.listed()?));
+            }
+            ProjectTask::Import(from) => {
+                let (projects, sources) = (self.folder(PROJECTS)?, self.folder(SOURCES)?);
+                let imported = import(&from, &projects, &sources)?;
+                self.open(&imported.file, tell)?;
+                if !imported.forgotten.is_empty() {
+                    tell(ProjectNews::Forgotten(imported.forgotten));
+                }
                 tell(ProjectNews::Listed(self.listed()?));
             }
             ProjectTask::OpenLatest => {
@@ -160,12 +166,17 @@ impl Desk {
                 tell(ProjectNews::Thumbnail(id, pixels));
             }
             ProjectTask::ReadRecipe { node, parent } => {
-                let project = self.project.as_ref().ok_or_else(none_open)?;
-                let recipe = project.recipe(node)?.ok_or_else(|| {
-                    EngineError::invalid("edit", "has no recipe: nothing was generated there")
-                })?;
+                let recipe = self.recipe(node)?;
                 let document = self.document(parent)?;
                 tell(ProjectNews::Recipe(Box::new(recipe), Box::new(document)));
+            }
+            ProjectTask::ReadSetting { node, by_hand } => {
+                let recipe = Box::new(self.recipe(node)?);
+                tell(ProjectNews::Setting { recipe, by_hand });
+            }
+            ProjectTask::ReadCompared(id) => {
+                let document = self.document(id)?;
+                tell(ProjectNews::Compared(id, Box::new(document)));
             }
             ProjectTask::Prepare(preparation) => {
                 tell(ProjectNews::Prepared(Box::new(self.prepare(*preparation)?)));
@@ -181,8 +192,34 @@ impl Desk {
                     tell(ProjectNews::Remade(purpose, Box::new(document)));
                 }
             },
+            ProjectTask::Change { from, mut document, change } => {
+                let kind = carry_change(&mut document, change)?;
+                tell(ProjectNews::Changed { from, kind, document });
+            }
+            ProjectTask::Copy(document) => {
+                let picture = document
+                    .selected_picture()
+                    .ok_or_else(|| EngineError::invalid("selection", "lies outside the picture"))?;
+                tell(ProjectNews::Copied(Arc::new(picture)));
+            }
+            ProjectTask::Paste(image) => {
+                let [width, height] = image.size.map(u32::try_from);
+                let rgba = image.pixels.iter().flat_map(|one| one.to_srgba_unmultiplied());
+                let picture = width.ok().zip(height.ok()).and_then(|(width_px, height_px)| {
+                    Pixels::new(width_px, height_px, rgba.collect())
+                });
+                let picture = picture.ok_or_else(|| {
+                    EngineError::invalid("picture", "in the clipboard has no size")
+                })?;
+                tell(ProjectNews::Pasted(Box::new(Document::of_picture(&picture, "")?)));
+            }
             ProjectTask::Export { document, to } => {
-                write_picture(&document, &to)?;
+                if to.extension().is_some_and(|end| end.eq_ignore_ascii_case(ARCHIVE_EXTENSION)) {
+                    self.write_unsaved()?;
+                    self.project.as_mut().ok_or_else(none_open)?.export(&to)?;
+                } else {
+                    write_picture(&document, &to)?;
+                }
                 tell(ProjectNews::Exported(to));
             }
         }
@@ -261,9 +298,20 @@ impl Desk {
         self.project.as_mut().ok_or_else(none_open)?.document(id)
     }
 
+    fn recipe(&self, id: NodeId) -> Result<PictureRequest, EngineError> {
+        let unsaved = self.unsaved.iter().find(|node| node.id == id);
+        let recipe = match unsaved {
+            Some(node) => node.recipe.clone(),
+            None => self.project.as_ref().ok_or_else(none_open)?.recipe(id)?,
+        };
+        recipe.ok_or_else(|| {
+            EngineError::invalid("edit", "has no recipe: nothing was generated there")
+        })
+    }
+
     /// Writes what a job reads of a document and names the files in its request.
     fn prepare(&self, mut preparation: Preparation) -> Result<Preparation, EngineError> {
-        self.write_guides(&mut preparation)?;
+        write_guides(&mut preparation, |area, rgba| self.keep_source(area, rgba))?;
         preparation.place = place_of(&preparation);
         let Some(area) = preparation.reads else { return Ok(preparation) };
         let document = &preparation.document;
@@ -289,33 +337,6 @@ impl Desk {
         Ok(preparation)
     }
 
-    /// Writes what ControlNets are shown: the layer, or where that is empty what is seen of the document,
-    /// of the part that the job reads.
-    fn write_guides(&self, preparation: &mut Preparation) -> Result<(), EngineError> {
-        let Preparation { document, request, reads, guides, .. } = preparation;
-        let Request::Picture(request) = request else { return Ok(()) };
-        let controls = &mut request.extras.controls;
-        let first = controls.len().saturating_sub(guides.len());
-        let area = reads.unwrap_or_else(|| document.area());
-        for (control, id) in controls[first..].iter_mut().zip(guides.iter()) {
-            let layer = document.layer(*id).filter(|layer| !layer.pixels.is_empty());
-            let rgba = match layer {
-                Some(layer) => layer.pixels.read(area),
-                None => document.composite(area),
-            };
-            control.picture = if reads.is_some() {
-                self.keep_source(area, rgba)?
-            } else {
-                // A picture from nothing is brought to the document's shape, and so is what guides it.
-                let picture = Pixels { width_px: area.width_px, height_px: area.height_px, rgba };
-                let Size { width_px, height_px } = request.size;
-                let to = Area::new(0, 0, width_px, height_px);
-                self.keep_source(to, fitted(&picture, to)?.rgba)?
-            };
-        }
-        Ok(())
-    }
-
     /// Keeps a picture that a job reads under the hash of its bytes, so that its recipe stays
     /// complete.
     fn keep_source(&self, area: Area, rgba: Vec<u8>) -> Result<PictureFile, EngineError> {
@@ -333,54 +354,37 @@ impl Desk {
     }
 }
 
-fn none_open() -> EngineError {
-    EngineError::invalid("project", "is not open")
+/// Does to a document what takes too long for a frame, and says what that was.
+fn carry_change(document: &mut Document, change: Change) -> Result<EditKind, EngineError> {
+    match change {
+        Change::Resize(size) => {
+            document.set_size(size, Filter::Lanczos)?;
+            Ok(EditKind::Transformed)
+        }
+        Change::Reshape(id, shape) => {
+            if let Some(layer) = document.layer_mut(id) {
+                layer.pixels = shape.apply(&layer.pixels);
+            }
+            Ok(EditKind::Transformed)
+        }
+        Change::Gradient(id, gradient) => {
+            let (area, selection) = (document.area(), document.selection.clone());
+            if let Some(layer) = document.layer_mut(id) {
+                paint_gradient(&mut layer.pixels, &gradient, selection.as_ref(), area);
+            }
+            Ok(EditKind::Filled)
+        }
+    }
 }
 
-/// Finds where what a job paints will lie in the document, as the engine will.
-fn place_of(preparation: &Preparation) -> Option<PaintPlace> {
-    let Request::Picture(request) = &preparation.request else { return None };
-    let document = &preparation.document;
-    let open = |area| PaintPlace { area, alpha: Arc::from([]), grid: [0, 0] };
-    let Some(reads) = preparation.reads else { return Some(open(document.area())) };
-    let region = request.extras.source.as_ref()?.region?;
-    let inner = Area::new(0, 0, reads.width_px, reads.height_px);
-    let selection = match &document.selection {
-        Some(selection) => Tiles::from_bytes(inner, &selection.read(reads)),
-        None => {
-            let mut all = Tiles::default();
-            all.fill(inner, [255]);
-            all
-        }
-    };
-    let rules = SizeRules::exactly(request.size);
-    let plan = RegionPlan::new(&selection, inner, (&rules, Some(request.size)), &region).ok()?;
-    let context = plan.context;
-    let area =
-        Area::new(context.x + reads.x, context.y + reads.y, context.width_px, context.height_px);
-    if document.selection.is_none() {
-        return Some(open(area));
-    }
-    let sides = [context.width_px, context.height_px];
-    let longest = sides[0].max(sides[1]).max(1);
-    let grid = sides.map(|side| {
-        let shrunk = u64::from(side) * u64::from(longest.min(PLACE_PX)) / u64::from(longest);
-        shrunk.max(1) as usize
-    });
-    let mask = plan.mask.read(context);
-    let middle = |at: usize, count: usize, side: u32| (2 * at + 1) * side as usize / (2 * count);
-    let alpha = (0..grid[0] * grid[1]).map(|at| {
-        let x = middle(at % grid[0], grid[0], sides[0]);
-        let y = middle(at / grid[0], grid[1], sides[1]);
-        mask.get(y * sides[0] as usize + x).copied().unwrap_or_default()
-    });
-    Some(PaintPlace { area, alpha: alpha.collect(), grid })
+fn none_open() -> EngineError {
+    EngineError::invalid("project", "is not open")
 }
 
 /// Makes a candidate: the document with what was made as a layer. What the selection left out is
 /// not touched, whatever the job made of it.
 fn candidate(made: Made) -> Result<Candidate, EngineError> {
-    let Made { base, reads, picture, recipe, name, .. } = made;
+    let Made { from, base, reads, picture, recipe, name, .. } = made;
     let recipe = recipe.ok_or_else(|| EngineError::invalid("picture", "has no recipe"))?;
     let area = reads.unwrap_or_else(|| base.area());
     let picture = fitted(&picture, area)?;
@@ -400,7 +404,7 @@ fn candidate(made: Made) -> Result<Candidate, EngineError> {
     document.place(&layer, [area.x, area.y], name)?;
     check_untouched(&base, &document, area, mask.as_deref())?;
     let seam = mask.and_then(|mask| seam_of(&base, &document, area, &mask));
-    Ok(Candidate { recipe, document, area, seam })
+    Ok(Candidate { recipe, from, document, area, seam })
 }
 
 /// Lays the subject that was cut out over the document and hides what it was cut out of.
@@ -442,7 +446,7 @@ fn check_untouched(
 }
 
 /// Brings a picture to the size of an area, where it has another.
-fn fitted(picture: &Pixels, area: Area) -> Result<Pixels, EngineError> {
+pub(super) fn fitted(picture: &Pixels, area: Area) -> Result<Pixels, EngineError> {
     let Pixels { width_px, height_px, .. } = *picture;
     if [width_px, height_px] == [area.width_px, area.height_px] {
         return Ok(picture.clone());
@@ -459,10 +463,7 @@ fn fitted(picture: &Pixels, area: Area) -> Result<Pixels, EngineError> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use atelier_engine::canvas::LayerKind;
-    use atelier_engine::protocol::{
-        ControlUse, HintKind, ModelRef, PictureRequest, Region, RegionMode, Source,
-    };
+    use atelier_engine::protocol::{ModelRef, Size};
 
     use super::*;
     use crate::state::PromptState;
@@ -485,6 +486,7 @@ mod tests {
         let area = base.area();
         let made = Made {
             purpose: JobPurpose::Paint,
+            from: None,
             base: base.clone(),
             reads: Some(area),
             picture: Arc::new(wild),
@@ -503,67 +505,6 @@ mod tests {
             assert!(inside || old == new, "pixel {at}");
         }
         assert!(changed > 1000);
-    }
-
-    #[test]
-    fn what_control_layers_show_is_written_for_the_part_that_is_read_and_its_place_is_known() {
-        let folder = tempfile::tempdir().unwrap();
-        let desk = Desk { home: Some(folder.path().to_owned()), ..Desk::default() };
-        let mut document = Document::new(Size { width_px: 900, height_px: 600 }).unwrap();
-        let drawn = document.add_layer("Control", LayerKind::Control).unwrap();
-        let ink = Area::new(500, 200, 40, 30);
-        document.layer_mut(drawn).unwrap().pixels.fill(ink, [0, 0, 0, 255]);
-        let empty = document.add_layer("Empty", LayerKind::Control).unwrap();
-        let paint = document.add_layer("Paint", LayerKind::Raster).unwrap();
-        let whole = document.area();
-        document.layer_mut(paint).unwrap().pixels.fill(whole, [9, 200, 9, 255]);
-        let mut selection = Tiles::default();
-        selection.fill(Area::new(520, 210, 60, 60), [255]);
-        document.selection = Some(selection);
-        let mut request = recipe();
-        request.size = Size { width_px: 256, height_px: 256 };
-        let region = Some(Region { mode: RegionMode::Focus, ..Region::default() });
-        request.extras.source = Some(Source { region, ..Source::new("", 1.0) });
-        for _ in 0..2 {
-            request.extras.controls.push(ControlUse {
-                model: ModelRef::named("net"),
-                picture: PictureFile::at(""),
-                over_source: true,
-                hint: HintKind::None,
-                strength: 1.0,
-                between: [0.0, 1.0],
-            });
-        }
-        let reads = Area::new(400, 100, 400, 300);
-        let prepared = desk
-            .prepare(Preparation {
-                purpose: JobPurpose::Paint,
-                document,
-                request: Request::Picture(Box::new(request)),
-                reads: Some(reads),
-                guides: vec![drawn, empty],
-                place: None,
-            })
-            .unwrap();
-        let Request::Picture(request) = &prepared.request else { unreachable!() };
-        let read = |at: usize| {
-            let path = &request.extras.controls[at].picture.path;
-            png::decode(&fs::read(path).unwrap()).unwrap()
-        };
-        let (first, second) = (read(0), read(1));
-        assert_eq!([first.width_px, first.height_px], [400, 300]);
-        let pixel = |pixels: &Pixels, [x, y]: [usize; 2]| {
-            pixels.rgba[4 * (y * 400 + x)..][..4].to_vec()
-        };
-        assert_eq!(pixel(&first, [110, 110]), [0, 0, 0, 255]);
-        assert_eq!(pixel(&first, [10, 10]), [0; 4]);
-        // An empty layer shows the picture.
-        assert_eq!(pixel(&second, [10, 10]), [9, 200, 9, 255]);
-        let place = prepared.place.unwrap();
-        assert!(place.area.contains([520, 210]) && place.area.contains([579, 269]));
-        assert!(place.area.width_px < 120, "{:?}", place.area);
-        let middle = place.grid[1] / 2 * place.grid[0] + place.grid[0] / 2;
-        assert_eq!((place.alpha[0], place.alpha[middle]), (0, 255));
     }
 
     #[test]

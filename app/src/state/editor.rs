@@ -7,6 +7,7 @@ use atelier_engine::canvas::{Area, Brush, Combine, Document, LayerId, Shape, Str
 use atelier_engine::protocol::{PictureRequest, Refine, RegionMode, Size};
 use atelier_engine::store::projects::{EditKind, NewNode, NodeId, NodeInfo, Trail};
 
+use super::reshaping::Reshaping;
 use super::{Thumbnail, View};
 use crate::update::JobPurpose;
 
@@ -24,6 +25,8 @@ pub enum Tool {
     Hand,
     /// Moves the layer.
     Move,
+    /// Moves, scales and turns the layer by a box around it.
+    Transform,
     /// Paints.
     #[default]
     Brush,
@@ -31,6 +34,8 @@ pub enum Tool {
     Eraser,
     /// Fills what is of one colour.
     Fill,
+    /// Lays a colour that fades from place to place.
+    Gradient,
     /// Draws a line.
     Line,
     /// Draws a rectangle.
@@ -53,12 +58,14 @@ pub enum Tool {
 
 impl Tool {
     /// Lists every tool, in the order of the tool bar.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Hand,
         Self::Move,
+        Self::Transform,
         Self::Brush,
         Self::Eraser,
         Self::Fill,
+        Self::Gradient,
         Self::Line,
         Self::Rectangle,
         Self::Ellipse,
@@ -84,7 +91,15 @@ impl Tool {
 
     /// Tells whether it lays colour on a layer.
     pub fn paints(self) -> bool {
-        matches!(self, Self::Brush | Self::Fill | Self::Line | Self::Rectangle | Self::Ellipse)
+        matches!(
+            self,
+            Self::Brush
+                | Self::Fill
+                | Self::Gradient
+                | Self::Line
+                | Self::Rectangle
+                | Self::Ellipse
+        )
     }
 
     /// Tells whether it has the size of a brush.
@@ -197,7 +212,7 @@ impl Gesture {
     pub fn shape(&self, tool: Tool) -> Option<Shape> {
         match self {
             Self::Shape { from, to, .. } => Some(match tool {
-                Tool::Line => Shape::Line { from: *from, to: *to },
+                Tool::Line | Tool::Gradient => Shape::Line { from: *from, to: *to },
                 Tool::Ellipse | Tool::SelectEllipse => Shape::Ellipse { from: *from, to: *to },
                 _ => Shape::Rectangle { from: *from, to: *to },
             }),
@@ -212,6 +227,8 @@ impl Gesture {
 pub struct Candidate {
     /// Its recipe.
     pub recipe: PictureRequest,
+    /// The node that it was made for.
+    pub from: Option<NodeId>,
     /// The document with it as its uppermost layer.
     pub document: Document,
     /// What it covers.
@@ -263,6 +280,8 @@ pub struct StageJob {
     pub ticket: u64,
     /// What it is for.
     pub purpose: JobPurpose,
+    /// The node that it works for.
+    pub from: Option<NodeId>,
     /// The document that it reads.
     pub base: Document,
     /// What of it is read; `None` for a picture from nothing.
@@ -321,10 +340,18 @@ pub struct Editor {
     pub view: View,
     /// What the pointer is doing.
     pub gesture: Option<Gesture>,
+    /// The layer that is being reshaped.
+    pub reshaping: Option<Reshaping>,
+    /// Whether the desk is making a change, for which the pen waits.
+    pub is_changing: bool,
     /// What was generated and waits for an answer.
     pub staging: Staging,
+    /// The edit that is compared with the picture, and its document.
+    pub compared: Option<(NodeId, Document)>,
     /// The list that is open.
     pub tab: EditorTab,
+    /// The prompt and the settings that the latest node of them holds, without a seed.
+    pub noted: Option<Box<PictureRequest>>,
     /// The node whose document was asked for.
     pub awaited: Option<NodeId>,
     /// Small pictures of nodes.
@@ -353,8 +380,12 @@ impl Editor {
             tools: ToolState::default(),
             view: View::Fit,
             gesture: None,
+            reshaping: None,
+            is_changing: false,
             staging: Staging::default(),
+            compared: None,
             tab: EditorTab::default(),
+            noted: None,
             awaited: None,
             thumbnails: Vec::new(),
             outline: Arc::default(),
@@ -391,6 +422,27 @@ impl Editor {
         NewNode { id, parent, kind, detail, document: self.document.clone(), recipe }
     }
 
+    /// Makes a node of a candidate beside the way, from the node that it was made for; the node is to
+    /// be written down.
+    pub fn keep_candidate(&mut self, candidate: &Candidate, now_ms: i64) -> NewNode {
+        let id = self.trail.next_id();
+        let parent = candidate.from.filter(|from| self.trail.get(*from).is_some());
+        let words = candidate.recipe.prompt.with_styles();
+        let detail: String = words.chars().take(400).collect();
+        let kind = EditKind::Candidate;
+        self.trail.add(NodeInfo {
+            id,
+            parent,
+            created_ms: now_ms,
+            kind,
+            detail: detail.clone(),
+            has_recipe: true,
+        });
+        self.project.unsaved += 1;
+        let document = candidate.document.clone();
+        NewNode { id, parent, kind, detail, document, recipe: Some(candidate.recipe.clone()) }
+    }
+
     /// Returns the document of a node, when it is at hand.
     pub fn at_hand(&self, id: NodeId) -> Option<&Document> {
         self.at_hand.iter().find(|(other, _)| *other == id).map(|(_, document)| document)
@@ -419,6 +471,15 @@ impl Editor {
     /// Returns the document that is shown: with the candidate that is looked at.
     pub fn shown_document(&self) -> &Document {
         self.candidate().map_or(&self.document, |candidate| &candidate.document)
+    }
+
+    /// Returns the document that the shown one is compared with: the one before a candidate, or that
+    /// of an edit.
+    pub fn compared_document(&self) -> Option<&Document> {
+        match self.candidate() {
+            Some(_) => Some(&self.document),
+            None => self.compared.as_ref().map(|(_, document)| document),
+        }
     }
 
     /// Returns the candidate that is looked at.

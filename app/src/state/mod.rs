@@ -14,6 +14,7 @@ pub mod palette;
 pub mod picture_models;
 pub mod piece_look;
 pub mod prompt;
+pub mod reshaping;
 pub mod settings;
 pub mod shell;
 pub mod sound;

@@ -180,5 +180,9 @@ pub const CUT_OUT: &str = "\u{eae0}";
 pub const MERGE: &str = "\u{e06e}";
 /// Turns the selection round.
 pub const INVERT: &str = "\u{e744}";
-/// Compares by turns.
-pub const BLINK: &str = "\u{e6ce}";
+/// A box with grips at its corners.
+pub const BOX: &str = "\u{e6ce}";
+/// Fades from one colour to another.
+pub const GRADIENT: &str = "\u{eb42}";
+/// Makes larger or smaller.
+pub const RESIZE: &str = "\u{ed6e}";

@@ -6,6 +6,7 @@ use atelier_engine::EngineError;
 use atelier_engine::protocol::{
     Enlarged, Event, JobId, Live, Notice, Output, Partial, Picture, Request, Stage,
 };
+use atelier_engine::store::Opening;
 
 use super::sound::apply_sound;
 use super::sound_look::{apply_player, apply_sound_news};
@@ -268,6 +269,30 @@ fn say_notice(state: &mut AppState, ticket: u64, notice: &Notice) {
     state.messages.show(now, MessageKind::Note, text, String::new(), None);
 }
 
+/// Says what the check at start did, where it did something.
+fn tell_recovery(state: &mut AppState, opening: &Opening) {
+    let language = state.settings.language;
+    let mut told = Vec::new();
+    if opening.set_aside.is_some() {
+        told.push(language.get(Text::RecoveredIndex).to_owned());
+    }
+    for (count, text) in
+        [(opening.adopted, Text::RecoveredResults), (opening.swept, Text::RecoveredParts)]
+    {
+        if count > 0 {
+            told.push(language.fill(text, &[&count]));
+        }
+    }
+    let now = state.jobs.clock_secs;
+    if !told.is_empty() {
+        let text = language.get(Text::LibraryInOrder).to_owned();
+        state.messages.show(now, MessageKind::Note, text, told.join("; "), None);
+    }
+    if opening.is_shared {
+        say(state, MessageKind::Note, Text::LibraryShared);
+    }
+}
+
 fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
     let language = state.settings.language;
     let now = state.jobs.clock_secs;
@@ -288,6 +313,7 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
             effects.extend(reopen.map(|path| Effect::Project(ProjectTask::Open(path))));
             return effects;
         }
+        LibraryNews::Recovered(opening) => tell_recovery(state, &opening),
         LibraryNews::ModelReady(info) => {
             state.models.status = ModelStatus::Ready(info);
             state.prompt.unknown = state.models.unknown_words(&state.prompt.text);

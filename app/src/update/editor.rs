@@ -1,21 +1,24 @@
 //! What follows from what is done with the picture that is being edited: tools, layers, selection,
 //! and the way through the tree of edits.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use atelier_engine::EngineError;
 use atelier_engine::canvas::{Brush, Document, LayerId, LayerKind, outline};
 use atelier_engine::protocol::PictureRequest;
-use atelier_engine::store::projects::{EditKind, NodeId};
+use atelier_engine::store::projects::archive::ARCHIVE_EXTENSION;
+use atelier_engine::store::projects::{EditKind, NodeId, PROJECT_EXTENSION};
 
 use super::editor_layers::{update_document, update_layer, update_selection};
 use super::editor_pen::update_pen;
+use super::editor_shape::{take_tool, update_shape};
 use super::editor_stage;
 use super::project_effect::ProjectTask;
 use super::{Effect, say_error};
 use crate::action::{EditorAction, ToolAction};
 use crate::i18n::Text;
-use crate::state::editor::Editor;
+use crate::state::editor::{Comparing, Editor};
 use crate::state::{AppState, Thumbnail};
 
 /// Changes the state as a person asked of the picture that is being edited.
@@ -26,7 +29,11 @@ pub(super) fn update_editor(state: &mut AppState, action: EditorAction) -> Vec<E
         EditorAction::BeginWith(name, document) => return begin(state, &name, *document),
         EditorAction::PickFile => return vec![Effect::PickPicture],
         EditorAction::OpenFile(path) => {
-            return vec![Effect::Project(ProjectTask::ReadFile(path))];
+            return vec![Effect::Project(match ending(&path).as_str() {
+                ARCHIVE_EXTENSION => ProjectTask::Import(path),
+                PROJECT_EXTENSION => ProjectTask::Open(path),
+                _ => ProjectTask::ReadFile(path),
+            })];
         }
         EditorAction::Open(path) => {
             return vec![Effect::Project(ProjectTask::Open(path))];
@@ -40,13 +47,15 @@ pub(super) fn update_editor(state: &mut AppState, action: EditorAction) -> Vec<E
         EditorAction::Staging(action) => return editor_stage::update_staging(state, action),
         EditorAction::RunAgain(id) => return editor_stage::run_again(state, id),
         EditorAction::Document(action) => return update_document(state, action),
+        EditorAction::Reshape(action) => return update_shape(state, action),
+        EditorAction::Tool(ToolAction::Take(tool)) => return take_tool(state, tool),
         _ => {}
     }
     let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
     match action {
         EditorAction::Undo => {
             // Undo while the pen is down takes back what the pen did.
-            if editor.gesture.is_some() {
+            if editor.gesture.is_some() || editor.reshaping.is_some() {
                 cancel_gesture(editor);
                 return Vec::new();
             }
@@ -58,6 +67,13 @@ pub(super) fn update_editor(state: &mut AppState, action: EditorAction) -> Vec<E
             return to.map(|to| go_to(state, to)).unwrap_or_default();
         }
         EditorAction::GoTo(id) => return go_to(state, id),
+        EditorAction::CompareWith(id) => return compare_with(editor, id),
+        EditorAction::EndComparing => end_comparing(editor),
+        EditorAction::TakeSettings(id) => {
+            // Whatever was written: the person asks for it.
+            let by_hand = true;
+            return vec![Effect::Project(ProjectTask::ReadSetting { node: id, by_hand })];
+        }
         EditorAction::WantThumbnail(id) if editor.thumbnail(id).is_none() => {
             editor.set_thumbnail(id, Thumbnail::Awaited);
             return vec![Effect::Project(ProjectTask::ReadThumbnail(id))];
@@ -73,6 +89,15 @@ pub(super) fn update_editor(state: &mut AppState, action: EditorAction) -> Vec<E
     Vec::new()
 }
 
+/// Tells whether a file is a project, in one file or as it is kept here.
+pub(super) fn is_project(path: &Path) -> bool {
+    [ARCHIVE_EXTENSION, PROJECT_EXTENSION].contains(&ending(path).as_str())
+}
+
+fn ending(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
 /// Writes the document as it is down as an edit.
 pub(super) fn commit(
     state: &mut AppState,
@@ -86,7 +111,7 @@ pub(super) fn commit(
     vec![Effect::Project(ProjectTask::Add(Box::new(node)))]
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
@@ -138,12 +163,56 @@ pub(super) fn go_to(state: &mut AppState, id: NodeId) -> Vec<Effect> {
         return Vec::new();
     }
     cancel_gesture(editor);
-    let Some(document) = editor.at_hand(id).cloned() else {
-        editor.awaited = Some(id);
-        return vec![Effect::Project(ProjectTask::ReadDocument(id))];
+    // Prompt and settings go along where they were others there.
+    let settings = |id| editor.trail.latest(EditKind::Setting, id);
+    let here = editor.trail.head().and_then(settings);
+    let there = settings(id).filter(|there| Some(*there) != here);
+    let mut effects: Vec<Effect> = there.map(read_setting).into_iter().collect();
+    effects.push(Effect::Project(match editor.at_hand(id).cloned() {
+        Some(document) => {
+            arrive(editor, id, document);
+            ProjectTask::GoTo(id)
+        }
+        None => {
+            editor.awaited = Some(id);
+            ProjectTask::ReadDocument(id)
+        }
+    }));
+    effects
+}
+
+fn read_setting(node: NodeId) -> Effect {
+    Effect::Project(ProjectTask::ReadSetting { node, by_hand: false })
+}
+
+/// Compares the picture with an edit, or ends it where it is compared with that one.
+fn compare_with(editor: &mut Editor, id: Option<NodeId>) -> Vec<Effect> {
+    let is_compared = editor.compared.as_ref().map(|(known, _)| *known);
+    let Some(id) = id.or_else(|| editor.trail.undo()).filter(|id| Some(*id) != is_compared) else {
+        end_comparing(editor);
+        return Vec::new();
     };
-    arrive(editor, id, document);
-    vec![Effect::Project(ProjectTask::GoTo(id))]
+    cancel_gesture(editor);
+    match editor.at_hand(id).cloned() {
+        Some(document) => {
+            begin_comparing(editor, id, document);
+            Vec::new()
+        }
+        None => vec![Effect::Project(ProjectTask::ReadCompared(id))],
+    }
+}
+
+/// Lays the document of an edit beside the one in sight.
+pub(super) fn begin_comparing(editor: &mut Editor, id: NodeId, document: Document) {
+    editor.compared = Some((id, document));
+    if editor.staging.comparing == Comparing::Off {
+        editor.staging.comparing = Comparing::Slider(0.5);
+    }
+}
+
+fn end_comparing(editor: &mut Editor) {
+    editor.compared = None;
+    editor.staging.comparing = Comparing::Off;
 }
 
 /// Shows the document of an edit that the person goes to.
@@ -154,6 +223,10 @@ pub(super) fn arrive(editor: &mut Editor, id: NodeId, document: Document) {
     editor.awaited = None;
     // Candidates were made for another document.
     editor.staging.candidates.clear();
+    editor.reshaping = None;
+    if editor.compared.as_ref().is_some_and(|(other, _)| *other == id) {
+        end_comparing(editor);
+    }
     outline_again(editor);
 }
 
@@ -161,10 +234,8 @@ fn set_tool(editor: &mut Editor, action: ToolAction) {
     let tools = &mut editor.tools;
     let brush = tools.brush;
     match action {
-        ToolAction::Take(tool) => {
-            tools.tool = tool;
-            cancel_gesture(editor);
-        }
+        // It may end a reshaping, see `take_tool`.
+        ToolAction::Take(tool) => tools.tool = tool,
         ToolAction::Size(size_px) => tools.brush = Brush { size_px, ..brush }.in_range(),
         ToolAction::SizeBy(factor) => {
             tools.brush = Brush { size_px: brush.size_px * factor, ..brush }.in_range();
@@ -187,6 +258,9 @@ fn set_tool(editor: &mut Editor, action: ToolAction) {
 
 /// Takes back what the pen did since it was put down.
 pub(super) fn cancel_gesture(editor: &mut Editor) {
+    if let Some(reshaping) = editor.reshaping.take() {
+        editor.document = reshaping.before;
+    }
     if editor.gesture.take().is_some()
         && let Some(head) = editor.trail.head()
         && let Some(document) = editor.at_hand(head).cloned()

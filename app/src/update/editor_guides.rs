@@ -33,6 +33,8 @@ pub(super) fn guide(
     request: &mut PictureRequest,
     document: &Document,
 ) -> Vec<LayerId> {
+    // A recipe that is run again has those of its own time.
+    request.extras.controls.retain(|control| !control.over_source);
     let mut guides = Vec::new();
     let mut said = Vec::new();
     let is_asked = |layer: &&Layer| {

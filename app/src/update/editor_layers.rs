@@ -10,7 +10,8 @@ use atelier_engine::store::projects::EditKind;
 
 use super::editor::{cancel_gesture, commit, outline_again};
 use super::editor_pen::alpha_of;
-use super::{Effect, editor_stage, say_error};
+use super::project_effect::ProjectTask;
+use super::{Effect, editor_shape, editor_stage, say_error};
 use crate::action::{DocumentAction, LayerAction, SelectAction, Side};
 use crate::i18n::Text;
 use crate::state::{AppState, View};
@@ -198,6 +199,12 @@ pub(super) fn update_document(state: &mut AppState, action: DocumentAction) -> V
         DocumentAction::Enlarge(times) => return editor_stage::enlarge(state, times, None),
         DocumentAction::CutOut => return editor_stage::cut_out(state),
         DocumentAction::Export => return editor_stage::export(state),
+        DocumentAction::Resize(size) => return editor_shape::resize(state, size),
+        DocumentAction::Copy => {
+            let Some(editor) = state.canvas.editor.as_deref() else { return Vec::new() };
+            let document = Box::new(editor.document.clone());
+            return vec![Effect::Project(ProjectTask::Copy(document))];
+        }
         _ => {}
     }
     let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };

@@ -9,6 +9,7 @@ use atelier_engine::store::projects::EditKind;
 use super::Effect;
 use super::editor::{cancel_gesture, commit, outline_again, paint_layer};
 use super::editor_layers::update_selection;
+use super::editor_shape::draw_gradient;
 use crate::action::{Pen, SelectAction};
 use crate::state::AppState;
 use crate::state::editor::{Editor, Gesture, Tool};
@@ -73,8 +74,8 @@ fn pen_down(
 ) -> Vec<Effect> {
     let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
     cancel_gesture(editor);
-    if !editor.staging.candidates.is_empty() {
-        // First the candidates want an answer.
+    if !editor.staging.candidates.is_empty() || editor.is_changing {
+        // First the candidates want an answer, or the desk is at it.
         return Vec::new();
     }
     let area = editor.document.area();
@@ -87,7 +88,7 @@ fn pen_down(
         return Vec::new();
     }
     match tools.tool {
-        Tool::Hand => {}
+        Tool::Hand | Tool::Transform => {}
         Tool::Move => {
             if editor.document.active.is_some() {
                 editor.gesture = Some(Gesture::Move { from: at, by: [0, 0] });
@@ -111,7 +112,7 @@ fn pen_down(
             editor.gesture = Some(Gesture::Stroke { layer: None, stroke, combine: how });
             return update_pen(state, Pen::To { at, pressure });
         }
-        Tool::Line | Tool::Rectangle | Tool::Ellipse => {
+        Tool::Line | Tool::Rectangle | Tool::Ellipse | Tool::Gradient => {
             editor.gesture = Some(Gesture::Shape { from: at, to: at, combine: how });
         }
         Tool::SelectRectangle | Tool::SelectEllipse => {
@@ -185,6 +186,9 @@ fn pen_up(state: &mut AppState) -> Vec<Effect> {
             let Some(shape) = shape.filter(|_| points.len() > 2) else { return Vec::new() };
             select_shape(editor, &shape, how, area);
             EditKind::Selected
+        }
+        Gesture::Shape { from, to, .. } if tool == Tool::Gradient => {
+            return if from == to { Vec::new() } else { draw_gradient(state, from, to) };
         }
         Gesture::Shape { from, to, .. } => {
             let Some(shape) = shape.filter(|_| from != to) else { return Vec::new() };

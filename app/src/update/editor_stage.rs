@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use atelier_engine::canvas::{Area, Combine, Document, Layer, LayerKind, Tiles, combine};
+use atelier_engine::canvas::{Area, Combine, Document, Layer, LayerKind, Tiles, combine, shift};
 use atelier_engine::library::HOUSE_UPSCALER;
 use atelier_engine::pipelines::picture::nearest_size;
 use atelier_engine::protocol::{
@@ -11,7 +11,7 @@ use atelier_engine::protocol::{
 };
 use atelier_engine::store::projects::{EditKind, NodeId};
 
-use super::editor::{arrive, commit, go_to, outline_again};
+use super::editor::{arrive, begin_comparing, cancel_gesture, commit, go_to, outline_again};
 use super::editor_guides::guide;
 use super::editor_pen::alpha_of;
 use super::project_effect::{JobPurpose, Made, Preparation, ProjectNews, ProjectTask};
@@ -33,11 +33,49 @@ const VARIATION: f32 = 0.6;
 
 /// Asks for what is described in the prompt: into the selection, or for the whole picture.
 pub(super) fn generate(state: &mut AppState) -> Vec<Effect> {
+    if let Some(editor) = state.canvas.editor.as_deref_mut() {
+        cancel_gesture(editor);
+    }
     let request = state.prompt.request(super::model_ref(state), state.settings.device);
     let Some(editor) = state.canvas.editor.as_deref() else { return Vec::new() };
     let document = editor.document.clone();
     let (mode, strength) = (editor.tools.region_mode, editor.tools.strength);
-    prepare(state, request, document, (mode, strength))
+    let mut effects = note_settings(state, &request);
+    effects.extend(prepare(state, request, document, (mode, strength)));
+    effects
+}
+
+/// Makes an edit of the prompt and the settings, where they are others than those noted last.
+fn note_settings(state: &mut AppState, request: &PictureRequest) -> Vec<Effect> {
+    let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
+    let settings = settings_of(request);
+    if editor.noted.as_deref() == Some(&settings) {
+        return Vec::new();
+    }
+    editor.noted = Some(Box::new(settings.clone()));
+    let words = settings.prompt.with_styles();
+    commit(state, EditKind::Setting, &words, Some(settings))
+}
+
+/// Returns a request without what differs from run to run.
+fn settings_of(request: &PictureRequest) -> PictureRequest {
+    PictureRequest { seed: 0, ..request.clone() }
+}
+
+/// Takes the prompt and the settings of an edit that the person went to, unless they wrote something
+/// since that no edit has.
+fn take_settings(state: &mut AppState, recipe: PictureRequest, by_hand: bool) -> Vec<Effect> {
+    let request = state.prompt.request(super::model_ref(state), state.settings.device);
+    let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
+    let is_noted = editor.noted.as_deref() == Some(&settings_of(&request));
+    editor.noted = Some(Box::new(settings_of(&recipe)));
+    if !is_noted && !by_hand {
+        return Vec::new();
+    }
+    let seed = state.prompt.seed.clone();
+    let effects = super::take_recipe(state, &recipe);
+    state.prompt.seed = seed;
+    effects
 }
 
 /// Completes a request for a document.
@@ -68,8 +106,14 @@ fn prepare(
     let guides = guide(state, &mut request, &document);
     let request = Request::Picture(Box::new(request));
     let purpose = JobPurpose::Paint;
-    let preparation = Preparation { purpose, document, request, reads, guides, place: None };
+    let from = head_of(state);
+    let preparation = Preparation { purpose, from, document, request, reads, guides, place: None };
     vec![Effect::Project(ProjectTask::Prepare(Box::new(preparation)))]
+}
+
+/// Returns the edit that the person is at.
+fn head_of(state: &AppState) -> Option<NodeId> {
+    state.canvas.editor.as_deref().and_then(|editor| editor.trail.head())
 }
 
 /// Returns what the visible mask layers cover; `None` where there are none, or they are empty.
@@ -144,14 +188,19 @@ pub(super) fn enlarge(
     let is_whole = |one: &PictureRequest| one.extras.source.is_none();
     request.source =
         candidate.filter(is_whole).map(|one| Box::new(Request::Picture(Box::new(one))));
-    read_whole(JobPurpose::Enlarge, document, Request::Enlarge(Box::new(request)))
+    read_whole(state, JobPurpose::Enlarge, document, Request::Enlarge(Box::new(request)))
 }
 
 /// Asks for a job that reads all of the document.
-fn read_whole(purpose: JobPurpose, document: Document, request: Request) -> Vec<Effect> {
+fn read_whole(
+    state: &AppState,
+    purpose: JobPurpose,
+    document: Document,
+    request: Request,
+) -> Vec<Effect> {
     let reads = Some(document.area());
-    let preparation =
-        Preparation { purpose, document, request, reads, guides: Vec::new(), place: None };
+    let (from, guides) = (head_of(state), Vec::new());
+    let preparation = Preparation { purpose, from, document, request, reads, guides, place: None };
     vec![Effect::Project(ProjectTask::Prepare(Box::new(preparation)))]
 }
 
@@ -162,7 +211,7 @@ pub(super) fn cut_out(state: &mut AppState) -> Vec<Effect> {
     let mut request = CutOutRequest::new("");
     request.device = state.settings.device;
     request.precision = state.prompt.precision;
-    read_whole(JobPurpose::CutOut, document, Request::CutOut(Box::new(request)))
+    read_whole(state, JobPurpose::CutOut, document, Request::CutOut(Box::new(request)))
 }
 
 /// Asks where the picture is to be saved.
@@ -175,10 +224,11 @@ pub(super) fn export(state: &mut AppState) -> Vec<Effect> {
 
 /// Hands a request that is complete to the engine.
 fn submit(state: &mut AppState, prepared: Preparation) -> Vec<Effect> {
-    let Preparation { purpose, document, request, reads, place, .. } = prepared;
+    let Preparation { purpose, from, document, request, reads, place, .. } = prepared;
     let (ticket, effects) = ask(state, request);
     if let Some(editor) = state.canvas.editor.as_deref_mut() {
-        editor.staging.jobs.push(StageJob { ticket, purpose, base: document, reads, place });
+        let job = StageJob { ticket, purpose, from, base: document, reads, place };
+        editor.staging.jobs.push(job);
     }
     effects
 }
@@ -197,6 +247,7 @@ pub(super) fn take_made(
     let words = picture.recipe.prompt.with_styles();
     let made = Made {
         purpose: job.purpose,
+        from: job.from,
         base: job.base.clone(),
         reads: job.reads,
         picture: picture.pixels.clone(),
@@ -223,6 +274,7 @@ pub(super) fn take_remade(
     };
     let made = Made {
         purpose: job.purpose,
+        from: job.from,
         base: job.base.clone(),
         reads: job.reads,
         picture: picture.clone(),
@@ -243,6 +295,9 @@ pub(super) fn update_staging(state: &mut AppState, action: StagingAction) -> Vec
     let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
     let staging = &mut editor.staging;
     let count = staging.candidates.len();
+    if let (StagingAction::Compare(comparing), Some(_)) = (action, &editor.compared) {
+        staging.comparing = comparing;
+    }
     if count == 0 {
         return Vec::new();
     }
@@ -285,11 +340,19 @@ fn take_file(state: &mut AppState, name: &str, document: Document) -> Vec<Effect
     let Some(editor) = state.canvas.editor.as_deref_mut() else {
         return super::editor::begin(state, &super::plain_name(name, "picture"), document);
     };
+    // A picture alone comes to lie in the middle, layers as they lay.
+    let middle = |all: u32, one: u32| ((i64::from(all) - i64::from(one)) / 2) as i32;
+    let (here, there) = (editor.document.size, document.size);
+    let by = match document.layers.len() {
+        1 => [middle(here.width_px, there.width_px), middle(here.height_px, there.height_px)],
+        _ => [0, 0],
+    };
     for layer in document.layers {
         match editor.document.add_layer(layer.name.clone(), layer.kind) {
             Ok(id) => {
                 if let Some(made) = editor.document.layer_mut(id) {
-                    *made = Layer { id, ..layer };
+                    let pixels = shift(&layer.pixels, by);
+                    *made = Layer { id, pixels, ..layer };
                 }
             }
             Err(error) => {
@@ -325,14 +388,37 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
             return effects;
         }
         ProjectNews::File(name, document) => return take_file(state, &name, *document),
+        ProjectNews::Pasted(mut document) => {
+            let name = language.get(Text::LayerPasted);
+            for layer in &mut document.layers {
+                name.clone_into(&mut layer.name);
+            }
+            let mut effects = super::enter(state, crate::state::Room::Pictures);
+            effects.extend(take_file(state, name, *document));
+            return effects;
+        }
+        ProjectNews::Copied(picture) => {
+            say(state, MessageKind::Done, Text::Copied);
+            return vec![Effect::CopyPicture(picture)];
+        }
         ProjectNews::Listed(entries) => state.canvas.projects = entries,
+        ProjectNews::Forgotten(places) => {
+            let shown = crate::widgets::elide(&places.join(", "), 200);
+            let text = language.get(Text::PlacesForgotten).to_owned();
+            state.messages.show(now, MessageKind::Note, text, shown, None);
+        }
         ProjectNews::NotOpened(error) => {
             // It is not tried again at every start.
             state.canvas.reopen = None;
             say_error(state, &error);
             return vec![Effect::SaveSettings];
         }
-        ProjectNews::Failed(error) => say_error(state, &error),
+        ProjectNews::Failed(error) => {
+            if let Some(editor) = state.canvas.editor.as_deref_mut() {
+                editor.is_changing = false;
+            }
+            say_error(state, &error);
+        }
         ProjectNews::Exported(path) => {
             let text = language.fill(Text::Saved, &[&super::file_name(&path)]);
             let remedy = Some(Remedy::OpenFolder(path));
@@ -346,6 +432,9 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
             let mode = source.as_ref().and_then(|source| source.region).map(|region| region.mode);
             let strength = source.map_or(1.0, |source| source.strength);
             return prepare(state, *recipe, *document, (mode.unwrap_or_default(), strength));
+        }
+        ProjectNews::Setting { recipe, by_hand } => {
+            return take_settings(state, *recipe, by_hand);
         }
         ProjectNews::Prepared(prepared) => return submit(state, *prepared),
         ProjectNews::Unsaved(error) => {
@@ -362,6 +451,21 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
                 ProjectNews::Saved(_) => {
                     editor.project.unsaved = editor.project.unsaved.saturating_sub(1);
                 }
+                ProjectNews::Compared(id, document) => begin_comparing(editor, id, *document),
+                ProjectNews::Changed { from, kind, document } => {
+                    editor.is_changing = false;
+                    editor.reshaping = None;
+                    // Who went elsewhere meanwhile stays there.
+                    if editor.trail.head() != from {
+                        return Vec::new();
+                    }
+                    if editor.document.size != document.size {
+                        editor.view = View::Fit;
+                    }
+                    editor.document = *document;
+                    outline_again(editor);
+                    return commit(state, kind, "", None);
+                }
                 ProjectNews::Document(id, document) if editor.awaited == Some(id) => {
                     arrive(editor, id, *document);
                     return vec![Effect::Project(ProjectTask::GoTo(id))];
@@ -371,12 +475,14 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
                     editor.set_thumbnail(id, thumbnail);
                 }
                 ProjectNews::Candidate(candidate) => {
+                    let node = editor.keep_candidate(&candidate, super::editor::now_ms());
                     editor.staging.candidates.push(*candidate);
                     // Who looks at one is not taken away from it.
                     if editor.staging.candidates.len() == 1 {
                         editor.staging.shown = 0;
                         editor.staging.comparing = Comparing::Off;
                     }
+                    return vec![Effect::Project(ProjectTask::Add(Box::new(node)))];
                 }
                 ProjectNews::Remade(purpose, document) => {
                     editor.document = *document;

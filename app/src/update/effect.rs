@@ -6,6 +6,7 @@ use std::sync::Arc;
 use atelier_engine::EngineError;
 use atelier_engine::canvas::Document;
 use atelier_engine::protocol::{Event, JobId, Live, Pixels, Request};
+use atelier_engine::store::Opening;
 use atelier_engine::store::conversations::{Conversation, ConversationEntry, ConversationList};
 
 use super::{
@@ -214,6 +215,8 @@ pub enum LibraryNews {
         /// The requests that an earlier run did not finish.
         unfinished: Vec<Unfinished>,
     },
+    /// What the check at start found and did.
+    Recovered(Opening),
     /// The model is here.
     ModelReady(ModelInfo),
     /// The model is not here.

@@ -201,7 +201,10 @@ pub(super) fn take_model(state: &mut AppState, recipe: &PictureRequest) -> Vec<E
     let mut extras = recipe.extras.clone();
     extras.loras.retain(|lora| is_known(&lora.model, &found.loras));
     extras.vae = extras.vae.filter(|vae| is_known(vae, &found.vaes));
-    extras.controls.retain(|control| is_known(&control.model, &found.controls));
+    // Those of layers stand in the layers.
+    extras
+        .controls
+        .retain(|control| !control.over_source && is_known(&control.model, &found.controls));
     extras.controls.truncate(1);
     for control in &mut extras.controls {
         control.picture = PictureFile::at(PathBuf::new());

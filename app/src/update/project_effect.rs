@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use atelier_engine::EngineError;
-use atelier_engine::canvas::{Area, Document, LayerId};
-use atelier_engine::protocol::{PictureRequest, Pixels, Request};
-use atelier_engine::store::projects::{NewNode, NodeId, Trail};
+use atelier_engine::canvas::{Area, Document, Gradient, LayerId, Reshape};
+use atelier_engine::protocol::{PictureRequest, Pixels, Request, Size};
+use atelier_engine::store::projects::{EditKind, NewNode, NodeId, Trail};
+
+use egui::ColorImage;
 
 use crate::state::ProjectEntry;
 use crate::state::editor::{Candidate, PaintPlace};
@@ -25,6 +27,8 @@ pub enum ProjectTask {
     },
     /// Opens a project.
     Open(PathBuf),
+    /// Takes a project in from one file, and opens it.
+    Import(PathBuf),
     /// Opens the project that was changed last.
     OpenLatest,
     /// Reads a picture file with its layers.
@@ -46,17 +50,50 @@ pub enum ProjectTask {
         /// The one before it.
         parent: NodeId,
     },
+    /// Reads the prompt and the settings of an edit.
+    ReadSetting {
+        /// The edit.
+        node: NodeId,
+        /// Whether the person asked for it, rather than for going there.
+        by_hand: bool,
+    },
+    /// Reads the document of an edit that is to be compared.
+    ReadCompared(NodeId),
     /// Writes what a job reads of a document into files, and completes its request.
     Prepare(Box<Preparation>),
     /// Makes a candidate of what a job made.
     Stage(Box<Made>),
-    /// Writes the picture elsewhere.
+    /// Changes a document in a way that takes long.
+    Change {
+        /// The edit that it is of.
+        from: Option<NodeId>,
+        /// The document.
+        document: Box<Document>,
+        /// What is done to it.
+        change: Change,
+    },
+    /// Makes a picture of what is seen of the selection.
+    Copy(Box<Document>),
+    /// Makes a document of a picture from the clipboard.
+    Paste(Arc<ColorImage>),
+    /// Writes the picture, or the whole project, elsewhere.
     Export {
         /// The document.
         document: Box<Document>,
         /// The file, whose ending says the form.
         to: PathBuf,
     },
+}
+
+/// Says what is done to a document that takes too long for a frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Change {
+    /// All of it is scaled to a size.
+    Resize(Size),
+    /// A layer is moved, scaled and turned.
+    Reshape(LayerId, Reshape),
+    /// A gradient is laid on a layer, within the selection.
+    Gradient(LayerId, Gradient),
 }
 
 /// Says what a job is for.
@@ -75,6 +112,8 @@ pub enum JobPurpose {
 pub struct Preparation {
     /// What the job is for.
     pub purpose: JobPurpose,
+    /// The edit at which it is asked for.
+    pub from: Option<NodeId>,
     /// The document.
     pub document: Document,
     /// The request without the files.
@@ -92,6 +131,8 @@ pub struct Preparation {
 pub struct Made {
     /// What the job was for.
     pub purpose: JobPurpose,
+    /// The edit at which it was asked for.
+    pub from: Option<NodeId>,
     /// The document before.
     pub base: Document,
     /// What of the document the job read; `None` for a picture from nothing.
@@ -115,6 +156,8 @@ pub enum ProjectNews {
     NotOpened(EngineError),
     /// A picture file was read: its name and its layers.
     File(String, Box<Document>),
+    /// A project was taken in that named these places on another computer.
+    Forgotten(Vec<String>),
     /// The projects there are, the latest changed first.
     Listed(Vec<ProjectEntry>),
     /// An edit is on the disk.
@@ -127,12 +170,34 @@ pub enum ProjectNews {
     Thumbnail(NodeId, Option<Arc<Pixels>>),
     /// The recipe of an edit with the document before it.
     Recipe(Box<PictureRequest>, Box<Document>),
+    /// The prompt and the settings of an edit.
+    Setting {
+        /// The recipe.
+        recipe: Box<PictureRequest>,
+        /// Whether the person asked for it.
+        by_hand: bool,
+    },
+    /// The document of an edit that is to be compared.
+    Compared(NodeId, Box<Document>),
     /// A request is complete.
     Prepared(Box<Preparation>),
     /// A candidate was made.
     Candidate(Box<Candidate>),
     /// A document was made that takes the place of the one before.
     Remade(JobPurpose, Box<Document>),
+    /// What is seen of the selection, for the clipboard.
+    Copied(Arc<Pixels>),
+    /// A picture from the clipboard as a document.
+    Pasted(Box<Document>),
+    /// A document was changed.
+    Changed {
+        /// The edit that it was of.
+        from: Option<NodeId>,
+        /// What was done.
+        kind: EditKind,
+        /// The document.
+        document: Box<Document>,
+    },
     /// The picture was written elsewhere.
     Exported(PathBuf),
     /// Something went wrong.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::composite::lay_over;
-use super::{Area, Blend, Tiles, crop, shift};
+use super::{Area, Blend, Filter, Tiles, crop, scale, shift};
 use crate::error::EngineError;
 use crate::protocol::{HintKind, Pixels, Size};
 
@@ -300,6 +300,39 @@ impl Document {
         Ok(())
     }
 
+    /// Scales everything to another size.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidSetting`] when the size is 0 or too large.
+    pub fn set_size(&mut self, size: Size, filter: Filter) -> Result<(), EngineError> {
+        check_size(size)?;
+        let (from, to) = (self.area(), Area::new(0, 0, size.width_px, size.height_px));
+        for layer in &mut self.layers {
+            layer.pixels = scale(&layer.pixels, from, to, filter, to);
+        }
+        self.selection = self.selection.take().map(|one| scale(&one, from, to, filter, to));
+        self.size = size;
+        Ok(())
+    }
+
+    /// Returns what is seen of the selection, as strongly as it is selected; everything where nothing
+    /// is selected, and `None` where the selection lies outside.
+    pub fn selected_picture(&self) -> Option<Pixels> {
+        let Some(selection) = &self.selection else { return Some(self.picture()) };
+        let area = selection.bounds()?.intersect(self.area());
+        if area.is_empty() {
+            return None;
+        }
+        let mut rgba = self.composite(area);
+        for (pixel, value) in rgba.chunks_exact_mut(4).zip(selection.read(area)) {
+            pixel[3] = ((u32::from(pixel[3]) * u32::from(value) + 127) / 255) as u8;
+            if pixel[3] == 0 {
+                pixel.fill(0);
+            }
+        }
+        Pixels::new(area.width_px, area.height_px, rgba)
+    }
+
     /// Returns the picture that the visible layers make.
     pub fn picture(&self) -> Pixels {
         let rgba = self.composite(self.area());
@@ -444,5 +477,41 @@ mod tests {
             assert!(Document::new(Size { width_px, height_px }).is_err());
         }
         assert!(Document::new(Size { width_px: 16_384, height_px: 16_384 }).is_ok());
+    }
+
+    #[test]
+    fn a_copy_is_what_is_seen_as_strongly_as_it_is_selected() {
+        let (mut document, ..) = two_layers();
+        let whole = document.selected_picture().unwrap();
+        assert_eq!((whole.width_px, whole.height_px), (200, 150));
+        let mut selection = Tiles::default();
+        selection.fill(Area::new(188, 138, 6, 6), [255]);
+        selection.fill(Area::new(188, 138, 1, 6), [128]);
+        selection.fill(Area::new(198, 148, 9, 9), [255]);
+        document.selection = Some(selection);
+        let copy = document.selected_picture().unwrap();
+        // The selection ends at the document's edge.
+        assert_eq!((copy.width_px, copy.height_px), (12, 12));
+        assert_eq!(copy.rgba[..8], [10, 20, 30, 128, 10, 20, 30, 255]);
+        let inside = (2 * 12 + 2) * 4;
+        assert_eq!(copy.rgba[inside..inside + 4], whole.rgba[(140 * 200 + 190) * 4..][..4]);
+        assert_eq!(copy.rgba[8 * 4..8 * 4 + 4], [0; 4], "what is not selected is clear");
+        let mut outside = Tiles::default();
+        outside.fill(Area::new(500, 500, 5, 5), [255]);
+        document.selection = Some(outside);
+        assert!(document.selected_picture().is_none());
+    }
+
+    #[test]
+    fn another_size_scales_layers_and_selection_alike() {
+        let (mut document, ..) = two_layers();
+        let mut selection = Tiles::default();
+        selection.fill(Area::new(0, 0, 100, 150), [255]);
+        document.selection = Some(selection);
+        document.set_size(Size { width_px: 100, height_px: 300 }, Filter::Lanczos).unwrap();
+        assert_eq!(document.picture().rgba.len(), 100 * 300 * 4);
+        let selection = document.selection.clone().unwrap();
+        assert_eq!([selection.get([40, 290]), selection.get([60, 10])], [[255], [0]]);
+        assert!(document.set_size(Size { width_px: 0, height_px: 9 }, Filter::Lanczos).is_err());
     }
 }

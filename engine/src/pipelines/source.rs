@@ -182,7 +182,13 @@ impl Document {
             None if region.added.is_empty() => selection.fill(inner, [OPEN]),
             None => add_borders(&mut selection, area, inner),
         }
-        Ok(Self { area, inner, pixels: Tiles::from_bytes(inner, &picture.rgba), selection, notices })
+        Ok(Self {
+            area,
+            inner,
+            pixels: Tiles::from_bytes(inner, &picture.rgba),
+            selection,
+            notices,
+        })
     }
 
     fn plan(

@@ -48,7 +48,8 @@ impl Windows {
         let sides = [picture.height_px, picture.width_px].map(|px| (px as usize).max(1));
         // Of a side that one window covers the model sees no more than there is.
         // No less than half a window: what is narrower is filled up.
-        let fit = |side: usize, window: usize| window.min(cells(side).max(cells(window * scale / 2)));
+        let fit =
+            |side: usize, window: usize| window.min(cells(side).max(cells(window * scale / 2)));
         let window = [fit(sides[0], tall), fit(sides[1], wide)];
         let whole = [0, 1].map(|axis| sides[axis].div_ceil(scale).max(window[axis]));
         let starts = [0, 1].map(|axis| starts(whole[axis], window[axis], overlap));

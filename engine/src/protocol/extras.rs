@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MemoryUse, ModelRef, Region};
+use super::{MemoryUse, ModelRef, NoiseSource, PictureRequest, Region};
 
 /// Holds what a request uses beside its model and its prompt; of it, a picture to change alone is for
 /// the house model.
@@ -64,6 +64,60 @@ impl Extras {
             files.extend(source.mask.as_ref().map(picture));
         }
         files
+    }
+}
+
+impl Extras {
+    /// Lists the pictures that are read: that which is changed, its mask, those that guide.
+    pub fn pictures(&self) -> impl Iterator<Item = &PictureFile> {
+        let source = self.source.iter();
+        let controls = self.controls.iter().map(|control| &control.picture);
+        source.flat_map(|one| [Some(&one.picture), one.mask.as_ref()]).flatten().chain(controls)
+    }
+}
+
+impl PictureRequest {
+    /// Forgets every place on a computer that a recipe of somebody else names, and returns what was
+    /// forgotten: files of models keep their names alone, by which they are looked for in the
+    /// person's own folders, and noise comes from the seed. Pictures are forgotten with what reads
+    /// them unless `keep` says where they are here.
+    pub fn forget_places(&mut self, keep: impl Fn(&PictureFile) -> Option<PathBuf>) -> Vec<String> {
+        let mut forgotten = Vec::new();
+        let extras = &mut self.extras;
+        let models = [&mut self.model]
+            .into_iter()
+            .chain(extras.loras.iter_mut().map(|one| &mut one.model))
+            .chain(&mut extras.embeddings)
+            .chain(&mut extras.vae)
+            .chain(extras.controls.iter_mut().map(|one| &mut one.model));
+        for model in models {
+            if let Some((_, name)) = model.name.rsplit_once(['/', '\\']) {
+                let name = name.to_owned();
+                forgotten.push(std::mem::replace(&mut model.name, name));
+            }
+        }
+        if let NoiseSource::File(path) = &self.noise {
+            forgotten.push(path.display().to_string());
+            self.noise = NoiseSource::Seed;
+        }
+        let mut find = |file: &mut PictureFile| match keep(file) {
+            Some(path) => {
+                file.path = path;
+                true
+            }
+            None => {
+                forgotten.push(file.path.display().to_string());
+                false
+            }
+        };
+        extras.controls.retain_mut(|control| find(&mut control.picture));
+        if let Some(source) = &mut extras.source {
+            let has_mask = source.mask.as_mut().is_none_or(&mut find);
+            if !find(&mut source.picture) || !has_mask {
+                extras.source = None;
+            }
+        }
+        forgotten
     }
 }
 

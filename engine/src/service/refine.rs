@@ -111,9 +111,7 @@ impl Studio {
     pub(super) fn factor_before(refining: &Refining, picture: &Pixels, factor: f32) -> f32 {
         let size = Size { width_px: picture.width_px, height_px: picture.height_px };
         match refining.model {
-            PictureModel::House(_) => {
-                picture::refined_factor(size, refining.request.size, factor)
-            }
+            PictureModel::House(_) => picture::refined_factor(size, refining.request.size, factor),
             PictureModel::Diffusion(_) => factor,
         }
     }

@@ -28,14 +28,21 @@ const MAX_SAME_NAMES: u32 = 100_000;
 /// # Errors
 /// [`EngineError::DiskFull`] or [`EngineError::Io`]; nothing half-written stays behind.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
+    write_by(path, |file| file.write_all(bytes))
+}
+
+/// Writes a file as [`write_atomic`] does, of what `write` writes.
+pub(super) fn write_by(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), EngineError> {
     // Renaming onto a link would replace the link instead of what it points to.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
         let error = io::Error::new(ErrorKind::InvalidInput, "this is not a plain file");
         return Err(EngineError::io("write the file", path, &error));
     }
-    replace(&path, |file| file.write_all(bytes))
-        .map_err(|error| EngineError::io("write the file", path, &error))
+    replace(&path, write).map_err(|error| EngineError::io("write the file", path, &error))
 }
 
 /// Writes a new file called `stem.extension`, or `stem-2.extension` and so on when that is taken.
@@ -89,6 +96,22 @@ pub(super) fn make_new<T>(
     let path = first_free(folder, stem, extension, |path| part.place_new(path)).map_err(refused)?;
     sync_folder(folder).map_err(refused)?;
     let made = made.ok_or_else(|| EngineError::invalid("file", "was not written"))?;
+    Ok((path, made))
+}
+
+/// Makes a new file as [`write_new`] does, which `make` makes under the path that it is given.
+pub(super) fn make_new_by<T>(
+    folder: &Path,
+    stem: &str,
+    extension: &str,
+    make: impl FnOnce(&Path) -> Result<T, EngineError>,
+) -> Result<(PathBuf, T), EngineError> {
+    let refused = |error: io::Error| EngineError::io("write the file", folder, &error);
+    let (part, file) = Part::begin(folder).map_err(refused)?;
+    let made = make(&part.path)?;
+    file.sync_all().map_err(refused)?;
+    let path = first_free(folder, stem, extension, |path| part.place_new(path)).map_err(refused)?;
+    sync_folder(folder).map_err(refused)?;
     Ok((path, made))
 }
 

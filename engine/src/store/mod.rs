@@ -48,6 +48,7 @@ mod thumbnails;
 mod trash;
 mod upkeep;
 mod words;
+mod zipped;
 
 #[cfg(test)]
 mod library_tests;
@@ -200,6 +201,19 @@ struct Home {
 }
 
 impl Home {
+    /// Checks that the folder is still where it was. On a drive that was taken away there may be an
+    /// empty folder of its name: what was written there would be lost to sight when it comes back.
+    fn check_here(&self) -> Result<(), EngineError> {
+        if self.folder.join(place::LOCK).exists() {
+            return Ok(());
+        }
+        Err(EngineError::Io {
+            action: "use the library".to_owned(),
+            reason: "its folder is not there now; is the drive plugged in?".to_owned(),
+            path: self.folder.clone(),
+        })
+    }
+
     fn index(&self) -> MutexGuard<'_, Index> {
         // SQLite rolls an unfinished change back, so a panic leaves nothing half done.
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
@@ -221,6 +235,7 @@ impl Home {
 
     /// Moves a result's file into the trash, or back to its kind.
     fn move_result(&self, id: i64, to_trash: bool) -> Result<(), EngineError> {
+        self.check_here()?;
         let index = self.index();
         let row = index.result(id)?.ok_or_else(|| unknown(id))?;
         let kind = ResultKind::of(Path::new(&row.file)).unwrap_or(ResultKind::Picture);
@@ -245,6 +260,7 @@ impl Home {
         colours: Option<u16>,
         request: &Request,
     ) -> Result<SavedResult, EngineError> {
+        self.check_here()?;
         let content = Content { colours, ..contents::content_of_bytes(bytes) };
         let created_ms = now_ms();
         let date = self.index().local_date(created_ms)?;

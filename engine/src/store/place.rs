@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::error::EngineError;
 
@@ -69,6 +70,11 @@ pub(super) fn follow_moves(folder: &Path) -> Result<PathBuf, EngineError> {
     Err(EngineError::damaged(folder.join(MOVED_TO), "leads in a circle"))
 }
 
+/// How long somebody who is just leaving is waited for. The lock of a killed process ends only when
+/// the system has taken its memory back, and one that starts another program shares its locks with
+/// it for a moment; who does not wait would take that for another Atelier and mend nothing.
+const LEAVING: Duration = Duration::from_millis(50);
+
 /// Shows other processes that the library is open here; ends when dropped or when the process does.
 #[derive(Debug)]
 pub(super) struct Presence {
@@ -88,12 +94,18 @@ impl Presence {
             .write(true)
             .open(&path)
             .map_err(refused)?;
-        let is_alone = match file.try_lock() {
-            // A disk without locks is taken to have one user.
-            Ok(()) | Err(TryLockError::Error(_)) => true,
-            Err(TryLockError::WouldBlock) => {
-                file.lock_shared().map_err(refused)?;
-                false
+        let patience = Instant::now() + LEAVING;
+        let is_alone = loop {
+            match file.try_lock() {
+                // A disk without locks is taken to have one user.
+                Ok(()) | Err(TryLockError::Error(_)) => break true,
+                Err(TryLockError::WouldBlock) if Instant::now() < patience => {
+                    std::thread::sleep(LEAVING / 10);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    file.lock_shared().map_err(refused)?;
+                    break false;
+                }
             }
         };
         Ok((Self { file, path }, is_alone))
@@ -133,6 +145,29 @@ pub(super) fn note_move(from: &Path, to: &Path) -> Result<(), EngineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn somebody_who_is_just_leaving_is_waited_for_and_somebody_who_stays_is_not()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let (leaving, is_alone) = Presence::enter(folder.path())?;
+        assert!(is_alone);
+        leaving.share()?;
+        let (second, is_alone) = Presence::enter(folder.path())?;
+        assert!(!is_alone, "two at once");
+        drop(second);
+        // As a program that was started holds it, between its start and its first instruction.
+        let held = leaving.file.try_clone()?;
+        drop(leaving);
+        let goes = std::thread::spawn(move || {
+            std::thread::sleep(LEAVING / 5);
+            drop(held);
+        });
+        let (_third, is_alone) = Presence::enter(folder.path())?;
+        assert!(is_alone, "the first had left");
+        goes.join().map_err(|_| "the thread panicked")?;
+        Ok(())
+    }
 
     #[test]
     #[cfg(all(unix, not(target_os = "macos")))]

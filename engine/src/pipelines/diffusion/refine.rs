@@ -48,8 +48,7 @@ impl DiffusionPipeline {
         let mut notices = run.first_notices();
         let size = Size { width_px: picture.width_px, height_px: picture.height_px };
         let about = &self.networks.about;
-        let reading =
-            Reading { grid_px: about.grid_px(), scale: about.scale(), overlap: OVERLAP };
+        let reading = Reading { grid_px: about.grid_px(), scale: about.scale(), overlap: OVERLAP };
         let windows = Windows::new(size, request.size, reading);
         let prompts = run.encode(&mut notices)?.pop().unwrap_or_default();
         if is_lean {

@@ -15,7 +15,9 @@ pub use validate::{MAX_COUNT, MAX_PROMPT_CHARS, MAX_STEPS, SIZE_RULES, nearest_s
 
 use crate::error::EngineError;
 use crate::math::schedule::Schedule;
-use crate::models::house_picture::{Conditioning, Config, Frame, HousePicture, Lexicon, Stir, TextStates, Things, Tokens};
+use crate::models::house_picture::{
+    Conditioning, Config, Frame, HousePicture, Lexicon, Stir, TextStates, Things, Tokens,
+};
 use crate::nn::Compute;
 use crate::pipelines::device;
 use crate::pipelines::noise::Noise;

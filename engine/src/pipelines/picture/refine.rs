@@ -11,7 +11,7 @@ use crate::pipelines::previews::Previews;
 use crate::pipelines::refining::{self, Refines, Tally};
 use crate::pipelines::windows::{Reading, Windows};
 use crate::preview::to_pixels;
-use crate::protocol::{JobContext, Live, Notice, NoiseSource, PictureRequest, Pixels, Size, Stage};
+use crate::protocol::{JobContext, Live, NoiseSource, Notice, PictureRequest, Pixels, Size, Stage};
 use crate::sampling::{self, model_calls};
 
 /// The share of a window that it has in common with the next. The model writes tokens of 32 pixels side by

@@ -1,10 +1,7 @@
 //! Reading OpenRaster files, whoever wrote them.
 
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::path::Path;
-
-use flate2::read::DeflateDecoder;
-use zip::{CompressionMethod, ZipArchive};
 
 use super::tags::{Tag, tags};
 use super::{MIMETYPE, OraLayer, OraPicture, check_size};
@@ -12,6 +9,7 @@ use crate::canvas::{MAX_LAYERS, MAX_PIXELS};
 use crate::error::EngineError;
 use crate::protocol::Pixels;
 use crate::store::png;
+use crate::store::zipped::Archive;
 
 /// The most entries of an archive: Krita and others write a few beside the layers.
 const MAX_ENTRIES: usize = 4096;
@@ -47,7 +45,7 @@ pub fn read_file(path: &Path) -> Result<OraPicture, EngineError> {
 }
 
 fn read_checked(bytes: &[u8]) -> Result<OraPicture, String> {
-    let mut archive = Archive::open(bytes)?;
+    let mut archive = Archive::open(Cursor::new(bytes), MAX_ENTRIES)?;
     let kind = archive.entry("mimetype", MIMETYPE.len() as u64 + 2)?;
     if kind.trim_ascii() != MIMETYPE.as_bytes() {
         return Err("is not an OpenRaster file".to_owned());
@@ -82,59 +80,6 @@ fn claimed_pixels(file: &[u8]) -> Result<u64, String> {
     };
     let pixels = number(16).zip(number(20)).map(|(width, height)| width.saturating_mul(height));
     pixels.ok_or_else(|| "holds a layer that is no picture".to_owned())
-}
-
-/// Reads entries within limits.
-struct Archive<'a> {
-    zip: ZipArchive<Cursor<&'a [u8]>>,
-}
-
-impl<'a> Archive<'a> {
-    fn open(bytes: &'a [u8]) -> Result<Self, String> {
-        let broken = |_| "is a zip archive that is cut short or broken".to_owned();
-        let zip = ZipArchive::new(Cursor::new(bytes)).map_err(broken)?;
-        if zip.len() > MAX_ENTRIES {
-            return Err("is a zip archive with more entries than any picture".to_owned());
-        }
-        if zip.has_duplicate_names() {
-            return Err("is a zip archive that holds an entry twice".to_owned());
-        }
-        let mut zip = zip;
-        if zip.has_overlapping_files().map_err(broken)? {
-            return Err("is a zip archive whose entries overlap".to_owned());
-        }
-        Ok(Self { zip })
-    }
-
-    /// Returns an entry's bytes, `most` at most.
-    fn entry(&mut self, name: &str, most: u64) -> Result<Vec<u8>, String> {
-        let index = self.zip.index_for_name(name).ok_or_else(|| format!("lacks its {name}"))?;
-        let broken = |_| format!("holds a broken {name}");
-        let entry = self.zip.by_index_raw(index).map_err(broken)?;
-        if entry.encrypted() {
-            return Err("is a zip archive with a password".to_owned());
-        }
-        let (size, method) = (entry.size(), entry.compression());
-        let too_large = || format!("holds a {name} that is too large");
-        if size > most {
-            return Err(too_large());
-        }
-        let mut bytes = Vec::new();
-        // One byte more than it claims shows that the claim is false. Memory grows with what comes.
-        let result = match method {
-            CompressionMethod::Stored => entry.take(size + 1).read_to_end(&mut bytes),
-            // Without its own inflater the library knows the method by number only.
-            method if method == CompressionMethod::DEFLATE => {
-                DeflateDecoder::new(entry).take(size + 1).read_to_end(&mut bytes)
-            }
-            _ => return Err(format!("holds a {name} packed in a way that is not read")),
-        };
-        result.map_err(|_| format!("holds a broken {name}"))?;
-        if bytes.len() as u64 != size {
-            return Err(format!("holds a {name} that is not as long as it says"));
-        }
-        Ok(bytes)
-    }
 }
 
 /// What `stack.xml` says.

@@ -356,7 +356,7 @@ fn check_enlarged(request: &EnlargeRequest) -> Result<(), (&'static str, &'stati
 
 /// Checks the numbers of a request against the ranges that its fields document, so that no
 /// stranger's file puts something absurd into the program.
-fn check(request: &PictureRequest) -> Result<(), (&'static str, &'static str)> {
+pub(super) fn check(request: &PictureRequest) -> Result<(), (&'static str, &'static str)> {
     let sampling = &request.sampling;
     let in_range = |px: u32| (1..=16_384).contains(&px);
     if !(1..=150).contains(&sampling.steps) {

@@ -8,6 +8,7 @@
 //! A node is there when [`Project::add`] returns: SQLite's journal survives a killed process. One
 //! process at a time writes; another that opens the project reads only and is told so.
 
+pub mod archive;
 mod record;
 mod tiles;
 mod trail;
@@ -94,6 +95,8 @@ pub enum EditKind {
     Merged,
     /// A picture was laid into the document.
     Placed,
+    /// A picture was generated and waits to be taken; the person stays where they are.
+    Candidate,
     /// A generated picture was taken.
     Generated,
     /// The document was cropped or extended.
@@ -109,6 +112,11 @@ pub enum EditKind {
 }
 
 impl EditKind {
+    /// Tells whether it stands beside the way: nobody goes to it by making it.
+    pub fn is_aside(self) -> bool {
+        self == Self::Candidate
+    }
+
     /// Returns the name that stands in the file.
     fn id(self) -> String {
         match serde_json::to_value(self) {
@@ -234,7 +242,7 @@ impl Project {
         self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// Adds a node and goes to it. When this returns the node is on the disk; when it fails nothing
+    /// Adds a node and goes to it, unless it [stands aside](EditKind::is_aside). When this returns the node is on the disk; when it fails nothing
     /// has changed.
     ///
     /// # Errors
@@ -269,7 +277,9 @@ impl Project {
             )
             .map_err(wrong)?;
         let id = node.id;
-        set_fact(&change, "head", &id.0.to_string()).map_err(wrong)?;
+        if !node.kind.is_aside() {
+            set_fact(&change, "head", &id.0.to_string()).map_err(wrong)?;
+        }
         let done = change.commit().map_err(wrong);
         if done.is_err() {
             // Tiles that were counted as kept are not.

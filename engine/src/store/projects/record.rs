@@ -8,7 +8,7 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use serde::{Deserialize, Serialize};
 
-use crate::canvas::{Blend, Guiding, LayerId, LayerKind};
+use crate::canvas::{Blend, Guiding, LayerId, LayerKind, MAX_LAYERS, check_size};
 use crate::error::EngineError;
 use crate::protocol::Size;
 
@@ -41,6 +41,24 @@ pub(super) struct LayerRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guiding: Option<Guiding>,
     pub tiles: Vec<PlacedTile>,
+}
+
+impl DocumentRecord {
+    /// Checks what a file of somebody else may say: size, number of layers, and their names, which no
+    /// two share and no later one takes again.
+    pub(super) fn check(&self, path: &Path) -> Result<(), EngineError> {
+        check_size(self.size)?;
+        if self.layers.len() > MAX_LAYERS {
+            return Err(EngineError::damaged(path, "has more layers than a document can have"));
+        }
+        let mut ids: Vec<u32> = self.layers.iter().map(|layer| layer.id.0).collect();
+        ids.sort_unstable();
+        let are_apart = ids.windows(2).all(|pair| pair[0] < pair[1]);
+        if !are_apart || ids.last().is_some_and(|last| *last >= self.next_layer) {
+            return Err(EngineError::damaged(path, "has two layers that are one"));
+        }
+        Ok(())
+    }
 }
 
 /// Packs a record.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use super::record::{DocumentRecord, LayerRecord, PlacedTile, deflate, inflate};
-use crate::canvas::{Document, Layer, MAX_LAYERS, Tiles, check_size};
+use crate::canvas::{Document, Layer, Tiles};
 use crate::error::EngineError;
 
 /// How many tiles are remembered before those that are gone are forgotten.
@@ -111,10 +111,7 @@ impl TileShelf {
         record: &DocumentRecord,
         path: &Path,
     ) -> Result<Document, EngineError> {
-        check_size(record.size)?;
-        if record.layers.len() > MAX_LAYERS {
-            return Err(EngineError::damaged(path, "has more layers than a document can have"));
-        }
+        record.check(path)?;
         let mut layers = Vec::with_capacity(record.layers.len());
         for layer in &record.layers {
             layers.push(Layer {

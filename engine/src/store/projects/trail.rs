@@ -39,12 +39,13 @@ impl Trail {
             node.parent =
                 node.parent.filter(|parent| *parent < node.id && trail.nodes.contains_key(parent));
             // The youngest child is where redo leads after a start.
-            if let Some(parent) = node.parent {
+            if let Some(parent) = node.parent.filter(|_| !node.kind.is_aside()) {
                 trail.onward.insert(parent, node.id);
             }
             trail.nodes.insert(node.id, node);
         }
-        let youngest = trail.nodes.keys().next_back().copied();
+        let on_the_way = |node: &&NodeInfo| !node.kind.is_aside();
+        let youngest = trail.nodes.values().rev().find(on_the_way).map(|node| node.id);
         let head = head.filter(|head| trail.nodes.contains_key(head)).or(youngest);
         if let Some(head) = head {
             trail.go_to(head);
@@ -52,11 +53,25 @@ impl Trail {
         trail
     }
 
-    /// Adds a node and goes to it.
+    /// Adds a node and goes to it, unless it [stands aside](EditKind::is_aside).
     pub fn add(&mut self, node: NodeInfo) {
-        let id = node.id;
+        let (id, is_aside) = (node.id, node.kind.is_aside());
         self.nodes.insert(id, node);
-        self.go_to(id);
+        if !is_aside {
+            self.go_to(id);
+        }
+    }
+
+    /// Returns the latest node of a kind on the way from the first to a node, itself among them.
+    pub fn latest(&self, kind: EditKind, id: NodeId) -> Option<NodeId> {
+        let mut at = Some(id);
+        while let Some(node) = at.and_then(|id| self.nodes.get(&id)) {
+            if node.kind == kind {
+                return Some(node.id);
+            }
+            at = node.parent;
+        }
+        None
     }
 
     /// Goes to a node, where it is there; redo from its ancestors leads to it then.
@@ -194,6 +209,20 @@ mod tests {
         let lanes: Vec<(i64, usize)> =
             trail.lanes().into_iter().map(|(node, lane)| (node.id.0, lane)).collect();
         assert_eq!(lanes, [(6, 1), (5, 0), (4, 0), (3, 1), (2, 0), (1, 0)]);
+    }
+
+    #[test]
+    fn a_candidate_stands_beside_the_way_and_can_be_gone_to() {
+        let mut trail = Trail::new([node(1, 0), node(2, 1)], None);
+        trail.add(NodeInfo { kind: EditKind::Candidate, ..node(3, 2) });
+        assert_eq!((trail.head(), trail.redo()), (Some(NodeId(2)), None));
+        let nodes: Vec<NodeInfo> = trail.iter().cloned().collect();
+        let again = Trail::new(nodes, None);
+        assert_eq!((again.head(), again.redo()), (Some(NodeId(2)), None));
+        trail.go_to(NodeId(3));
+        assert_eq!((trail.head(), trail.undo()), (Some(NodeId(3)), Some(NodeId(2))));
+        assert_eq!(trail.latest(EditKind::Painted, NodeId(3)), Some(NodeId(2)));
+        assert_eq!(trail.latest(EditKind::Merged, NodeId(3)), None);
     }
 
     #[test]
