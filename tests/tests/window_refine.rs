@@ -117,15 +117,12 @@ fn what_is_enlarged_is_painted_over_only_where_that_was_chosen() -> Result<()> {
 #[test]
 fn the_running_preview_lies_where_the_selection_is_and_leaves_the_document_alone() -> Result<()> {
     let home = tempfile::tempdir()?;
-    let mut window = edit_one(home.path(), Duration::from_millis(1))?;
+    let mut window = edit_one(home.path(), Duration::from_millis(30))?;
     // A larger document, of which the model is shown a part.
     window.get_by_label("Enlarge ×4").click();
     wait_until(&mut window, "the larger picture", |state| {
         state.canvas.editor.as_deref().is_some_and(|editor| editor.document.size.width_px == 1024)
     });
-    drop(window);
-    let mut window = open_painting(home.path(), Duration::from_millis(60))?;
-    wait_until(&mut window, "the project", |state| state.canvas.editor.is_some());
     settle(&mut window);
     window.get_by_label("Select a rectangle").click();
     settle(&mut window);
@@ -166,8 +163,11 @@ fn control_and_reference_layers_say_why_the_house_model_does_not_read_them() -> 
     let home = tempfile::tempdir()?;
     let mut window = edit_one(home.path(), Duration::from_millis(1))?;
     let add = |window: &mut Window, name: &str| {
-        window.get_by_label("Mask, control, reference").click();
-        settle(window);
+        // A click that comes from a screen reader leaves the menu open.
+        if window.query_by_label(name).is_none() {
+            window.get_by_label("Mask, control, reference").click();
+            settle(window);
+        }
         window.get_by_label(name).click();
         settle(window);
     };
@@ -192,7 +192,7 @@ fn control_and_reference_layers_say_why_the_house_model_does_not_read_them() -> 
 fn a_control_layer_reaches_its_control_net() -> Result<()> {
     let home = tempfile::tempdir()?;
     let web = home.path().join("web");
-    copy_folder(&models()?.join("sd1"), &web.join("models/Stable-diffusion/tiny"))?;
+    copy_folder(&models()?.join("sd1"), &web.join("models/Stable-diffusion/tiny-turbo"))?;
     let net = models()?.join("control-sd1/diffusion_pytorch_model.safetensors");
     std::fs::create_dir_all(web.join("models/ControlNet"))?;
     std::fs::copy(net, web.join("models/ControlNet/tiny-scribble.safetensors"))?;
@@ -207,7 +207,8 @@ fn a_control_layer_reaches_its_control_net() -> Result<()> {
     };
     choose(&mut window, "Model", "Add a folder of models…");
     wait_until(&mut window, "the models", |state| !state.models.pictures.found.models.is_empty());
-    choose(&mut window, "Model", "tiny");
+    // By its name it needs four steps.
+    choose(&mut window, "Model", "tiny-turbo");
     window.get_by_label("Prompt").focus();
     window.get_by_label("Prompt").type_text("a fox");
     settle(&mut window);
