@@ -124,6 +124,7 @@ texts! {
     ModeSeamless = "Seamless", "无缝";
     ModeFocus = "Focus", "聚焦";
     ModeOfSelection = "In the selection", "选区内";
+    Enlarge = "Enlarge", "放大";
     RefineEnlarged = "Refine", "细化";
     RefineEnlargedHint = "Paints over what is enlarged, by the prompt on the left", "按左侧的提示词重绘放大后的画面";
     RefineStrength = "Strength of refining", "细化强度";

@@ -132,7 +132,9 @@ pub fn editor_canvas_ui(
         }
         Comparing::Off => draw(ui, editor.shown_document(), &mut view.shown, placed, field),
     }
-    preview_ui(ui, state, editor, &mut view.preview, (placed, field));
+    if compared == Comparing::Off {
+        preview_ui(ui, state, editor, &mut view.preview, (placed, field));
+    }
     if compared != Comparing::SideBySide {
         selection_ui(ui, editor, placed, field);
         gesture_ui(ui, editor, placed, field);

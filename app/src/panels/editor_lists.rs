@@ -493,8 +493,11 @@ fn whole_ui(ui: &mut Ui, state: &AppState, editor: &Editor, actions: &mut Vec<Ac
     let mut set = |action| actions.push(Action::Editor(action));
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
+        let label = RichText::new(language.get(Text::Enlarge)).size(size::TEXT_SMALL);
+        ui.label(label.color(palette(ui).text_weak));
         for (name, times) in [(Text::EnlargeTwice, 2), (Text::EnlargeFourfold, 4)] {
-            if ui.add(Button::text(language.get(name))).clicked() {
+            let (label, name) = (format!("×{times}"), language.get(name));
+            if ui.add(Button::text(&label).named(name).tooltip(name)).clicked() {
                 set(document(DocumentAction::Enlarge(times)));
             }
         }
