@@ -136,7 +136,7 @@ fn filters_write_the_query_and_take_it_away_again() -> anyhow::Result<()> {
         library.only_card().is_some_and(|card| card.marks.rating == 4)
     });
     for (menu, item, text, found) in [
-        ("Stars", "At least 4 stars", "rating:>=4", 1),
+        ("Stars", "4 ★ and more", "rating:>=4", 1),
         ("Stars", "Any", "", 5),
         ("Kind", "Sounds", "kind:sound", 0),
         ("Kind", "Pictures", "kind:picture", 5),
@@ -394,11 +394,11 @@ fn a_folder_is_imported_with_a_report_and_nothing_comes_twice() -> anyhow::Resul
     window.get_by_label("Import a folder…").click();
     wait_for_cards(&mut window, "the report", |library| library.work.report.is_some());
     for said in [
-        "2 imported",
+        "Imported: 2",
         "1 from Atelier",
-        "1 do not say how they were made; they came without a recipe",
-        "1 other files were passed over",
-        "1 could not be taken:",
+        "Without a recipe, because they do not say how they were made: 1",
+        "Other files, passed over: 1",
+        "Could not be taken: 1",
     ] {
         assert!(window.query_by_label(said).is_some(), "{said} is not said");
     }
@@ -409,8 +409,8 @@ fn a_folder_is_imported_with_a_report_and_nothing_comes_twice() -> anyhow::Resul
     // The folder falls onto the window: everything is there already.
     drop_file(&mut window, old);
     wait_for_cards(&mut window, "the report", |library| library.work.report.is_some());
-    assert!(window.query_by_label("0 imported").is_some());
-    assert!(window.query_by_label("2 were there already").is_some());
+    assert!(window.query_by_label("Imported: 0").is_some());
+    assert!(window.query_by_label("There already: 2").is_some());
     window.key_press(Key::Escape);
     wait_for_cards(&mut window, "the end", |library| library.work.report.is_none());
     assert_eq!(count(state(&window)), 4);
@@ -427,7 +427,7 @@ fn the_chosen_are_copied_to_a_folder_and_the_library_is_checked() -> anyhow::Res
     window.run_steps(3);
     window.key_press_modifiers(Modifiers::COMMAND, Key::S);
     wait_for_cards(&mut window, "the copies", |library| library.work.report.is_some());
-    assert!(window.query_by_label_contains("5 copied, ").is_some());
+    assert!(window.query_by_label_contains("Copied: 5, ").is_some());
     assert_eq!(std::fs::read_dir(&copies)?.count(), 5);
     window.get_by_label("Close").click();
     window.run_steps(3);
@@ -444,12 +444,12 @@ fn the_chosen_are_copied_to_a_folder_and_the_library_is_checked() -> anyhow::Res
     std::fs::remove_file(row.file)?;
     window.get_by_label("Check the library").click();
     wait_for_cards(&mut window, "the check", |library| library.work.report.is_some());
-    assert!(window.query_by_label("1 files are gone:").is_some());
+    assert!(window.query_by_label("Files that are gone: 1").is_some());
     window.get_by_label("Put in order").click();
     wait_for_cards(&mut window, "the repair", |library| {
         matches!(&library.work.report, Some(WorkReport::Check(_, true)))
     });
-    assert!(window.query_by_label("1 things were put in order").is_some());
+    assert!(window.query_by_label("Put in order: 1").is_some());
     window.get_by_label("Close").click();
     wait_for_count(&mut window, 4);
     Ok(())

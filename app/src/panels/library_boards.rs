@@ -90,7 +90,7 @@ fn row_ui(
     width: f32,
 ) -> Response {
     let language = state.settings.language;
-    let name = language.fill(Text::ShelfNamed, &[&title, &count]);
+    let name = language.fill(Text::ShelfNamed, &[&title, &language.results(count)]);
     let wide = title.chars().filter(|letter| !letter.is_ascii()).count();
     // A Chinese letter is twice as wide.
     let letters = (LETTERS as f32 * (width - 84.0) / 96.0) as usize;

@@ -206,7 +206,8 @@ fn cell_ui(
     let response = ui.interact(rect, Id::unique("library-cell").with(id), sense);
     let card = library.found.cards.get(id);
     response.widget_info(|| {
-        let name = card.map(|card| name_of(language, card)).unwrap_or_default();
+        let name = card.map(|card| name_of(language, card));
+        let name = name.unwrap_or_else(|| language.get(Text::Loading).to_owned());
         WidgetInfo::selected(Role::Button, true, is_picked, name)
     });
     if let Some(card) = card {
