@@ -3,6 +3,7 @@
 
 mod apply;
 mod editor;
+mod editor_guides;
 mod editor_layers;
 mod editor_object;
 mod editor_pen;
@@ -24,8 +25,9 @@ use atelier_engine::library::HOUSE_PICTURE;
 use atelier_engine::protocol::{Live, ModelRef, NoiseSource, PictureRequest, Request};
 
 pub use apply::apply;
+pub(crate) use editor_guides::without_effect;
 pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
-pub use models::{CONTROL_RANGE, LORA_RANGE, fitted};
+pub use models::{CONTROL_RANGE, LORA_RANGE, fitted, hint_of};
 pub use project_effect::{
     Change, FoundMask, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
     Selected,

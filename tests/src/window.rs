@@ -17,12 +17,13 @@ use atelier_engine::EngineError;
 use atelier_engine::audio::synth::{SAMPLE_RATE_HZ, render};
 use atelier_engine::library::{HOUSE_PICTURE, Models};
 use atelier_engine::protocol::{
-    Instrument, JobContext, Key, Live, Metre, Mode, Note, Notice, Output, Partial, Picture,
-    PictureOutput, PictureRequest, Pixels, Request, Score, Sound, SoundOutput, SoundRequest, Stage,
-    Track, WordsEnd, WordsOutput, WordsRequest, WordsStats, WordsTask,
+    EnlargeOutput, EnlargeRequest, Enlarged, Instrument, JobContext, Key, Live, Metre, Mode, Note,
+    Notice, Output, Partial, Picture, PictureOutput, PictureRequest, Pixels, Request, Score, Sound,
+    SoundOutput, SoundRequest, Stage, Track, WordsEnd, WordsOutput, WordsRequest, WordsStats,
+    WordsTask,
 };
 use atelier_engine::service::{Engine, Runner, Studio};
-use atelier_engine::store::Store;
+use atelier_engine::store::{Store, png};
 use egui_kittest::Harness;
 
 /// Paints a gradient from the seed, step by step.
@@ -42,6 +43,10 @@ impl Runner for GradientRunner {
             Request::Sound(request) => {
                 let output = compose(request, self.step, self.store.as_deref(), job)?;
                 return Ok(Output::Sound(Box::new(output)));
+            }
+            Request::Enlarge(request) => {
+                let output = enlarge(request, self.step, self.store.as_deref(), job)?;
+                return Ok(Output::Enlarged(Box::new(output)));
             }
             _ => return Err(EngineError::Stopped),
         };
@@ -71,6 +76,44 @@ impl Runner for GradientRunner {
     }
 
     fn forget_models(&mut self) {}
+}
+
+/// Repeats each pixel of a picture, and says what stands for painting over it.
+fn enlarge(
+    request: &EnlargeRequest,
+    step: Duration,
+    store: Option<&Store>,
+    job: &JobContext,
+) -> Result<EnlargeOutput, EngineError> {
+    let small = png::decode(&png::read_file(&request.picture.path)?)?;
+    let times = request.factor as usize;
+    let width = small.width_px as usize;
+    let mut rgba = Vec::with_capacity(small.rgba.len() * times * times);
+    for row in small.rgba.chunks_exact(4 * width) {
+        let wide: Vec<u8> = row.chunks_exact(4).flat_map(|pixel| pixel.repeat(times)).collect();
+        (0..times).for_each(|_| rgba.extend_from_slice(&wide));
+    }
+    let stages = [Some(Stage::Enlarging), request.refine.as_ref().map(|_| Stage::Refining)];
+    for stage in stages.into_iter().flatten() {
+        for done in 1..=4 {
+            job.report(Live { stage, steps: Some([done, 4]), ..Live::default() })?;
+            std::thread::sleep(step);
+        }
+    }
+    let times = request.factor as u32;
+    let pixels =
+        Pixels { width_px: small.width_px * times, height_px: small.height_px * times, rgba };
+    let recipe = request.clone();
+    let saved = store.map(|store| store.save_enlarged(&pixels, &recipe, "CC0-1.0")).transpose()?;
+    let enlarged = Enlarged {
+        pixels: Arc::new(pixels),
+        recipe,
+        licence: "CC0-1.0".to_owned(),
+        result_id: saved.as_ref().map(|saved| saved.id),
+        file: saved.map(|saved| saved.file),
+    };
+    job.partial(Partial::Enlarged(Box::new(enlarged.clone())));
+    Ok(EnlargeOutput { enlarged, notices: Vec::new() })
 }
 
 /// What [`GradientRunner`] writes, word by word; the seed stands at the end.

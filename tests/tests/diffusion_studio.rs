@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use atelier_engine::EngineError;
+use atelier_engine::canvas::{Area, RegionPlan, SizeRules, Tiles};
 use atelier_engine::library::Models;
 use atelier_engine::protocol::{
-    Event, LoraUse, ModelRef, Notice, PictureRequest, Pixels, Precision, PromptIssue, Request,
-    Source, Stage,
+    ControlUse, Event, HintKind, LoraUse, ModelRef, Notice, PictureFile, PictureRequest, Pixels,
+    Precision, PromptIssue, Region, RegionMode, Request, Size, Source, Stage,
 };
 use atelier_engine::service::{Engine, Studio};
+use atelier_engine::store::png;
 use atelier_engine::weights::sd_config::TinyVaeConfig;
 use atelier_tests::containers::{write_gguf, write_shards, write_torch};
 use atelier_tests::painting::{engine, request, run};
@@ -220,6 +222,66 @@ fn a_tiny_autoencoder_takes_the_place_of_a_whole_one() -> Result<()> {
     ensure!(source.picture.sha256.len() == 64, "the recipe has no hash of the picture");
     let picture = made.pixels;
     ensure!((picture.width_px, picture.height_px) == (64, 64) && picture != plain);
+    Ok(())
+}
+
+#[test]
+fn a_control_net_is_shown_the_part_of_its_picture_that_is_painted() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let at = |name: &str| folder.path().join(name);
+    let write = |name: &str, pixels: &Pixels| -> Result<()> {
+        Ok(std::fs::write(at(name), png::encode_plain(pixels)?)?)
+    };
+    let picture = |value: &dyn Fn(u32, u32) -> [u8; 4]| {
+        let rgba = (0..200 * 160).flat_map(|at| value(at % 200, at / 200)).collect();
+        Pixels::new(200, 160, rgba).context("a picture")
+    };
+    let grey = |value: u8| [value, value, value, 255];
+    write("picture.png", &picture(&|x, y| [(x % 256) as u8, (y % 256) as u8, 90, 255])?)?;
+    let is_in = |x: u32, y: u32| (120..150).contains(&x) && (30..60).contains(&y);
+    let mask = picture(&|x, y| grey(if is_in(x, y) { 255 } else { 0 }))?;
+    write("mask.png", &mask)?;
+    // Lines on a layer that is transparent elsewhere.
+    let lines = picture(&|x, y| if (x + y) % 11 < 3 { [0, 0, 0, 255] } else { [0; 4] })?;
+    write("lines.png", &lines)?;
+
+    // What the net is to be shown, cut out as the source is.
+    let area = Area::new(0, 0, 200, 160);
+    let selected: Vec<u8> = mask.rgba.chunks_exact(4).map(|pixel| pixel[0]).collect();
+    let selection = Tiles::<1>::from_bytes(area, &selected);
+    let size = Size { width_px: 64, height_px: 64 };
+    let rules = SizeRules::exactly(size);
+    let region = Region { mode: RegionMode::Focus, ..Region::default() };
+    let plan = RegionPlan::new(&selection, area, (&rules, Some(size)), &region)?;
+    ensure!(plan.context.width_px < 100, "the region is a part: {:?}", plan.context);
+    let shown = plan.beside(&Tiles::from_bytes(area, &lines.rgba));
+    write("shown.png", &shown)?;
+    // Black lines on white, in the scale of the region.
+    ensure!(shown.rgba.iter().any(|value| *value < 40) && shown.rgba[3] == 255);
+
+    let engine = engine(&[]);
+    let folder = models()?;
+    let paint = |control: Option<(&str, bool)>| -> Result<Arc<Pixels>> {
+        let mut asked = request(&folder.join("sd1"));
+        asked.extras.source = Some(Source {
+            mask: Some(PictureFile::at(at("mask.png"))),
+            region: Some(region),
+            ..Source::new(at("picture.png"), 0.8)
+        });
+        asked.extras.controls.extend(control.map(|(name, over_source)| ControlUse {
+            model: ModelRef::named(folder.join("control-sd1").to_string_lossy()),
+            picture: PictureFile::at(at(name)),
+            over_source,
+            hint: HintKind::None,
+            strength: 2.0,
+            between: [0.0, 1.0],
+        }));
+        pixels(&engine, asked)
+    };
+    let over = paint(Some(("lines.png", true)))?;
+    ensure!(over == paint(Some(("shown.png", false)))?, "another part was shown");
+    ensure!(over != paint(Some(("lines.png", false)))?, "the whole was shown");
+    ensure!(over != paint(None)?, "nothing was shown");
     Ok(())
 }
 

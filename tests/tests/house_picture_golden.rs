@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use atelier_engine::EngineError;
-use atelier_engine::models::house_picture::{HousePicture, Lexicon, Stir};
+use atelier_engine::models::house_picture::{HousePicture, Lexicon, Stir, Things};
 use atelier_engine::nn::Compute;
 use atelier_engine::pipelines::picture::PicturePipeline;
 use atelier_engine::protocol::{
@@ -131,7 +131,7 @@ fn guess(pipeline: &PicturePipeline, prompt: &str, latent: &Tensor, time: f64) -
     let text = model.text().forward(&pipeline.lexicon().tokenize(prompt).ids)?;
     let (_, _, height, width) = latent.dims4()?;
     let conditioning =
-        model.transformer().condition(&[text], (Stir::of(latent)?, None), height, width)?;
+        model.transformer().condition(&[text], Things::Free(Stir::of(latent)?), height, width)?;
     Ok(model.transformer().forward(latent, time, &conditioning)?)
 }
 

@@ -39,6 +39,7 @@ fn request(name: &str, case: &Value, noise: &Path) -> Result<PictureRequest> {
         controls.push(ControlUse {
             model: ModelRef::named(top.join(format!("control-{model}")).to_string_lossy()),
             picture: PictureFile::at(top.join("init.png")),
+            over_source: false,
             hint: HintKind::None,
             strength: number("control_strength", 1.0),
             between: serde_json::from_value(case["between"].clone())?,

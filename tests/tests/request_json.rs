@@ -69,10 +69,12 @@ fn extras() -> impl Strategy<Value = Extras> {
     let lora =
         (model(), number(), number()).prop_map(|(model, unet, text)| LoraUse { model, unet, text });
     let hint = prop::sample::select(&HintKind::ALL[..]);
-    let control = (model(), picture_file(), hint, number(), [number(), number()]).prop_map(
-        |(model, picture, hint, strength, between)| ControlUse {
+    let place = (picture_file(), any::<bool>());
+    let control = (model(), place, hint, number(), [number(), number()]).prop_map(
+        |(model, (picture, over_source), hint, strength, between)| ControlUse {
             model,
             picture,
+            over_source,
             hint,
             strength,
             between,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use egui::{Key, KeyboardShortcut, Modifiers};
 
-use atelier_engine::canvas::{Blend, Combine, Document, Grip, LayerId, LayerKind};
+use atelier_engine::canvas::{Blend, Combine, Document, Grip, Guiding, LayerId, LayerKind};
 use atelier_engine::protocol::{RegionMode, Size};
 use atelier_engine::store::projects::NodeId;
 
@@ -104,6 +104,10 @@ pub enum ToolAction {
     Mode(RegionMode),
     /// Sets how far a generated picture may leave the one below, 0 to 1.
     Strength(f32),
+    /// Sets whether what is enlarged is painted over.
+    Refines(bool),
+    /// Sets how far painting over may leave the enlarged picture, 0 to 1.
+    RefineStrength(f32),
     /// Puts the keyboard's pen somewhere, in pixels of the document.
     Cursor([f32; 2]),
 }
@@ -180,6 +184,8 @@ pub enum LayerAction {
     Opacity(u8, bool),
     /// Sets how the active one's colours meet those below.
     Blend(Blend),
+    /// Sets how the active one guides what is painted. `true` when the slider was let go.
+    Guide(Guiding, bool),
     /// Gives one another name.
     Rename(LayerId, String),
     /// Clears the selected part of the active one.
@@ -258,6 +264,8 @@ pub enum StagingAction {
     Step(i32),
     /// Takes the one that is looked at as a layer.
     Accept,
+    /// Takes the one that is looked at, enlarges the picture and paints over it.
+    Refine,
     /// Throws the one that is looked at away.
     Discard,
     /// Throws all away.
@@ -385,6 +393,8 @@ pub(super) fn editor_commands() -> Vec<Command> {
         command(Text::CutOut, document(DocumentAction::CutOut), &[]),
         command(Text::CutSelection, document(DocumentAction::CutSelection), &[]),
         command(Text::SelectionToMask, layer(LayerAction::MaskOfSelection), &[]),
+        command(Text::RefineCandidate, EditorAction::Staging(StagingAction::Refine), &[]),
+        command(Text::AddControl, layer(LayerAction::Add(LayerKind::Control)), &[]),
         command(Text::DiscardCandidates, EditorAction::Staging(StagingAction::DiscardAll), &[]),
         command(
             Text::ExportPicture,

@@ -14,6 +14,7 @@ mod latents;
 mod library;
 mod machine;
 mod models;
+mod notices;
 mod outpaint;
 mod output;
 mod paint;

@@ -9,8 +9,8 @@ use atelier_engine::library::{
 };
 use atelier_engine::pipelines::{diffusion, picture, planned_size};
 use atelier_engine::protocol::{
-    DeviceChoice, Extras, ModelRef, NoiseSource, Notice, Output, Picture, PictureRequest,
-    Precision, PreviewMode, Prompt, PromptIssue, Request, SamplerKind, Sampling, Size, Source,
+    DeviceChoice, Extras, ModelRef, NoiseSource, Output, Picture, PictureRequest, Precision,
+    PreviewMode, Prompt, Request, SamplerKind, Sampling, Size, Source,
 };
 use atelier_engine::service::Engine;
 use atelier_engine::store::{files, png};
@@ -21,7 +21,7 @@ use super::job::{self, Report};
 use super::output::{self, Place};
 use super::paint_extras::{ExtrasArgs, SamplingArgs};
 use super::precision::PrecisionName;
-use super::{Console, Interrupt, Voice, latents, machine, progress, studio};
+use super::{Console, Interrupt, Voice, latents, machine, notices, progress, studio};
 
 /// What begins the name of a picture whose name was not chosen.
 const PREFIX: &str = "atelier";
@@ -260,7 +260,7 @@ impl Order {
             files::write_atomic(&path, &latents::encode(latents)?)?;
         }
         for notice in &made.notices {
-            desk.tell_notice(notice);
+            notices::tell(notice, desk.console);
         }
         desk.tell_end(seed);
         Ok(())
@@ -320,46 +320,6 @@ impl Desk<'_> {
         Ok(())
     }
 
-    fn tell_notice(&mut self, notice: &Notice) {
-        let mut event = json!(notice);
-        event["event"] = json!("notice");
-        self.console.event(&event);
-        let sentence = match notice {
-            Notice::UnknownWords { words } => {
-                format!(
-                    "The model does not know these words, so they had no influence: {}",
-                    words.join(", ")
-                )
-            }
-            Notice::PromptClipped { kept, dropped } => format!(
-                "The prompt is longer than the model reads: {kept} tokens were read, {dropped} were not"
-            ),
-            Notice::ModelDiffers { .. } => {
-                "The recipe names another version of the model, so the picture may differ"
-                    .to_owned()
-            }
-            Notice::Prompt { issue, text } => format!("{}: {text}", issue_text(issue)),
-            Notice::LoraUnmatched { name, count, examples } => format!(
-                "{count} parts of the LoRA {name} fit nothing in this model, for instance: {}",
-                examples.join("; ")
-            ),
-            Notice::SavedMemory { needed_bytes, free_bytes } => format!(
-                "The model is fastest with {:.1} GB and {:.1} GB are free, so its parts were in memory one after the other",
-                *needed_bytes as f64 / 1e9,
-                *free_bytes as f64 / 1e9
-            ),
-            Notice::DecodedInTiles { reason: None } => {
-                "The picture was decoded in tiles, to save memory".to_owned()
-            }
-            Notice::DecodedInTiles { reason: Some(reason) } => {
-                format!("Decoding at once failed, so the picture was decoded in tiles: {reason}")
-            }
-            Notice::Unusual { sentence } => sentence.clone(),
-            _ => return,
-        };
-        self.console.note(&sentence);
-    }
-
     fn tell_end(&mut self, seed: u64) {
         let seconds = self.start.elapsed().as_secs_f64();
         self.console.note(&format!("Seed {seed}, {seconds:.1} s"));
@@ -370,20 +330,6 @@ impl Desk<'_> {
             "seconds": seconds,
             "peak_memory_bytes": peak_memory_bytes(),
         }));
-    }
-}
-
-/// Says what there is to know about words of a prompt.
-fn issue_text(issue: &PromptIssue) -> &'static str {
-    match issue {
-        PromptIssue::And => "Prompts are not composed; this is read as a word",
-        PromptIssue::SeveralChoices => "One choice is taken, not several",
-        PromptIssue::Network => "This network has no effect",
-        PromptIssue::UnknownLora => "There is no LoRA of this name",
-        PromptIssue::UnknownWildcard => "There is no list of words of this name",
-        PromptIssue::Clipped => "The prompt is too long; what follows is not read",
-        PromptIssue::TooDeep => "These brackets lie too deep within each other",
-        _ => "This may not do what it should",
     }
 }
 

@@ -215,6 +215,7 @@ fn control(text: &str, hint: HintKind) -> Result<ControlUse, EngineError> {
     Ok(ControlUse {
         model: ModelRef::named(&files[..*at]),
         picture: PictureFile::at(&files[at + 1..]),
+        over_source: false,
         hint,
         strength,
         between: [0.0, 1.0],

@@ -5,7 +5,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use atelier_engine::protocol::{JobContext, Latents, Live, Partial, PictureOutput, Pixels, Stage};
+use atelier_engine::protocol::{
+    JobContext, Latents, Live, Notice, Partial, PictureOutput, Pixels, Stage,
+};
 use atelier_engine::service::Runner;
 use clap::Parser;
 use serde_json::Value;

@@ -31,6 +31,7 @@ fn stage_name(stage: Stage) -> &'static str {
         Stage::Composing => "Composing",
         Stage::Rendering => "Rendering sound",
         Stage::Enlarging => "Enlarging",
+        Stage::Refining => "Refining",
         Stage::CuttingOut => "Cutting out",
         Stage::Saving => "Saving",
         _ => "Working",

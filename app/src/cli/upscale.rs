@@ -7,7 +7,8 @@ use atelier_engine::EngineError;
 use atelier_engine::library::{HOUSE_UPSCALER, Models, peak_memory_bytes};
 use atelier_engine::pipelines::enlarge;
 use atelier_engine::protocol::{
-    DeviceChoice, EnlargeRequest, Enlarged, Notice, Output, Request, Size,
+    DeviceChoice, EnlargeRequest, Enlarged, Extras, MemoryUse, ModelRef, Output, Prompt, Refine,
+    Request, Size,
 };
 use atelier_engine::service::Engine;
 use atelier_engine::store::png;
@@ -18,7 +19,7 @@ use super::job::{self, Report};
 use super::output::Place;
 use super::paint::parse_device;
 use super::precision::PrecisionName;
-use super::{Console, Interrupt, Voice, progress, studio};
+use super::{Console, Interrupt, Voice, notices, progress, studio};
 
 /// How long the calling thread sleeps at most between two looks at the job.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -41,6 +42,31 @@ pub struct UpscaleArgs {
     /// house's own when not given
     #[arg(long, value_name = "NAME|PATH")]
     pub model: Option<String>,
+    /// Paints over the enlarged picture in tiles, so that it gains detail
+    #[arg(long)]
+    pub refine: bool,
+    /// How far refining may leave the enlarged picture, above 0 to 1
+    #[arg(
+        long,
+        value_name = "F",
+        default_value_t = Refine::STRENGTH,
+        requires = "refine",
+        allow_negative_numbers = true
+    )]
+    pub strength: f32,
+    /// What the picture shows, for refining; what its recipe says when not given
+    #[arg(long, value_name = "TEXT", requires = "refine")]
+    pub prompt: Option<String>,
+    /// Model that refines: its name, or the path of a file or folder; the one that painted the picture
+    /// when not given, else the house's own
+    #[arg(long, value_name = "NAME|PATH", requires = "refine")]
+    pub model_refine: Option<String>,
+    /// Seed of refining's noise; that of the picture's recipe when not given
+    #[arg(long, value_name = "N", requires = "refine")]
+    pub seed: Option<u64>,
+    /// Saves memory while refining: parts of the model are in memory one after the other
+    #[arg(long, requires = "refine")]
+    pub low_memory: bool,
     /// File to write; `-` is standard output. Without it, a new file in the current folder
     #[arg(short, long, visible_alias = "out", value_name = "FILE.png")]
     pub output: Option<PathBuf>,
@@ -66,6 +92,23 @@ impl UpscaleArgs {
     pub fn voice(&self) -> Voice {
         Voice::of(self.json, self.quiet)
     }
+
+    /// Returns how the enlarged picture is painted over, if it is.
+    fn refinement(&self) -> Option<Box<Refine>> {
+        let memory = if self.low_memory { MemoryUse::Low } else { MemoryUse::Automatic };
+        self.refine.then(|| {
+            Box::new(Refine {
+                model: self.model_refine.as_ref().map(ModelRef::named),
+                prompt: self
+                    .prompt
+                    .as_ref()
+                    .map(|text| Prompt { text: text.clone(), ..Prompt::default() }),
+                seed: self.seed,
+                extras: Extras { memory, ..Extras::default() },
+                ..Refine::new(self.strength)
+            })
+        })
+    }
 }
 
 /// Enlarges a picture with the models of this machine.
@@ -89,6 +132,7 @@ pub fn upscale(
     let request = EnlargeRequest {
         device: arguments.device,
         precision: arguments.precision.into(),
+        refine: arguments.refinement(),
         ..EnlargeRequest::new(&arguments.picture, model, arguments.factor)
     };
     enlarge::validate(&request)?;
@@ -154,12 +198,7 @@ fn carry_out(
         None => console.bytes(&bytes),
     }
     for notice in &made.notices {
-        let mut event = json!(notice);
-        event["event"] = json!("notice");
-        console.event(&event);
-        if matches!(notice, Notice::ModelDiffers { .. }) {
-            console.note("The recipe names another version of the net, so the picture may differ");
-        }
+        notices::tell(notice, console);
     }
     let seconds = start.elapsed().as_secs_f64();
     console.note(&format!("{} × {} pixels, {seconds:.1} s", size.width_px, size.height_px));
@@ -193,5 +232,12 @@ mod tests {
         assert_eq!(parse(&["upscale", "a.png"]).unwrap().factor, 4.0);
         assert!(parse(&["upscale", "a.png", "--json", "--quiet"]).is_err());
         assert!(parse(&["upscale"]).is_err());
+        assert_eq!(parse(&["upscale", "a.png"]).unwrap().refinement(), None);
+        let refining = ["upscale", "a.png", "--refine", "--prompt", "a fox", "--strength", "0.4"];
+        let refine = parse(&refining).unwrap().refinement().unwrap();
+        assert_eq!((refine.strength, refine.model), (0.4, None));
+        assert_eq!(refine.prompt.unwrap().text, "a fox");
+        // What is meant for refining alone is not passed over.
+        assert!(parse(&["upscale", "a.png", "--prompt", "a fox"]).is_err());
     }
 }

@@ -12,12 +12,12 @@ use super::editor_object::object_marks_ui;
 use super::editor_shape::{shape_pointer, shape_ui};
 use crate::action::{Action, EditorAction, Pen, ToolAction};
 use crate::i18n::Text;
-use crate::services::CanvasTextures;
 use crate::services::textures::Textures;
+use crate::services::{CanvasPreview, CanvasTextures};
 use crate::state::editor::{Comparing, Editor, Gesture, Tool};
 use crate::state::{AppState, View};
 use crate::theme::{on_picture, palette};
-use crate::widgets::ring;
+use crate::widgets::{elide, ring};
 
 /// The room between picture and edge of the canvas at the view that fits.
 const FIT_MARGIN: f32 = 24.0;
@@ -37,6 +37,7 @@ const CHECKER: f32 = 10.0;
 pub struct EditorView {
     shown: CanvasTextures,
     before: CanvasTextures,
+    preview: CanvasPreview,
 }
 
 /// Places a document on the screen.
@@ -132,6 +133,9 @@ pub fn editor_canvas_ui(
         }
         Comparing::Off => draw(ui, editor.shown_document(), &mut view.shown, placed, field),
     }
+    if compared == Comparing::Off {
+        preview_ui(ui, state, editor, &mut view.preview, (placed, field));
+    }
     if compared != Comparing::SideBySide {
         selection_ui(ui, editor, placed, field);
         gesture_ui(ui, editor, placed, field);
@@ -166,6 +170,38 @@ pub fn editor_canvas_ui(
     pointer_events(ui, editor, &response, placed, |one| actions.push(pen(one)));
     keyboard_pen(ui, editor, &response, &mut actions);
     actions
+}
+
+/// Draws the running preview where it will lie, faded by the mask of what changes; the document is not
+/// touched.
+fn preview_ui(
+    ui: &Ui,
+    state: &AppState,
+    editor: &Editor,
+    textures: &mut CanvasPreview,
+    (placed, field): (Placed, Rect),
+) {
+    let running = state.jobs.running();
+    let painting = running.and_then(|job| {
+        let preview = job.live.preview.as_ref()?;
+        Some((job, preview, editor.painting(job.ticket)?))
+    });
+    let Some((job, preview, place)) = painting else {
+        textures.clear();
+        return;
+    };
+    let Some(texture) = textures.show(ui.ctx(), preview, place) else { return };
+    let area = place.area;
+    let [least, most] =
+        [[area.x as f32, area.y as f32], [area.right() as f32, area.bottom() as f32]];
+    let rect = Rect::from_min_max(placed.to_screen(least), placed.to_screen(most));
+    let painter = ui.painter().with_clip_rect(placed.rect.intersect(field));
+    let full = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
+    painter.image(texture, rect, full, Color32::WHITE);
+    let name = state.settings.language.fill(Text::PreviewOf, &[&elide(&job.words(), 60)]);
+    let seen = rect.intersect(placed.rect);
+    let response = ui.interact(seen, ui.scope_id().with("canvas-preview"), Sense::empty());
+    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &name));
 }
 
 fn halves(field: Rect) -> [Rect; 2] {

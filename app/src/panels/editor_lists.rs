@@ -11,13 +11,18 @@ use egui::{
     Slider, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2,
 };
 
-use crate::action::{Action, DocumentAction, EditorAction, LayerAction, SelectAction, Side};
+use super::editor_guiding::guiding_ui;
+use crate::action::{
+    Action, DocumentAction, EditorAction, LayerAction, SelectAction, Side, ToolAction,
+};
 use crate::i18n::{Language, Text};
 use crate::services::textures::Textures;
 use crate::state::editor::{Editor, EditorTab};
 use crate::state::{AppState, Thumbnail};
 use crate::theme::{Weight, icons, palette, size};
-use crate::widgets::{Button, elide, field_label, menu_frame, ring, segmented, text_field};
+use crate::widgets::{
+    Button, NumberField, elide, field_label, menu_frame, ring, segmented, slider_row, text_field,
+};
 
 /// The height of a row of either list.
 const ROW: f32 = 38.0;
@@ -114,6 +119,7 @@ fn layers_ui(ui: &mut Ui, state: &AppState, editor: &Editor, actions: &mut Vec<A
     });
     if let Some(active) = document.active_layer() {
         active_ui(ui, active, language, actions);
+        guiding_ui(ui, state, active, actions);
     }
     ui.add_space(size::GAP_SMALL);
     if document.layers.is_empty() {
@@ -483,15 +489,33 @@ fn whole_ui(ui: &mut Ui, state: &AppState, editor: &Editor, actions: &mut Vec<Ac
         actions,
     );
     size_ui(ui, editor, language, actions);
+    let refining = editor.tools.refining;
+    let mut set = |action| actions.push(Action::Editor(action));
     ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = 6.0;
+        ui.spacing_mut().item_spacing.x = 4.0;
+        let label = RichText::new(language.get(Text::Enlarge)).size(size::TEXT_SMALL);
+        ui.label(label.color(palette(ui).text_weak));
         for (name, times) in [(Text::EnlargeTwice, 2), (Text::EnlargeFourfold, 4)] {
-            if ui.add(Button::text(language.get(name))).clicked() {
-                let action = document(DocumentAction::Enlarge(times));
-                actions.push(Action::Editor(action));
+            let (label, name) = (format!("×{times}"), language.get(name));
+            if ui.add(Button::text(&label).named(name).tooltip(name)).clicked() {
+                set(document(DocumentAction::Enlarge(times)));
             }
         }
+        let refine = Button::text(language.get(Text::RefineEnlarged)).quiet();
+        let refine = refine.selected(refining.is_on);
+        if ui.add(refine.tooltip(language.get(Text::RefineEnlargedHint))).clicked() {
+            set(EditorAction::Tool(ToolAction::Refines(!refining.is_on)));
+        }
     });
+    if refining.is_on {
+        let name = language.get(Text::RefineStrength);
+        let field_name = language.fill(Text::AsNumber, &[&name]);
+        let mut percent = f64::from(refining.strength) * 100.0;
+        let field = NumberField { name, field_name: &field_name, range: [5.0, 100.0], step: 1.0 };
+        if slider_row(ui, field, &mut percent) {
+            set(EditorAction::Tool(ToolAction::RefineStrength(percent as f32 / 100.0)));
+        }
+    }
     let cut_out = Button::text(language.get(Text::CutOut)).with_icon(icons::CUT_OUT);
     if ui.add(cut_out.min_width(ui.available_width())).clicked() {
         actions.push(Action::Editor(document(DocumentAction::CutOut)));

@@ -91,7 +91,13 @@ fn staging_ui(ui: &Ui, state: &AppState, editor: &Editor, field: Rect, actions: 
                 }
                 ui.separator();
                 comparing_ui(ui, staging, language, |mode| say(StagingAction::Compare(mode)));
-                ui.separator();
+            });
+            ui.horizontal(|ui| {
+                ui.spacing_mut().item_spacing.x = 4.0;
+                let refine = Button::text(language.get(Text::RefineCandidate));
+                if ui.add(refine.tooltip(language.get(Text::RefineCandidateHint))).clicked() {
+                    say(StagingAction::Refine);
+                }
                 let discard = Button::text(language.get(Text::DiscardCandidate)).tooltip("Esc");
                 if ui.add(discard).clicked() {
                     say(StagingAction::Discard);

@@ -54,7 +54,7 @@ pub(super) fn extras_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>
     control_ui(ui, state, actions);
 }
 
-fn file_name(path: &str) -> String {
+pub(super) fn file_name(path: &str) -> String {
     let name = Path::new(path).file_stem().unwrap_or_default().to_string_lossy();
     elide(&name, NAME_CHARS)
 }
@@ -102,7 +102,7 @@ fn loras_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
 
 /// Draws a button with a list of files behind it; `none` is what the first row is called, which
 /// stands for no file.
-fn shelf_menu(
+pub(super) fn shelf_menu(
     ui: &mut Ui,
     [label, name]: [&str; 2],
     icon: &str,

@@ -5,6 +5,7 @@ mod canvas_panel;
 mod conversation_panel;
 mod conversations_list;
 mod editor_canvas;
+mod editor_guiding;
 mod editor_lists;
 mod editor_object;
 mod editor_room;

@@ -193,6 +193,7 @@ fn status_text(state: &AppState, language: Language) -> (String, String) {
         Stage::Composing => Text::StageComposing,
         Stage::Rendering => Text::StageRendering,
         Stage::Enlarging => Text::StageEnlarging,
+        Stage::Refining => Text::StageRefining,
         Stage::CuttingOut => Text::StageCuttingOut,
         Stage::Saving => Text::StageSaving,
         _ => Text::Starting,

@@ -1,6 +1,7 @@
 //! Carries out effects: the engine, the files, the graphics card.
 
 pub mod audio_out;
+mod canvas_preview;
 pub mod canvas_textures;
 pub mod desktop;
 pub mod dialogs;
@@ -10,6 +11,7 @@ mod picture_export;
 pub mod places;
 pub mod player_link;
 pub mod project_desk;
+mod project_guides;
 mod prompt_reader;
 pub mod recipes;
 pub mod sound_desk;
@@ -17,6 +19,7 @@ pub mod textures;
 pub mod trash;
 pub mod upkeep;
 
+pub use canvas_preview::CanvasPreview;
 pub use canvas_textures::CanvasTextures;
 pub use dialogs::Dialogs;
 pub use engine_link::{EngineLink, LateRunner};

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::picture_export::{read_picture, write_picture};
 use super::places::{PROJECTS, SOURCES};
+use super::project_guides::{place_of, write_guides};
 use crate::state::ProjectEntry;
 use crate::state::editor::{Candidate, SeamNote};
 use crate::update::{
@@ -322,6 +323,8 @@ impl Desk {
 
     /// Writes what a job reads of a document and names the files in its request.
     fn prepare(&mut self, mut preparation: Preparation) -> Result<Preparation, EngineError> {
+        write_guides(&mut preparation, |area, rgba| self.keep_source(area, rgba))?;
+        preparation.place = place_of(&preparation);
         let Some(area) = preparation.reads else { return Ok(preparation) };
         let document = &preparation.document;
         let known = self.source.as_ref().filter(|(before, of, file)| {
@@ -484,7 +487,7 @@ fn check_untouched(
 }
 
 /// Brings a picture to the size of an area, where it has another.
-fn fitted(picture: &Pixels, area: Area) -> Result<Pixels, EngineError> {
+pub(super) fn fitted(picture: &Pixels, area: Area) -> Result<Pixels, EngineError> {
     let Pixels { width_px, height_px, .. } = *picture;
     if [width_px, height_px] == [area.width_px, area.height_px] {
         return Ok(picture.clone());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use atelier_engine::canvas::{Area, Brush, Combine, Document, LayerId, Shape, Stroke};
-use atelier_engine::protocol::{PictureRequest, RegionMode, Size};
+use atelier_engine::protocol::{PictureRequest, Refine, RegionMode, Size};
 use atelier_engine::store::projects::{EditKind, NewNode, NodeId, NodeInfo, Trail};
 
 use super::reshaping::Reshaping;
@@ -137,6 +137,8 @@ pub struct ToolState {
     pub region_mode: RegionMode,
     /// How far a generated picture may leave the one below, 0 to 1.
     pub strength: f32,
+    /// How far what is enlarged is painted over.
+    pub refining: Refining,
     /// Where the keyboard's pen is, in pixels of the document.
     pub cursor: [f32; 2],
     /// What is pointed at.
@@ -153,9 +155,25 @@ impl Default for ToolState {
             fills_shapes: true,
             region_mode: RegionMode::default(),
             strength: 1.0,
+            refining: Refining::default(),
             cursor: [0.0, 0.0],
             object: ObjectState::default(),
         }
+    }
+}
+
+/// Says whether, and how far, what is enlarged is painted over.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Refining {
+    /// Whether it is.
+    pub is_on: bool,
+    /// How far that may leave the enlarged picture, 0 to 1.
+    pub strength: f32,
+}
+
+impl Default for Refining {
+    fn default() -> Self {
+        Self { is_on: false, strength: Refine::STRENGTH }
     }
 }
 
@@ -275,6 +293,20 @@ pub struct StageJob {
     pub base: Document,
     /// What of it is read; `None` for a picture from nothing.
     pub reads: Option<Area>,
+    /// Where what is painted will lie, where that is known.
+    pub place: Option<PaintPlace>,
+}
+
+/// Says where in the document what a model paints will lie, and how it fades into what is around it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PaintPlace {
+    /// What of the document the model is shown; it may reach beyond it.
+    pub area: Area,
+    /// How far each pixel changes, 0 to 255, at the size of [`PaintPlace::grid`]; empty where all do
+    /// altogether.
+    pub alpha: Arc<[u8]>,
+    /// The columns and rows of `alpha`.
+    pub grid: [usize; 2],
 }
 
 /// Says which list is open beside the picture.
@@ -460,6 +492,17 @@ impl Editor {
     /// Returns the candidate that is looked at.
     pub fn candidate(&self) -> Option<&Candidate> {
         self.staging.candidates.get(self.staging.shown)
+    }
+
+    /// Returns the job that paints for the document in sight, and where it does. Who looks at a candidate
+    /// is not taken away from it.
+    pub fn painting(&self, ticket: u64) -> Option<&PaintPlace> {
+        if !self.staging.candidates.is_empty() {
+            return None;
+        }
+        let job = self.staging.jobs.iter().find(|job| job.ticket == ticket)?;
+        let place = job.place.as_ref()?;
+        (job.base.size == self.document.size).then_some(place)
     }
 
     /// Returns the document's size as two numbers.

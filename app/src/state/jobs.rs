@@ -164,6 +164,9 @@ impl Pace {
 /// The share of a job's progress that loading its model takes.
 const LOADING_SHARE: f32 = 0.05;
 
+/// The share of a job's progress after which an enlarged picture is painted over.
+const REFINED_FROM: f32 = 0.15;
+
 /// Returns the share of a model that is loaded, by bytes where they are known.
 fn loaded(steps: Option<[u32; 2]>, bytes: Option<[u64; 2]>) -> f32 {
     match (bytes, steps) {
@@ -219,7 +222,15 @@ impl JobsState {
     /// Returns the share of the running job that is done, 0 to 1.
     pub fn progress(&self) -> Option<f32> {
         let job = self.running()?;
+        let refines = matches!(&job.request, Request::Enlarge(one) if one.refine.is_some());
         match (job.live.stage, job.live.steps) {
+            (Stage::Enlarging, Some([done, total])) if refines && total > 0 => {
+                Some(REFINED_FROM * done.min(total) as f32 / total as f32)
+            }
+            (Stage::Refining, Some([done, total])) if total > 0 => {
+                let share = done.min(total) as f32 / total as f32;
+                Some(REFINED_FROM + (0.97 - REFINED_FROM) * share)
+            }
             (Stage::Sampling, Some([done, total])) if total > 0 => {
                 Some(0.05 + 0.9 * done.min(total) as f32 / total as f32)
             }

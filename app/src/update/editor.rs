@@ -251,6 +251,10 @@ fn set_tool(editor: &mut Editor, action: ToolAction) {
         ToolAction::FillShapes(fills) => tools.fills_shapes = fills,
         ToolAction::Mode(mode) => tools.region_mode = mode,
         ToolAction::Strength(strength) => tools.strength = strength.clamp(0.05, 1.0),
+        ToolAction::Refines(is_on) => tools.refining.is_on = is_on,
+        ToolAction::RefineStrength(strength) => {
+            tools.refining.strength = strength.clamp(0.05, 1.0);
+        }
         ToolAction::Cursor(at) => tools.cursor = at,
     }
 }

@@ -3,7 +3,7 @@
 
 use atelier_engine::EngineError;
 use atelier_engine::canvas::{
-    Area, Flip, LayerKind, QuarterTurn, Tiles, feather, flip, grow, invert, shrink, turn,
+    Area, Flip, Guiding, LayerKind, QuarterTurn, Tiles, feather, flip, grow, invert, shrink, turn,
 };
 use atelier_engine::protocol::Size;
 use atelier_engine::store::projects::EditKind;
@@ -74,7 +74,17 @@ pub(super) fn update_layer(state: &mut AppState, action: LayerAction) -> Vec<Eff
             let number = document.layers.len() + 1;
             let name = format!("{} {number}", language.get(name));
             match document.add_layer(name.clone(), kind) {
-                Ok(_) => Some((EditKind::LayerAdded, name)),
+                Ok(id) => {
+                    // The only ControlNet there is, or the first, needs no choosing.
+                    let first = state.models.pictures.found.controls.first();
+                    let path = first.map(|entry| entry.path.to_string_lossy().into_owned());
+                    let hint = path.as_deref().map(super::hint_of).unwrap_or_default();
+                    if let Some(layer) = document.layer_mut(id).filter(|one| one.guiding.is_some())
+                    {
+                        layer.guiding = Some(Guiding { hint, model: path, ..Guiding::default() });
+                    }
+                    Some((EditKind::LayerAdded, name))
+                }
                 Err(error) => {
                     say_error(state, &error);
                     return Vec::new();
@@ -121,6 +131,12 @@ pub(super) fn update_layer(state: &mut AppState, action: LayerAction) -> Vec<Eff
             layer.blend = blend;
             (EditKind::LayerChanged, layer.name.clone())
         }),
+        (LayerAction::Guide(guiding, is_final), Some(id)) => {
+            if let Some(layer) = document.layer_mut(id) {
+                layer.guiding = Some(guiding);
+            }
+            is_final.then_some((EditKind::LayerChanged, name))
+        }
         (LayerAction::Rename(id, name), _) => document.layer_mut(id).map(|layer| {
             layer.name.clone_from(&name);
             (EditKind::LayerChanged, name)
@@ -223,7 +239,7 @@ fn place_result(state: &mut AppState, id: crate::state::ResultId) -> Vec<Effect>
 
 pub(super) fn update_document(state: &mut AppState, action: DocumentAction) -> Vec<Effect> {
     match action {
-        DocumentAction::Enlarge(times) => return editor_stage::enlarge(state, times),
+        DocumentAction::Enlarge(times) => return editor_stage::enlarge(state, times, None),
         DocumentAction::CutOut => return editor_stage::cut_out(state),
         DocumentAction::CutSelection => return editor_stage::cut_selection(state),
         DocumentAction::Export => return editor_stage::export(state),

@@ -5,7 +5,8 @@ use atelier_engine::protocol::{CutOutRequest, FoundObject, Request};
 use atelier_engine::store::projects::EditKind;
 
 use super::editor::{commit, outline_again};
-use super::project_effect::{FoundMask, JobPurpose, Preparation, ProjectTask, Selected};
+use super::editor_stage::read_whole;
+use super::project_effect::{FoundMask, JobPurpose, ProjectTask, Selected};
 use super::{Effect, say};
 use crate::action::ObjectAction;
 use crate::i18n::Text;
@@ -69,12 +70,8 @@ fn look(state: &mut AppState) -> Vec<Effect> {
     }
     let mut request = CutOutRequest::of_object("", object.prompt.clone());
     (request.device, request.precision) = (device, precision);
-    let (from, document) = (editor.trail.head(), editor.document.clone());
-    let reads = Some(document.area());
-    let request = Request::CutOut(Box::new(request));
-    let purpose = JobPurpose::FindObject;
-    let preparation = Preparation { purpose, from, document, request, reads };
-    vec![Effect::Project(ProjectTask::Prepare(Box::new(preparation)))]
+    let document = editor.document.clone();
+    read_whole(state, JobPurpose::FindObject, document, Request::CutOut(Box::new(request)))
 }
 
 /// Notes which job looks for what is pointed at.

@@ -6,12 +6,13 @@ use atelier_engine::canvas::{Area, Combine, Document, Layer, LayerKind, Tiles, c
 use atelier_engine::library::HOUSE_UPSCALER;
 use atelier_engine::pipelines::picture::nearest_size;
 use atelier_engine::protocol::{
-    CutOutRequest, EnlargeRequest, Picture, PictureRequest, Pixels, Region, RegionMode, Request,
-    Size, Source,
+    CutOutRequest, EnlargeRequest, Extras, Picture, PictureRequest, Pixels, Refine, Region,
+    RegionMode, Request, Size, Source,
 };
 use atelier_engine::store::projects::{EditKind, NodeId};
 
 use super::editor::{arrive, begin_comparing, cancel_gesture, commit, go_to, outline_again};
+use super::editor_guides::guide;
 use super::editor_object;
 use super::editor_pen::alpha_of;
 use super::project_effect::{Change, JobPurpose, Made, Preparation, ProjectNews, ProjectTask};
@@ -24,6 +25,9 @@ use crate::state::{AppState, MessageKind, Remedy, Thumbnail, View};
 /// Documents of at most so many pixels are read whole; of larger ones the surroundings of the
 /// selection.
 const WHOLE_PX: u64 = 1 << 20;
+
+/// How many times larger a candidate becomes that is enlarged and painted over.
+const REFINED_TIMES: u32 = 2;
 
 /// How far a variation of the whole picture leaves it unless the person says otherwise.
 const VARIATION: f32 = 0.6;
@@ -100,16 +104,12 @@ fn prepare(
     if reads.is_some() {
         request.size = model_size(state, request.size);
     }
+    let guides = guide(state, &mut request, &document);
     let request = Request::Picture(Box::new(request));
     let purpose = JobPurpose::Paint;
     let from = head_of(state);
-    vec![Effect::Project(ProjectTask::Prepare(Box::new(Preparation {
-        purpose,
-        from,
-        document,
-        request,
-        reads,
-    })))]
+    let preparation = Preparation { purpose, from, document, request, reads, guides, place: None };
+    vec![Effect::Project(ProjectTask::Prepare(Box::new(preparation)))]
 }
 
 /// Returns the edit that the person is at.
@@ -157,17 +157,51 @@ pub(super) fn run_again(state: &mut AppState, id: NodeId) -> Vec<Effect> {
     effects
 }
 
-/// Enlarges the document, by the house's net.
-pub(super) fn enlarge(state: &mut AppState, times: u32) -> Vec<Effect> {
+/// Enlarges the document, by the house's net. Where that is wished it is painted over: by the recipe of
+/// the candidate that it is, or by what is described in the prompt.
+pub(super) fn enlarge(
+    state: &mut AppState,
+    times: u32,
+    candidate: Option<PictureRequest>,
+) -> Vec<Effect> {
+    let prompt = state.prompt.request(super::model_ref(state), state.settings.device);
     let Some(editor) = state.canvas.editor.as_deref() else { return Vec::new() };
     let document = editor.document.clone();
     let mut request = EnlargeRequest::new("", HOUSE_UPSCALER, times as f32);
     request.device = state.settings.device;
     request.precision = state.prompt.precision;
+    let refining = editor.tools.refining;
+    if refining.is_on || candidate.is_some() {
+        let by = candidate.as_ref().unwrap_or(&prompt);
+        let mut extras = Extras { source: None, controls: Vec::new(), ..by.extras.clone() };
+        extras.memory = prompt.extras.memory;
+        request.refine = Some(Box::new(Refine {
+            model: Some(by.model.clone()),
+            prompt: Some(by.prompt.clone()),
+            // The house model has its own way of painting over.
+            sampling: state.models.pictures.chosen().map(|_| by.sampling),
+            seed: Some(by.seed),
+            extras,
+            ..Refine::new(refining.strength)
+        }));
+    }
+    // Of a picture that was painted as a whole the model knows where its things stand.
+    let is_whole = |one: &PictureRequest| one.extras.source.is_none();
+    request.source =
+        candidate.filter(is_whole).map(|one| Box::new(Request::Picture(Box::new(one))));
+    read_whole(state, JobPurpose::Enlarge, document, Request::Enlarge(Box::new(request)))
+}
+
+/// Asks for a job that reads all of the document.
+pub(super) fn read_whole(
+    state: &AppState,
+    purpose: JobPurpose,
+    document: Document,
+    request: Request,
+) -> Vec<Effect> {
     let reads = Some(document.area());
-    let request = Request::Enlarge(Box::new(request));
-    let (purpose, from) = (JobPurpose::Enlarge, head_of(state));
-    let preparation = Preparation { purpose, from, document, request, reads };
+    let (from, guides) = (head_of(state), Vec::new());
+    let preparation = Preparation { purpose, from, document, request, reads, guides, place: None };
     vec![Effect::Project(ProjectTask::Prepare(Box::new(preparation)))]
 }
 
@@ -178,11 +212,7 @@ pub(super) fn cut_out(state: &mut AppState) -> Vec<Effect> {
     let mut request = CutOutRequest::new("");
     request.device = state.settings.device;
     request.precision = state.prompt.precision;
-    let reads = Some(document.area());
-    let request = Request::CutOut(Box::new(request));
-    let (purpose, from) = (JobPurpose::CutOut, head_of(state));
-    let preparation = Preparation { purpose, from, document, request, reads };
-    vec![Effect::Project(ProjectTask::Prepare(Box::new(preparation)))]
+    read_whole(state, JobPurpose::CutOut, document, Request::CutOut(Box::new(request)))
 }
 
 /// Cuts what is selected out of the picture.
@@ -211,13 +241,14 @@ pub(super) fn export(state: &mut AppState) -> Vec<Effect> {
 
 /// Hands a request that is complete to the engine.
 fn submit(state: &mut AppState, prepared: Preparation) -> Vec<Effect> {
-    let Preparation { purpose, from, document, request, reads } = prepared;
+    let Preparation { purpose, from, document, request, reads, place, .. } = prepared;
     let (ticket, effects) = ask(state, request);
     if let Some(editor) = state.canvas.editor.as_deref_mut() {
         if purpose == JobPurpose::FindObject {
             editor_object::note_job(editor, ticket);
         }
-        editor.staging.jobs.push(StageJob { ticket, purpose, from, base: document, reads });
+        let job = StageJob { ticket, purpose, from, base: document, reads, place };
+        editor.staging.jobs.push(job);
     }
     effects
 }
@@ -313,6 +344,13 @@ pub(super) fn update_staging(state: &mut AppState, action: StagingAction) -> Vec
             outline_again(editor);
             let words = candidate.recipe.prompt.with_styles();
             return commit(state, EditKind::Generated, &words, Some(candidate.recipe));
+        }
+        StagingAction::Refine => {
+            let recipe = staging.candidates[staging.shown.min(count - 1)].recipe.clone();
+            // It is an edit of its own before anything is painted over it.
+            let mut effects = update_staging(state, StagingAction::Accept);
+            effects.extend(enlarge(state, REFINED_TIMES, Some(recipe)));
+            return effects;
         }
     }
     Vec::new()
@@ -472,6 +510,8 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
                 ProjectNews::Remade(purpose, document) => {
                     editor.document = *document;
                     editor.view = View::Fit;
+                    // Candidates were made for another document.
+                    editor.staging.candidates.clear();
                     outline_again(editor);
                     let kind = match purpose {
                         JobPurpose::CutOut => EditKind::CutOut,

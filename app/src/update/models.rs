@@ -71,6 +71,7 @@ fn update_extras(extras: &mut Extras, action: ModelsAction) {
                 None => extras.controls.push(ControlUse {
                     model,
                     picture: PictureFile::at(PathBuf::new()),
+                    over_source: false,
                     hint,
                     strength: 1.0,
                     between: [0.0, 1.0],
@@ -101,7 +102,7 @@ fn update_extras(extras: &mut Extras, action: ModelsAction) {
 }
 
 /// Guesses by a ControlNet's name what it reads.
-fn hint_of(name: &str) -> HintKind {
+pub fn hint_of(name: &str) -> HintKind {
     let name = name.to_lowercase();
     let kinds = [HintKind::Canny, HintKind::Scribble, HintKind::Tile];
     kinds.into_iter().find(|kind| name.contains(kind.id())).unwrap_or_default()
@@ -200,7 +201,10 @@ pub(super) fn take_model(state: &mut AppState, recipe: &PictureRequest) -> Vec<E
     let mut extras = recipe.extras.clone();
     extras.loras.retain(|lora| is_known(&lora.model, &found.loras));
     extras.vae = extras.vae.filter(|vae| is_known(vae, &found.vaes));
-    extras.controls.retain(|control| is_known(&control.model, &found.controls));
+    // Those of layers stand in the layers.
+    extras
+        .controls
+        .retain(|control| !control.over_source && is_known(&control.model, &found.controls));
     extras.controls.truncate(1);
     for control in &mut extras.controls {
         control.picture = PictureFile::at(PathBuf::new());

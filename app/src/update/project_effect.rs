@@ -11,7 +11,7 @@ use atelier_engine::store::projects::{EditKind, NewNode, NodeId, Trail};
 use egui::ColorImage;
 
 use crate::state::ProjectEntry;
-use crate::state::editor::Candidate;
+use crate::state::editor::{Candidate, PaintPlace};
 
 /// Asks the desk that keeps projects, which works on a thread of its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,6 +150,10 @@ pub struct Preparation {
     pub request: Request,
     /// What of the document the job reads; `None` for a picture from nothing.
     pub reads: Option<Area>,
+    /// The layers whose pictures the last ControlNets of the request are shown, in their order.
+    pub guides: Vec<LayerId>,
+    /// Where what is painted will lie; the desk finds it.
+    pub place: Option<PaintPlace>,
 }
 
 /// Holds what a job made of a document.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::composite::lay_over;
 use super::{Area, Blend, Filter, Tiles, crop, scale, shift};
 use crate::error::EngineError;
-use crate::protocol::{Pixels, Size};
+use crate::protocol::{HintKind, Pixels, Size};
 
 /// The longest side of a document, in pixels.
 pub const MAX_SIDE_PX: u32 = 16_384;
@@ -30,15 +30,35 @@ pub enum LayerKind {
     Raster,
     /// Says by its alpha what is generated where nothing is selected; shown as a veil.
     Mask,
-    /// Keeps what a ControlNet is to be shown; not part of the picture, and not handed to one yet.
+    /// Keeps what a ControlNet is shown; not part of the picture.
     Control,
-    /// Is looked at; not part of the picture.
+    /// Is looked at; not part of the picture, and no model reads it yet.
     Reference,
 }
 
 impl LayerKind {
     /// Lists every kind, in the order in which they are offered.
     pub const ALL: [Self; 4] = [Self::Raster, Self::Mask, Self::Control, Self::Reference];
+}
+
+/// Says how a layer guides what is painted, through a ControlNet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Guiding {
+    /// The name or path of the ControlNet; `None` until one is chosen.
+    pub model: Option<String>,
+    /// What is drawn from the layer before the net reads it; of an empty layer, from the picture.
+    pub hint: HintKind,
+    /// How strongly it guides, 0 to 200; 100 is as the net was trained.
+    pub percent: u8,
+    /// The share of the steps at which it begins and ends, 0 to 100.
+    pub between_percent: [u8; 2],
+}
+
+impl Default for Guiding {
+    fn default() -> Self {
+        Self { model: None, hint: HintKind::None, percent: 100, between_percent: [0, 100] }
+    }
 }
 
 /// Holds a layer.
@@ -56,6 +76,8 @@ pub struct Layer {
     pub blend: Blend,
     /// Whether it is seen at all.
     pub is_visible: bool,
+    /// How it guides what is painted, where it is a control layer.
+    pub guiding: Option<Guiding>,
     /// Straight RGBA.
     pub pixels: Tiles<4>,
 }
@@ -122,6 +144,11 @@ impl Document {
         self.layers.iter_mut().find(|layer| layer.id == id)
     }
 
+    /// Returns the control layers that are visible, the lowest first.
+    pub fn controls(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.iter().filter(|layer| layer.kind == LayerKind::Control && layer.is_visible)
+    }
+
     /// Returns the layer that is worked on.
     pub fn active_layer(&self) -> Option<&Layer> {
         self.active.and_then(|id| self.layer(id))
@@ -156,6 +183,7 @@ impl Document {
             opacity: 255,
             blend: Blend::Normal,
             is_visible: true,
+            guiding: (kind == LayerKind::Control).then(Guiding::default),
             pixels: Tiles::default(),
         };
         self.layers.insert(place, layer);

@@ -27,6 +27,7 @@ mod shapes;
 mod stitch;
 mod taps;
 mod tiles;
+mod tone;
 mod transform;
 
 pub use area::Area;
@@ -34,10 +35,10 @@ pub use borders::{MAX_BORDER_PX, feather, grow, shrink};
 pub use brush::{BRUSH_SIZES_PX, Brush, Stroke};
 pub use composite::{Blend, lay_over};
 pub use document::{
-    Document, Layer, LayerId, LayerKind, MAX_LAYERS, MAX_PIXELS, MAX_SIDE_PX, check_size,
+    Document, Guiding, Layer, LayerId, LayerKind, MAX_LAYERS, MAX_PIXELS, MAX_SIDE_PX, check_size,
 };
 pub use fill::{Bucket, Gradient, GradientShape, paint_gradient, pour};
-pub use mask::{prepare, usual_margins};
+pub use mask::{prepare, usual_feather};
 pub use outline::{MAX_OUTLINE_LINES, outline};
 pub use region::{RegionPlan, SizeRules};
 pub use resample::{Filter, rotate, scale};
@@ -47,4 +48,5 @@ pub use select::{ColourMatch, Combine, combine, invert, select_colour};
 pub use shapes::{Shape, ShapeStyle, paint_shape};
 pub use stitch::{Cropped, Patch};
 pub use tiles::{TILE_PX, TileAt, Tiles};
+pub use tone::keep_tone;
 pub use transform::{Flip, QuarterTurn, crop, flip, shift, turn};

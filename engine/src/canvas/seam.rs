@@ -137,7 +137,7 @@ impl Colours {
 ///
 /// # Source
 /// IEC 61966-2-1 and CIE 15.
-fn lab(rgb: [u8; 3]) -> [f64; 3] {
+pub fn lab(rgb: [u8; 3]) -> [f64; 3] {
     let linear = rgb.map(|value| {
         let value = f64::from(value) / 255.0;
         if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }

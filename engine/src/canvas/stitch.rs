@@ -77,6 +77,26 @@ impl RegionPlan {
         Cropped { picture, mask }
     }
 
+    /// Returns, at the size that the model paints, what of another picture of the document's size lies
+    /// where the model is shown the document. What is transparent is white.
+    pub fn beside(&self, picture: &Tiles<4>) -> Pixels {
+        let mut opaque = picture.clone();
+        opaque.change(self.document, |_, row| {
+            for pixel in row.chunks_exact_mut(4) {
+                let alpha = u32::from(pixel[3]);
+                for value in &mut pixel[..3] {
+                    let mixed = u32::from(*value) * alpha + 255 * (255 - alpha);
+                    *value = ((mixed + 127) / 255) as u8;
+                }
+                pixel[3] = 255;
+            }
+        });
+        let colours = self.look(&opaque).colours;
+        let rgba =
+            colours.iter().flat_map(|[r, g, b]| [byte(*r), byte(*g), byte(*b), 255]).collect();
+        Pixels { width_px: self.size.width_px, height_px: self.size.height_px, rgba }
+    }
+
     /// Makes of what a model painted the layer that is laid over the document: scaled back, its colours
     /// brought to those around it, with the mask as its alpha. Where the document is transparent and may
     /// change it becomes opaque.

@@ -12,8 +12,10 @@ pub mod object;
 pub mod picture;
 pub mod pictures;
 mod previews;
+mod refining;
 pub mod sound;
 mod source;
+mod windows;
 pub mod words;
 
 pub(crate) use device::open as open_device;

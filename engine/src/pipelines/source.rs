@@ -28,6 +28,8 @@ pub(super) struct Changed {
 /// Holds a picture of which a region is painted.
 struct Whole {
     area: Area,
+    /// Where the picture lies in it.
+    inner: Area,
     document: Tiles<4>,
     /// `None` where nothing may change.
     plan: Option<RegionPlan>,
@@ -51,7 +53,7 @@ impl Changed {
                     Some(plan) => plan.crop(&document.pixels),
                     None => blank(size),
                 };
-                let Document { area, pixels: document, mut notices, .. } = document;
+                let Document { area, inner, pixels: document, mut notices, .. } = document;
                 if plan.is_none() {
                     let sentence = "The mask is black everywhere, so nothing changes".to_owned();
                     notices.push(Notice::Unusual { sentence });
@@ -61,7 +63,7 @@ impl Changed {
                     pixels: Arc::new(cropped.picture),
                     mask: (!is_open).then_some(cropped.mask),
                     notices,
-                    whole: Some(Whole { area, document, plan }),
+                    whole: Some(Whole { area, inner, document, plan }),
                 })
             }
         }
@@ -82,13 +84,27 @@ impl Changed {
         Ok(Self { pixels, mask, notices, whole: None })
     }
 
+    /// Returns of a picture that lies over the one that is changed what the model is shown of that, at its
+    /// size; one of another size is scaled first.
+    pub(super) fn beside(&self, picture: &Pixels) -> Pixels {
+        let Some(Whole { inner, plan, .. }) = &self.whole else {
+            return hints::fit(picture, self.pixels.width_px, self.pixels.height_px);
+        };
+        let Some(plan) = plan else { return (*self.pixels).clone() };
+        let [width, height] = [inner.width_px, inner.height_px];
+        let is_same = [picture.width_px, picture.height_px] == [width, height];
+        let scaled = (!is_same).then(|| hints::scaled(picture, width, height));
+        let picture = scaled.as_ref().unwrap_or(picture);
+        plan.beside(&Tiles::from_bytes(*inner, &picture.rgba))
+    }
+
     /// Makes the result of what was painted: what may not change is put back, so that pixels whose mask
     /// is 0 have the same bits as before, and a region is laid into the whole picture.
     ///
     /// # Errors
     /// Those of [`RegionPlan::stitch`].
     pub(super) fn finish(&self, mut painted: Pixels) -> Result<Pixels, EngineError> {
-        let Some(Whole { area, document, plan }) = &self.whole else {
+        let Some(Whole { area, document, plan, .. }) = &self.whole else {
             self.restore(&mut painted);
             return Ok(painted);
         };
@@ -140,6 +156,8 @@ fn blank(size: Size) -> Cropped {
 /// Holds a picture as a document, with what is selected of it.
 struct Document {
     area: Area,
+    /// Where the picture lies in it.
+    inner: Area,
     pixels: Tiles<4>,
     selection: Tiles<1>,
     notices: Vec<Notice>,
@@ -164,7 +182,13 @@ impl Document {
             None if region.added.is_empty() => selection.fill(inner, [OPEN]),
             None => add_borders(&mut selection, area, inner),
         }
-        Ok(Self { area, pixels: Tiles::from_bytes(inner, &picture.rgba), selection, notices })
+        Ok(Self {
+            area,
+            inner,
+            pixels: Tiles::from_bytes(inner, &picture.rgba),
+            selection,
+            notices,
+        })
     }
 
     fn plan(

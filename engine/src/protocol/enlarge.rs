@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DeviceChoice, ModelRef, Notice, PictureFile, PictureRequest, Pixels, Precision, Request,
+    DeviceChoice, Extras, ModelRef, Notice, PictureFile, PictureRequest, Pixels, Precision, Prompt,
+    Request, Sampling, Size,
 };
 
 /// Asks for a larger version of a picture.
@@ -25,9 +26,60 @@ pub struct EnlargeRequest {
     /// How exactly the processor computes.
     #[serde(default = "Precision::of_old_recipes")]
     pub precision: Precision,
-    /// The recipe that the picture carried; the engine fills it in before the recipe is written.
+    /// What paints over the enlarged picture; `None` where it stays as the net made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refine: Option<Box<Refine>>,
+    /// The recipe that the picture carried; the engine fills it in before the recipe is written, and
+    /// leaves what stands here where the file carries none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Box<Request>>,
+}
+
+/// Says how an enlarged picture is painted over, in tiles of the size that a model paints.
+///
+/// What is not given is that of the picture's own recipe, or what the model is asked for when a person
+/// says nothing; the engine fills it in before the recipe is written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Refine {
+    /// How much of the noise schedule is run, above 0 to 1: how far the picture may change.
+    pub strength: f32,
+    /// Which model paints: the one that painted the picture where it is among those that are found, else
+    /// the house's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelRef>,
+    /// What the picture shows; of a picture without a recipe nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<Prompt>,
+    /// How to sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Sampling>,
+    /// The seed of the noise, which belongs to places of the whole picture; 0 without a recipe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The size of a tile: that at which the model was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tile: Option<Size>,
+    /// Files that change the model; neither a picture to change nor ControlNets.
+    #[serde(default, skip_serializing_if = "Extras::is_empty")]
+    pub extras: Extras,
+}
+
+impl Refine {
+    /// The strength when a person says nothing.
+    pub const STRENGTH: f32 = 0.3;
+
+    /// Asks for a picture to be painted over as far as `strength` says.
+    pub fn new(strength: f32) -> Self {
+        Self {
+            strength,
+            model: None,
+            prompt: None,
+            sampling: None,
+            seed: None,
+            tile: None,
+            extras: Extras::default(),
+        }
+    }
 }
 
 impl EnlargeRequest {
@@ -42,6 +94,7 @@ impl EnlargeRequest {
             factor,
             device: DeviceChoice::Auto,
             precision: Precision::Fast,
+            refine: None,
             source: None,
         }
     }
@@ -116,6 +169,11 @@ mod tests {
         let text = serde_json::to_string(&request).expect("text");
         assert!(text.starts_with(r#"{"job":"enlarge","#), "{text}");
         assert_eq!(serde_json::from_str::<Request>(&text).expect("a request"), request);
+        assert!(!text.contains("refine"), "{text}");
+        let refined = EnlargeRequest { refine: Some(Box::new(Refine::new(0.3))), ..first.clone() };
+        let text = serde_json::to_string(&refined).expect("text");
+        assert!(text.contains(r#""refine":{"strength":0.3}"#), "{text}");
+        assert_eq!(serde_json::from_str::<EnlargeRequest>(&text).expect("a request"), refined);
         assert_eq!((first.depth(), second.depth()), (1, 2));
         assert_eq!((first.title(), second.painted(), second.seed()), ("a".to_owned(), None, 0));
     }

@@ -154,8 +154,13 @@ impl PictureFile {
 pub struct ControlUse {
     /// The ControlNet.
     pub model: ModelRef,
-    /// The picture that guides; it is scaled and cropped to the size of the picture that is made.
+    /// The picture that guides; it is scaled and cropped to the size of the picture that is made, or
+    /// where it lies over the one that is changed, as that is.
     pub picture: PictureFile,
+    /// Whether it lies over the picture that is changed, whose size it has: the net is shown the region
+    /// that is painted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over_source: bool,
     /// What is drawn from the picture before the net reads it.
     #[serde(default)]
     pub hint: HintKind,
@@ -276,6 +281,7 @@ mod tests {
             controls: vec![ControlUse {
                 model: ModelRef::named("d"),
                 picture: PictureFile::at("e"),
+                over_source: false,
                 hint: HintKind::Canny,
                 strength: 1.0,
                 between: whole(),

@@ -55,6 +55,8 @@ pub enum Stage {
     Rendering,
     /// A picture is enlarged, tile by tile.
     Enlarging,
+    /// An enlarged picture is painted over, tile by tile.
+    Refining,
     /// The subject of a picture is told from its background.
     CuttingOut,
     /// The result is being written to disk.

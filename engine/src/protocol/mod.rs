@@ -15,7 +15,7 @@ mod sound;
 mod words;
 
 pub use cut_out::{CutOutOutput, CutOutRequest, FoundObject, ObjectBox, ObjectPoint, ObjectPrompt};
-pub use enlarge::{EnlargeOutput, EnlargeRequest, Enlarged};
+pub use enlarge::{EnlargeOutput, EnlargeRequest, Enlarged, Refine};
 pub use event::{Event, Notice, Output, Partial, Picture, PictureOutput, PromptIssue};
 pub use extras::{ControlUse, Extras, HintKind, LoraUse, PictureFile, PredictionChoice, Source};
 pub(crate) use job::JobShared;

@@ -17,7 +17,7 @@ use crate::pipelines::diffusion::{
 use crate::pipelines::open_device;
 use crate::protocol::{
     DeviceChoice, JobContext, Live, LoraUse, MemoryUse, ModelRef, Notice, PictureOutput,
-    PictureRequest, Precision, Stage,
+    PictureRequest, Pixels, Precision, Stage,
 };
 use crate::weights::detect::{Base, detect};
 use crate::weights::inspect::licence;
@@ -39,6 +39,31 @@ pub(super) struct KnownCheckpoint {
 /// A LoRA with its strengths in the net and in the text encoders.
 type Strong = (PathBuf, [f32; 2]);
 
+/// Holds what a run needs but its model.
+struct Ready {
+    /// The request with all hashes.
+    request: PictureRequest,
+    known: KnownCheckpoint,
+    device: DeviceChoice,
+    thrift: Thrift,
+    companions: Companions,
+    /// The LoRAs that a prompt may name.
+    shelf: Vec<ShelfEntry>,
+    /// That memory is saved, where it is.
+    saved: Option<Notice>,
+    /// The hash of the model that the request named.
+    expected: String,
+}
+
+/// Holds a picture that was painted over.
+pub(super) struct Refined {
+    pub(super) pixels: Pixels,
+    /// The request as it was run, with all hashes.
+    pub(super) request: PictureRequest,
+    pub(super) licence: String,
+    pub(super) notices: Vec<Notice>,
+}
+
 impl Studio {
     /// Paints with a model of the family.
     pub(super) fn paint_diffusion(
@@ -47,25 +72,8 @@ impl Studio {
         located: LocatedWeights,
         job: &JobContext,
     ) -> Result<PictureOutput, EngineError> {
-        diffusion::validate(request)?;
-        job.report(Live { stage: Stage::Loading, ..Live::default() })?;
-        let known = self.known_checkpoint(&located, job)?;
-        let device = self.device(request.device);
-        let mut request = request.clone();
-        let expected = std::mem::replace(&mut request.model.sha256, known.sha256.clone());
-        self.fill_hashes(&mut request, job)?;
-
-        let (thrift, saved) = self.thrift(&request, &known)?;
-        if thrift == Thrift::Lean {
-            request.extras.memory = MemoryUse::Low;
-        }
-
-        let wildcards = self.wildcards()?;
-        let shelf = self.models.shelf(Shelf::Loras);
-        let mut companions = self.companions(&request, &known, device, job)?;
-        companions.lora_names = shelf.iter().map(|entry| entry.name.clone()).collect();
-        companions.wildcards = wildcards;
-        companions.free_memory = Some(self.free_memory);
+        let Ready { request, known, device, thrift, mut companions, shelf, saved, expected } =
+            self.ready(request, &located, job)?;
         let rescued = Rescued::new(self.store.clone());
         companions.keeper = rescued.keeper();
         let mut output = PictureOutput {
@@ -106,6 +114,53 @@ impl Studio {
         }
         output.notices.extend(self.notices(expected, known.sha256));
         Ok(output)
+    }
+
+    /// Paints over a picture with a model of the family; returns it with the request as it was run, the
+    /// model's licence and what is to be said.
+    pub(super) fn refine_diffusion(
+        &mut self,
+        request: &PictureRequest,
+        (located, picture): (LocatedWeights, &Pixels),
+        job: &JobContext,
+    ) -> Result<Refined, EngineError> {
+        let Ready { request, known, device, thrift, companions, shelf, saved, expected } =
+            self.ready(request, &located, job)?;
+        let loras = self.loras(&request, request.seed, &companions.wildcards, &shelf)?;
+        let prediction = request.extras.prediction;
+        let plan = ModelPlan { model: located.path.clone(), loras, prediction };
+        let pipeline = self.pipeline(&request, &plan, &known, (device, thrift), job)?;
+        let (pixels, said) = pipeline.refine(&request, &companions, picture, job)?;
+        let mut notices: Vec<Notice> = saved.into_iter().chain(said).collect();
+        notices.extend(self.notices(expected, known.sha256));
+        Ok(Refined { pixels, request, licence: known.licence, notices })
+    }
+
+    /// Checks a request and finds, or loads, everything for it but the model.
+    fn ready(
+        &mut self,
+        request: &PictureRequest,
+        located: &LocatedWeights,
+        job: &JobContext,
+    ) -> Result<Ready, EngineError> {
+        diffusion::validate(request)?;
+        job.report(Live { stage: Stage::Loading, ..Live::default() })?;
+        let known = self.known_checkpoint(located, job)?;
+        let device = self.device(request.device);
+        let mut request = request.clone();
+        let expected = std::mem::replace(&mut request.model.sha256, known.sha256.clone());
+        self.fill_hashes(&mut request, job)?;
+        let (thrift, saved) = self.thrift(&request, &known)?;
+        if thrift == Thrift::Lean {
+            request.extras.memory = MemoryUse::Low;
+        }
+        let wildcards = self.wildcards()?;
+        let shelf = self.models.shelf(Shelf::Loras);
+        let mut companions = self.companions(&request, &known, device, job)?;
+        companions.lora_names = shelf.iter().map(|entry| entry.name.clone()).collect();
+        companions.wildcards = wildcards;
+        companions.free_memory = Some(self.free_memory);
+        Ok(Ready { request, known, device, thrift, companions, shelf, saved, expected })
     }
 
     /// Decides how much memory the model may take, and what is to be said about it.

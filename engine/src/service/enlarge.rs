@@ -34,17 +34,37 @@ impl Studio {
         let located = LocatedWeights::at(&path.to_string_lossy(), path)?;
         recipe.picture.sha256 = self.hashes.of(&located, &mut || job.check())?;
         let (source, licence) = carried(path);
-        recipe.source = source;
+        recipe.source = source.or(recipe.source.take());
         if recipe.depth() > DEPTH_MAX {
             let painted = recipe.painted().cloned();
             recipe.source = painted.map(|painted| Box::new(Request::Picture(Box::new(painted))));
         }
         let mut licences: Vec<String> = licence.into_iter().collect();
+        // What would be refused is refused before the picture is enlarged.
+        let refining = self.refining(&mut recipe)?;
         let expected = std::mem::take(&mut recipe.model.sha256);
-        let pixels = if recipe.model.name == EnlargeRequest::LANCZOS {
-            enlarge::by_lanczos(&picture, recipe.factor, job)?
-        } else {
-            self.by_net(&picture, &mut recipe, &mut licences, job)?
+        let mut notices = Vec::new();
+        let factor = recipe.factor;
+        let pixels = match refining {
+            None => self.enlarged(&picture, factor, &mut recipe, &mut licences, job)?,
+            Some(refining) => {
+                // The whole way must be possible before its first part is gone.
+                enlarge::target(size_of(&picture), factor)?;
+                let first = Self::factor_before(&refining, &picture, factor);
+                let small = if first > 1.0 {
+                    self.enlarged(&picture, first, &mut recipe, &mut licences, job)?
+                } else {
+                    picture
+                };
+                let told = (&mut licences, &mut notices);
+                let pixels = self.refine(&small, &mut recipe, refining, told, job)?;
+                if first < factor {
+                    let rest = factor / first;
+                    self.enlarged(&pixels, rest, &mut recipe, &mut licences, job)?
+                } else {
+                    pixels
+                }
+            }
         };
         licences.dedup();
         let licence = licences.join("; ");
@@ -52,14 +72,29 @@ impl Studio {
             Enlarged { pixels: Arc::new(pixels), recipe, licence, file: None, result_id: None };
         let enlarged = self.save_enlarged(made, job)?;
         let found = enlarged.recipe.model.sha256.clone();
-        let notices = self.notices(expected, found).collect();
+        notices.extend(self.notices(expected, found));
         Ok(EnlargeOutput { enlarged, notices })
+    }
+
+    /// Enlarges by the net or the filter that the recipe names.
+    fn enlarged(
+        &mut self,
+        picture: &Pixels,
+        factor: f32,
+        recipe: &mut EnlargeRequest,
+        licences: &mut Vec<String>,
+        job: &JobContext,
+    ) -> Result<Pixels, EngineError> {
+        if recipe.model.name == EnlargeRequest::LANCZOS {
+            return enlarge::by_lanczos(picture, factor, job);
+        }
+        self.by_net((picture, factor), recipe, licences, job)
     }
 
     /// Enlarges by the net that the recipe names; fills in its hash and adds its licence.
     fn by_net(
         &mut self,
-        picture: &Pixels,
+        (picture, factor): (&Pixels, f32),
         recipe: &mut EnlargeRequest,
         licences: &mut Vec<String>,
         job: &JobContext,
@@ -68,11 +103,11 @@ impl Studio {
         let file = located.open()?;
         let config = UpscalerWeights::of(&file, job)?.config();
         licences.push(located.licence(&file));
-        let size = Size { width_px: picture.width_px, height_px: picture.height_px };
-        enlarge::target(size, recipe.factor)?;
+        let size = size_of(picture);
+        enlarge::target(size, factor)?;
         // Weights of 16 bits are twice as large in memory, in the form for fewer products 16/9 of that.
         let bytes = located.bytes().saturating_mul(4);
-        let needed = bytes.saturating_add(enlarge::memory_bytes(&config, size, recipe.factor));
+        let needed = bytes.saturating_add(enlarge::memory_bytes(&config, size, factor));
         self.check_room(located.name(), needed)?;
         recipe.model.sha256 = match located.file() {
             Some(file) => self.hashes.of(file, &mut || job.check())?,
@@ -92,7 +127,7 @@ impl Studio {
                 .map(|pipeline| Resident::Enlarge(Box::new(pipeline)))
         })?;
         let Resident::Enlarge(pipeline) = resident else { return Err(mixed_up()) };
-        pipeline.enlarge(picture, recipe.factor, job)
+        pipeline.enlarge(picture, factor, job)
     }
 
     /// Saves an enlarged picture, and only then tells of it.
@@ -112,6 +147,10 @@ impl Studio {
         job.partial(Partial::Enlarged(Box::new(enlarged.clone())));
         Ok(enlarged)
     }
+}
+
+fn size_of(picture: &Pixels) -> Size {
+    Size { width_px: picture.width_px, height_px: picture.height_px }
 }
 
 /// Returns the recipe and the licence that a picture carries. A picture without a recipe, or with one that

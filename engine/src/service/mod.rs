@@ -6,6 +6,7 @@ mod engine;
 mod enlarge;
 mod object;
 mod queue;
+mod refine;
 mod rescue;
 mod residents;
 mod studio;

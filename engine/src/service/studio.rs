@@ -104,6 +104,15 @@ struct Known {
     licence: String,
 }
 
+/// Holds what is run by a model of the house's kind.
+pub(super) struct HouseRun {
+    /// The request with all hashes.
+    pub(super) request: PictureRequest,
+    pub(super) licence: String,
+    /// The hash of the model that the request named.
+    pub(super) expected: String,
+}
+
 impl Studio {
     /// Makes a runner that saves what it makes in `store`, or nowhere.
     pub fn new(store: Option<Arc<Store>>, models: Models) -> Self {
@@ -160,10 +169,28 @@ impl Studio {
                 return self.paint_diffusion(request, located, job);
             }
         };
+        let store = self.store.clone();
+        let (pipeline, HouseRun { request, licence, expected }) =
+            self.house_picture(request, &located, job)?;
+        let found = request.model.sha256.clone();
+        let mut save = |picture| save(picture, store.as_deref(), &licence, job);
+        let mut output = pipeline.run(&request, job, &mut save)?;
+        output.notices.extend(self.notices(expected, found));
+        Ok(output)
+    }
+
+    /// Checks a request for a model of the house's kind and returns the model in memory, with what is
+    /// to be run.
+    pub(super) fn house_picture(
+        &mut self,
+        request: &PictureRequest,
+        located: &Located,
+        job: &JobContext,
+    ) -> Result<(&mut PicturePipeline, HouseRun), EngineError> {
         picture::validate(request)?;
         job.report(Live { stage: Stage::Loading, ..Live::default() })?;
         self.check_room(located.name(), located.weights_bytes().saturating_mul(UNPACKED))?;
-        let (model, files) = self.known(&located, job)?;
+        let (model, files) = self.known(located, job)?;
         let device = self.device(request.device);
         let key = ResidentKey {
             name: located.name().to_owned(),
@@ -188,16 +215,12 @@ impl Studio {
                 job,
             )
             .map(|pipeline| Resident::Picture(Box::new(pipeline)))
-            .map_err(|error| in_folder(error, &located))
+            .map_err(|error| in_folder(error, located))
         })?;
         let Resident::Picture(pipeline) = resident else { return Err(mixed_up()) };
 
-        let expected = std::mem::replace(&mut request.model.sha256, model.sha256.clone());
-        let store = self.store.as_deref();
-        let mut save = |picture| save(picture, store, &model.licence, job);
-        let mut output = pipeline.run(&request, job, &mut save)?;
-        output.notices.extend(self.notices(expected, model.sha256));
-        Ok(output)
+        let expected = std::mem::replace(&mut request.model.sha256, model.sha256);
+        Ok((pipeline, HouseRun { request, licence: model.licence, expected }))
     }
 
     fn write(

@@ -146,6 +146,68 @@ impl Frame {
     }
 }
 
+/// Says which part of a larger picture a latent is; all in latent cells, `[down, across]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// The size of the whole picture.
+    pub whole: [usize; 2],
+    /// Where the part begins.
+    pub at: [usize; 2],
+}
+
+impl View {
+    /// Turns places in the whole picture into those that the same things have in the part, whose
+    /// size is `latent`; they may lie beyond it.
+    fn apply(self, places: &mut [Place], latent: [usize; 2]) {
+        let (whole, part) = (unit(self.whole), unit(latent));
+        // The middle of the places, in cells from the upper left corner: [x, y].
+        let middle = |[h, w]: [usize; 2]| [w as f32 / 2.0, h as f32 * MIDDLE];
+        let (from, to) = (middle(self.whole), middle(latent));
+        let at = [self.at[1], self.at[0]].map(|cells| cells as f32);
+        for place in places {
+            for axis in 0..2 {
+                place[axis] = (from[axis] + place[axis] * whole - at[axis] - to[axis]) / part;
+            }
+            place[2] *= whole / part;
+        }
+    }
+}
+
+/// Says where the things of a prompt stand in a latent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Things {
+    /// Where they stand in a picture of their own.
+    Free(Stir),
+    /// In a part of it.
+    Framed(Stir, Frame),
+    /// Where they stand in a larger picture, of which the latent is a part.
+    Seen(Stir, View),
+    /// Nobody knows: their words are read, and no drawings are laid.
+    Unknown,
+}
+
+impl Things {
+    /// Returns the places of things that nominally stand at others; `None` where they are not known.
+    pub(super) fn places(
+        self,
+        nominal: &[Place],
+        latent: [usize; 2],
+        config: &Config,
+    ) -> Option<Vec<Place>> {
+        let mut places = nominal.to_vec();
+        let (Self::Free(stir) | Self::Framed(stir, _) | Self::Seen(stir, _)) = self else {
+            return None;
+        };
+        stir.apply(&mut places, config);
+        match self {
+            Self::Framed(_, frame) => frame.apply(&mut places, nominal, latent),
+            Self::Seen(_, view) => view.apply(&mut places, latent),
+            _ => {}
+        }
+        Some(places)
+    }
+}
+
 /// Left, top and side of a place, in pixels of the small picture that a latent is.
 fn edges(place: &Place, latent: [usize; 2]) -> [f32; 3] {
     let [h, w] = latent.map(|cells| (cells * CELL) as f32);
@@ -273,6 +335,29 @@ mod tests {
         assert_eq!(plain.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1]);
         assert_eq!(layout(&[FOX, CAT, FOX, CAT], &config).len(), config.sketch_max);
         assert!(layout(&[LEFT], &config).is_empty());
+    }
+
+    #[test]
+    fn a_part_of_a_larger_picture_shows_its_part_of_the_drawing() {
+        let (side, whole) = (48, [32, 24]);
+        let drawing: Vec<f32> = (0..side * side).map(|at| (at % 7) as f32).collect();
+        let config = config();
+        let nominal = [[0.1, -0.05, 0.6]];
+        let stir = Stir { x: 0.3, y: -0.2, size: 0.1 };
+        let all = Things::Free(stir).places(&nominal, whole, &config).expect("places");
+        let all = lay(&drawing, &all[0], side, whole);
+        for (at, latent) in [([0, 0], [16, 16]), ([14, 8], [16, 16]), ([5, 3], [8, 16])] {
+            let seen = Things::Seen(stir, View { whole, at });
+            let places = seen.places(&nominal, latent, &config).expect("places");
+            let part = lay(&drawing, &places[0], side, latent);
+            for (y, row) in part.chunks_exact(latent[1] * CELL).enumerate() {
+                for (x, value) in row.iter().enumerate() {
+                    let wanted = all[(at[0] * CELL + y) * whole[1] * CELL + at[1] * CELL + x];
+                    assert!((value - wanted).abs() < 1e-3, "{at:?} {y} {x}: {value} {wanted}");
+                }
+            }
+        }
+        assert_eq!(Things::Unknown.places(&nominal, whole, &config), None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use candle_core::Tensor;
 
 pub use config::Config;
 pub use decoder::{Check, Decoder};
-pub use layout::{Frame, Stir};
+pub use layout::{Frame, Stir, Things, View};
 pub use lexicon::{Kind, Lexicon, Phrase, Tokens};
 pub use sketch::Sketches;
 pub use text_encoder::{TextEncoder, TextStates};

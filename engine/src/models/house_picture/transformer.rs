@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use super::config::{CELL, Config, HEAD_WIDTH, PATCH};
-use super::layout::{Frame, Place, Stir, add_tokens, cover, frequencies, lay};
+use super::layout::{Place, Things, add_tokens, cover, frequencies, lay};
 use super::mend::Mend;
 use super::mixer::Mixer;
 use super::sketch;
@@ -91,16 +91,15 @@ impl FlowTransformer {
         })
     }
 
-    /// Prepares a batch: one entry of text states per latent, by what chance their things are moved
-    /// and in which part of the picture they stand (`None` for all of it), and the latents' height and
-    /// width in cells (even numbers).
+    /// Prepares a batch: one entry of text states per latent, where their things stand, and the latents'
+    /// height and width in cells (even numbers).
     ///
     /// # Errors
     /// Passes on errors of the tensor library.
     pub fn condition(
         &self,
         text: &[TextStates],
-        places: (Stir, Option<Frame>),
+        things: Things,
         height: usize,
         width: usize,
     ) -> Result<Conditioning, EngineError> {
@@ -112,7 +111,7 @@ impl FlowTransformer {
         let freqs = self.config.pos_freqs;
         let tokens_at = Tensor::from_vec(place_features(grid, freqs), (tokens, 4 * freqs), device)?;
         let tokens_at = self.place.forward(&tokens_at)?.reshape((1, tokens, self.width))?;
-        let [drawings, owners] = self.lay(text, places, [height, width])?;
+        let [drawings, owners] = self.lay(text, things, [height, width])?;
         let seen = (self.hint.forward(&drawings)? + self.owner.forward(&owners)?)?;
         let place = seen.reshape((text.len(), tokens, self.width))?.broadcast_add(&tokens_at)?;
         let drawings = drawings.narrow(1, 0, self.channels * PATCH * PATCH)?.contiguous()?;
@@ -143,7 +142,7 @@ impl FlowTransformer {
     fn lay(
         &self,
         text: &[TextStates],
-        (stir, frame): (Stir, Option<Frame>),
+        things: Things,
         latent: [usize; 2],
     ) -> Result<[Tensor; 2], EngineError> {
         let tokens = latent[0] / PATCH * (latent[1] / PATCH);
@@ -156,11 +155,7 @@ impl FlowTransformer {
         for ((drawings, owners), text) in parts.zip(text) {
             let drawn = &text.sketches.0;
             let nominal: Vec<Place> = drawn.iter().map(|drawn| drawn.place).collect();
-            let mut places = nominal.clone();
-            stir.apply(&mut places, &self.config);
-            if let Some(frame) = frame {
-                frame.apply(&mut places, &nominal, latent);
-            }
+            let Some(places) = things.places(&nominal, latent, &self.config) else { continue };
             for (drawn, place) in drawn.iter().zip(&places) {
                 let picture = lay(&drawn.pixels, place, self.config.sketch_pixels, latent);
                 add_tokens(drawings, &picture, latent);

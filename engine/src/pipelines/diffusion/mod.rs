@@ -9,6 +9,7 @@ mod decode;
 mod files;
 mod guide;
 mod load;
+mod refine;
 mod source;
 mod text;
 mod validate;
@@ -39,7 +40,7 @@ use crate::pipelines::{device, hints, pictures};
 use crate::preview::{from_pixels, linear, to_pixels};
 use crate::protocol::{
     ControlUse, DeviceChoice, JobContext, Latents, Live, Notice, Picture, PictureOutput,
-    PictureRequest, Pixels, Precision, ScheduleKind, Source, Stage,
+    PictureRequest, Pixels, Precision, ScheduleKind, Size, Source, Stage,
 };
 use crate::sampling::{SamplerSettings, Step, sample_with_noise, seeded_noise};
 use crate::weights::embedding::{self, Embedding};
@@ -315,16 +316,24 @@ impl<'a> Run<'a> {
     }
 
     /// Opens the pictures of the ControlNets and reads them.
-    fn controls(&self) -> Result<Vec<Control>, EngineError> {
+    fn controls(&self, prepared: Option<&Prepared>) -> Result<Vec<Control>, EngineError> {
         let uses = &self.request.extras.controls;
         let nets = &self.companions.controls;
-        uses.iter().zip(nets).map(|(wish, net)| self.control(wish, net)).collect()
+        uses.iter().zip(nets).map(|(wish, net)| self.control(wish, net, prepared)).collect()
     }
 
-    fn control(&self, wish: &ControlUse, net: &Arc<ControlNet>) -> Result<Control, EngineError> {
+    fn control(
+        &self,
+        wish: &ControlUse,
+        net: &Arc<ControlNet>,
+        prepared: Option<&Prepared>,
+    ) -> Result<Control, EngineError> {
         let size = self.request.size;
         let picture = pictures::over_white(&pictures::open(&wish.picture.path)?);
-        let fitted = hints::fit(&picture, size.width_px, size.height_px);
+        let fitted = match prepared {
+            Some(prepared) if wish.over_source => prepared.changed.beside(&picture),
+            _ => hints::fit(&picture, size.width_px, size.height_px),
+        };
         let drawn = from_pixels(&hints::draw(wish.hint, &fitted))?;
         let drawn = ((drawn + 1.0)? * 0.5)?.to_device(self.networks().compute.device())?;
         let hint = net.hint(&drawn, &|| self.job.check())?;
@@ -338,18 +347,7 @@ impl<'a> Run<'a> {
             (MASKED_CHANNELS, Some(Prepared { masked: Some([mask, picture]), .. })) => {
                 Beside::Masked(Tensor::cat(&[mask, picture], 1)?)
             }
-            (MASKED_CHANNELS, _) => {
-                // All may change, and nothing is known of the picture: grey.
-                let size = self.request.size;
-                let len = size.width_px as usize * size.height_px as usize;
-                let grey = Pixels::new(size.width_px, size.height_px, vec![127; 4 * len])
-                    .ok_or_else(|| EngineError::invalid("size", "is empty"))?;
-                let vae = self.vae(Halves::Encoder)?;
-                let grey = from_pixels(&grey)?.to_device(self.networks().compute.device())?;
-                let grey = vae.encode(&grey, &|| self.job.check())?;
-                let mask = grey.narrow(1, 0, 1)?.ones_like()?;
-                Beside::Masked(Tensor::cat(&[&mask, &grey], 1)?)
-            }
+            (MASKED_CHANNELS, _) => self.all_open(self.request.size)?,
             (INSTRUCTED_CHANNELS, Some(prepared)) => {
                 let keep = self.request.extras.source.as_ref();
                 let keep = keep.map_or(1.0, |source: &Source| source.image_guidance);
@@ -357,6 +355,19 @@ impl<'a> Run<'a> {
             }
             _ => Beside::Nothing,
         })
+    }
+
+    /// Returns what a net for inpainting reads where all may change, and nothing is known of the
+    /// picture: grey.
+    fn all_open(&self, size: Size) -> Result<Beside, EngineError> {
+        let len = size.width_px as usize * size.height_px as usize;
+        let grey = Pixels::new(size.width_px, size.height_px, vec![127; 4 * len])
+            .ok_or_else(|| EngineError::invalid("size", "is empty"))?;
+        let vae = self.vae(Halves::Encoder)?;
+        let grey = from_pixels(&grey)?.to_device(self.networks().compute.device())?;
+        let grey = vae.encode(&grey, &|| self.job.check())?;
+        let mask = grey.narrow(1, 0, 1)?.ones_like()?;
+        Ok(Beside::Masked(Tensor::cat(&[&mask, &grey], 1)?))
     }
 
     /// Turns noise into latents `[1, channels, h, w]`.
@@ -396,7 +407,7 @@ impl<'a> Run<'a> {
             sampling: settings,
             size: request.size,
             prompts,
-            controls: self.controls()?,
+            controls: self.controls(prepared)?,
             beside,
             step: 0,
             first_step,

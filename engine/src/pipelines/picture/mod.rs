@@ -2,6 +2,7 @@
 
 mod frame;
 mod prompts;
+mod refine;
 mod validate;
 
 use std::path::Path;
@@ -9,11 +10,14 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+pub use refine::refined_factor;
 pub use validate::{MAX_COUNT, MAX_PROMPT_CHARS, MAX_STEPS, SIZE_RULES, nearest_size, validate};
 
 use crate::error::EngineError;
 use crate::math::schedule::Schedule;
-use crate::models::house_picture::{Conditioning, Config, Frame, HousePicture, Lexicon, Stir};
+use crate::models::house_picture::{
+    Conditioning, Config, Frame, HousePicture, Lexicon, Stir, TextStates, Things, Tokens,
+};
 use crate::nn::Compute;
 use crate::pipelines::device;
 use crate::pipelines::noise::Noise;
@@ -125,13 +129,7 @@ impl PicturePipeline {
         let size = request.size;
         let shape = self.model.latent_shape(size.height_px as usize, size.width_px as usize);
         let noise = Noise::open(&request.noise, request.count, shape)?;
-        // Without guidance only the prompt's own prediction counts.
-        let is_guided = request.sampling.guidance != 1.0;
-        let sides = if is_guided { &tokens[..] } else { &tokens[..1] };
-        let mut text = Vec::with_capacity(sides.len());
-        for tokens in sides {
-            text.push(self.model.text().forward(&tokens.ids)?);
-        }
+        let text = self.read(&tokens, request.sampling.guidance)?;
 
         let mut pictures = Vec::with_capacity(request.count as usize);
         let mut kept = Vec::new();
@@ -140,9 +138,11 @@ impl PicturePipeline {
             recipe.seed = request.seed.wrapping_add(u64::from(index));
             recipe.count = 1;
             let start = noise.picture(index, recipe.seed, self.model.compute())?;
-            let places = (Stir::of(&start)?, given.as_ref().and_then(|given| given.frame));
+            let stir = Stir::of(&start)?;
+            let frame = given.as_ref().and_then(|given| given.frame);
+            let things = frame.map_or(Things::Free(stir), |frame| Things::Framed(stir, frame));
             let transformer = self.model.transformer();
-            let conditioning = transformer.condition(&text, places, shape[2], shape[3])?;
+            let conditioning = transformer.condition(&text, things, shape[2], shape[3])?;
             let guided = (&conditioning, given.as_ref());
             let latents = self.sample(request, index, start, guided, job)?;
             if request.keep_latents {
@@ -161,6 +161,12 @@ impl PicturePipeline {
             .keep_latents
             .then_some(Latents { shape: [pictures.len(), channels, height, width], values: kept });
         Ok(PictureOutput { pictures, notices, latents })
+    }
+
+    /// Reads a prompt and, where guidance needs it, its negative.
+    fn read(&self, tokens: &[Tokens; 2], guidance: f32) -> Result<Vec<TextStates>, EngineError> {
+        let sides = if guidance == 1.0 { &tokens[..1] } else { &tokens[..] };
+        sides.iter().map(|tokens| self.model.text().forward(&tokens.ids)).collect()
     }
 
     /// Opens and encodes the picture that is to be changed, if there is one.
@@ -195,17 +201,9 @@ impl PicturePipeline {
             Some(given) if scale < 1.0 => ((&given.latents * (1.0 - scale))? + (noise * scale)?)?,
             _ => (noise * scale)?,
         };
-        let guidance = f64::from(settings.guidance);
-        let transformer = self.model.transformer();
         let mut denoise = |x: &Tensor, sigma: f64| {
             job.check()?;
-            let x0 = if guidance == 1.0 {
-                transformer.forward(x, sigma, conditioning)?
-            } else {
-                let both = Tensor::cat(&[x, x], 0)?; // [2, channels, h, w]
-                let both = transformer.forward(&both, sigma, conditioning)?;
-                sampling::guide(&both.narrow(0, 0, 1)?, &both.narrow(0, 1, 1)?, guidance)?
-            };
+            let x0 = self.estimate(x, sigma, (conditioning, settings.guidance))?;
             // What may not change is known: no step is led by what the net makes of it.
             match given {
                 Some(Given { latents, mask: Some(mask), .. }) => mix(&x0, latents, mask),
@@ -235,6 +233,22 @@ impl PicturePipeline {
             })
         };
         sampling::sample(settings.sampler, &schedule, start, &mut denoise, &mut on_step)
+    }
+
+    /// Estimates clean latents; with a guidance of 1 only the prompt's own prediction counts.
+    fn estimate(
+        &self,
+        x: &Tensor,
+        sigma: f64,
+        (conditioning, guidance): (&Conditioning, f32),
+    ) -> Result<Tensor, EngineError> {
+        let transformer = self.model.transformer();
+        if guidance == 1.0 {
+            return transformer.forward(x, sigma, conditioning);
+        }
+        let both = Tensor::cat(&[x, x], 0)?; // [2, channels, h, w]
+        let both = transformer.forward(&both, sigma, conditioning)?;
+        sampling::guide(&both.narrow(0, 0, 1)?, &both.narrow(0, 1, 1)?, f64::from(guidance))
     }
 
     fn decode(&self, latents: &Tensor, job: &JobContext) -> Result<Pixels, EngineError> {

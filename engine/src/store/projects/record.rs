@@ -8,7 +8,7 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use serde::{Deserialize, Serialize};
 
-use crate::canvas::{Blend, LayerId, LayerKind, MAX_LAYERS, check_size};
+use crate::canvas::{Blend, Guiding, LayerId, LayerKind, MAX_LAYERS, check_size};
 use crate::error::EngineError;
 use crate::protocol::Size;
 
@@ -38,6 +38,8 @@ pub(super) struct LayerRecord {
     pub opacity: u8,
     pub blend: Blend,
     pub is_visible: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guiding: Option<Guiding>,
     pub tiles: Vec<PlacedTile>,
 }
 

@@ -41,6 +41,7 @@ impl TileShelf {
                 opacity: layer.opacity,
                 blend: layer.blend,
                 is_visible: layer.is_visible,
+                guiding: layer.guiding.clone(),
                 tiles: self.put_plane(connection, &layer.pixels)?,
             });
         }
@@ -120,6 +121,7 @@ impl TileShelf {
                 opacity: layer.opacity,
                 blend: layer.blend,
                 is_visible: layer.is_visible,
+                guiding: layer.guiding.clone(),
                 pixels: self.take_plane(connection, &layer.tiles, path)?,
             });
         }

@@ -85,6 +85,7 @@ impl Home {
             controls: vec![ControlUse {
                 model: ModelRef::named("canny"),
                 picture: PictureFile::at("/pictures/gone.png"),
+                over_source: false,
                 hint: HintKind::None,
                 strength: 1.0,
                 between: [0.0, 1.0],
