@@ -118,6 +118,7 @@ fn a_click_selects_what_is_meant_and_becomes_a_mask_layer_or_a_transparent_pictu
     assert_eq!(editor(&window).trail.len(), first + 1);
     // Another of the masks.
     window.get_by_label("Whole").click();
+    window.run_steps(2);
     found(&mut window);
     assert_eq!(editor(&window).tools.object.found, Some(2));
     let selection = editor(&window).document.selection.clone().context("nothing is selected")?;

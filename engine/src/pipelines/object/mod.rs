@@ -178,8 +178,8 @@ impl ObjectPipeline {
         validate(prompt)?;
         match self.kept.iter().position(|kept| kept.key == key) {
             Some(index) => {
+                self.kept[index].frame.prompt(prompt)?;
                 let kept = self.kept.remove(index);
-                kept.frame.prompt(prompt)?;
                 self.kept.push(kept);
             }
             None => {
