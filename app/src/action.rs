@@ -17,8 +17,8 @@ use crate::i18n::{Language, Text};
 use crate::state::{Remedy, ResultId, Room, ThemeChoice, View};
 
 pub use editor::{
-    DocumentAction, EditorAction, LayerAction, Pen, ReshapeAction, SelectAction, Side,
-    StagingAction, ToolAction,
+    DocumentAction, EditorAction, LayerAction, ObjectAction, Pen, ReshapeAction, SelectAction,
+    Side, StagingAction, ToolAction,
 };
 pub use models::ModelsAction;
 pub use sound::{LookAction, MusicAction, PlayAction, SoundAction};

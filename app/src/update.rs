@@ -5,6 +5,7 @@ mod apply;
 mod editor;
 mod editor_guides;
 mod editor_layers;
+mod editor_object;
 mod editor_pen;
 mod editor_shape;
 mod editor_stage;
@@ -28,7 +29,8 @@ pub(crate) use editor_guides::without_effect;
 pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
 pub use models::{CONTROL_RANGE, LORA_RANGE, fitted, hint_of};
 pub use project_effect::{
-    Change, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
+    Change, FoundMask, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
+    Selected,
 };
 pub use sound::SOUND_ENDINGS;
 pub use sound_effect::{OpenedSound, PlayerOrder, PlayerReport, SoundExport, SoundNews, SoundTask};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use atelier_engine::canvas::{Area, Tiles, prepare};
+use atelier_engine::canvas::{Area, Tiles, prepare, usual_feather};
 use atelier_engine::library::{Models, PictureDefaults};
 use atelier_engine::nn::Compute;
 use atelier_engine::pipelines::picture::PicturePipeline;
@@ -137,9 +137,10 @@ pub fn edit(
 }
 
 /// Returns how far each pixel of a picture of [`SIDE`] may change by a mask and a region's margins.
-pub fn prepared(mask: &[u8], region: Region, feather_px: u32) -> Vec<u8> {
+pub fn prepared(mask: &[u8], region: Region) -> Vec<u8> {
     let area = Area::new(0, 0, SIDE, SIDE);
     let selection = Tiles::from_bytes(area, mask);
-    let grow = region.grow_px.unwrap_or(0);
-    prepare(&selection, area, grow, region.feather_px.unwrap_or(feather_px)).read(area)
+    let usual = || usual_feather(selection.bounds().unwrap_or_default());
+    let feather = region.feather_px.unwrap_or_else(usual);
+    prepare(&selection, area, region.grow_px.unwrap_or(0), feather).read(area)
 }

@@ -12,4 +12,5 @@ pub mod source;
 pub mod studio;
 pub mod tiny_diffusion;
 pub mod tiny_model;
+pub mod tiny_sam;
 pub mod window;

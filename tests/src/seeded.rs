@@ -26,7 +26,8 @@ pub fn seeded(name: &str, shape: &[usize]) -> Vec<f16> {
             z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             z ^= z >> 31;
             let even = (z >> 40) as f64 / f64::from(1 << 23) - 1.0;
-            let value = match (shape.len(), name.ends_with("weight")) {
+            let is_around_one = name.ends_with("weight") || name.ends_with("running_var");
+            let value = match (shape.len(), is_around_one) {
                 (1, true) => even * 0.2 + 1.0,
                 (1, false) => even * 0.2,
                 _ => even * (3.0 / fan_in as f64).sqrt(),

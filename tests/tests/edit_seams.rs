@@ -1,7 +1,7 @@
 //! The seams of fifty edits by the house picture model, and the pictures to look at.
 //!
-//! `cargo test --workspace --test edit_seams -- --ignored --nocapture` prints the table;
-//! `ATELIER_EDIT_SHEETS=FOLDER` keeps sheets of the pictures before and after.
+//! `cargo test --workspace --test edit_seams -- --nocapture` prints the table; `GROW` and `FEATHER` try
+//! other margins, and `ATELIER_EDIT_SHEETS=FOLDER` keeps sheets of the pictures before and after.
 
 use std::path::Path;
 
@@ -13,8 +13,8 @@ use atelier_tests::edits::{self, BASES, MASKS, SIDE};
 /// Below these a jump (in levels) and a ΔE cannot be seen.
 const UNSEEN: [f64; 2] = [1.0, 1.0];
 
-fn number(name: &str, usual: u32) -> u32 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+fn number(name: &str) -> Option<u32> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
 /// Puts pictures of [`SIDE`] side by side, row after row.
@@ -32,25 +32,22 @@ fn sheet(rows: &[Vec<Pixels>], path: &Path) -> Result<()> {
 }
 
 #[test]
-#[ignore = "paints sixty pictures; prints a table"]
 fn fifty_edits_leave_no_more_of_a_seam_than_the_pictures_had_there() -> Result<()> {
     let Some(mut model) = edits::house()? else {
         println!("The house model is not here: nothing to measure");
         return Ok(());
     };
     let folder = tempfile::tempdir()?;
-    let (grow, feather) = (number("GROW", 8), number("FEATHER", 8));
     let region = Region {
         mode: RegionMode::Fill,
-        grow_px: Some(grow),
-        feather_px: Some(feather),
+        grow_px: number("GROW"),
+        feather_px: number("FEATHER"),
         ..Region::default()
     };
-    let bases = number("BASES", BASES.len() as u32) as usize;
     let mut rows = Vec::new();
     let mut all: Vec<[f64; 2]> = Vec::new();
     let mut sums = [0.0; 4];
-    for (base, [thing, place, ..]) in BASES.into_iter().enumerate().take(bases) {
+    for (base, [thing, place, ..]) in BASES.into_iter().enumerate() {
         let before = edits::paint(
             &mut model,
             &edits::request(&format!("{thing} {place}"), 40 + base as u64),
@@ -65,7 +62,7 @@ fn fifty_edits_leave_no_more_of_a_seam_than_the_pictures_had_there() -> Result<(
             let prompt = edits::prompt(base, kind);
             let request = edits::edit(&prompt, 7 + kind as u64, &picture, &file, region);
             let after = edits::paint(&mut model, &request)?;
-            let prepared = edits::prepared(&mask, region, feather);
+            let prepared = edits::prepared(&mask, region);
             for ((old, new), mask) in
                 before.rgba.chunks_exact(4).zip(after.rgba.chunks_exact(4)).zip(&prepared)
             {
@@ -101,6 +98,10 @@ fn fifty_edits_leave_no_more_of_a_seam_than_the_pictures_had_there() -> Result<(
             ratios[ratios.len() - 1],
             ratios.len()
         );
+    }
+    // What is asked of the house model: over all fifty no more than a tenth above what was there.
+    for (before, after) in [(sums[0], sums[1]), (sums[2], sums[3])] {
+        assert!(after <= 1.10 * before, "{before:.1} became {after:.1}");
     }
     if let Some(folder) = std::env::var_os("ATELIER_EDIT_SHEETS") {
         for (number, rows) in rows.chunks(4).enumerate() {

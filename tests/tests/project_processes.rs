@@ -5,7 +5,8 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use atelier_engine::canvas::{Area, Brush, Document, Stroke};
@@ -22,6 +23,10 @@ const KILLS: u32 = 200;
 
 /// How often a process is killed that copies projects.
 const COPYING_KILLS: u32 = 60;
+
+/// Is held by the test that starts programs: between a start and the program's first instruction the
+/// locks that this process holds are the program's too.
+static STARTING: Mutex<()> = Mutex::new(());
 
 fn first_document() -> anyhow::Result<Document> {
     let picture = Pixels::new(300, 200, vec![90; 300 * 200 * 4]).context("the size fits")?;
@@ -119,6 +124,7 @@ fn run_and_kill(folder: &Path, after: Duration) -> anyhow::Result<i64> {
 #[test]
 fn a_project_keeps_every_edit_that_was_saved_when_its_process_is_killed_again_and_again()
 -> anyhow::Result<()> {
+    let _turn = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir()?;
     let mut most = 0;
     for kill in 0..KILLS {
@@ -175,6 +181,7 @@ fn child_copies_until_it_is_killed() -> anyhow::Result<()> {
 
 #[test]
 fn killed_exports_and_imports_leave_whole_projects_and_no_half_files() -> anyhow::Result<()> {
+    let _turn = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir()?;
     let (projects, out) = (folder.path().join("projects"), folder.path().join("out"));
     std::fs::create_dir_all(&out)?;
@@ -190,6 +197,12 @@ fn killed_exports_and_imports_leave_whole_projects_and_no_half_files() -> anyhow
         let (id, parent, detail) = (trail.next_id(), trail.head(), String::new());
         project.add(&NewNode { id, parent, kind, detail, document, recipe: None })?;
     }
+    // How long it takes here says when to kill.
+    let begin = Instant::now();
+    project.export(&out.join("fox.atelier"))?;
+    let elsewhere = tempfile::tempdir()?;
+    import(&out.join("fox.atelier"), &elsewhere.path().join("a"), &elsewhere.path().join("b"))?;
+    let once = begin.elapsed();
     drop(project);
     let mut made = 0;
     for kill in 0..COPYING_KILLS {
@@ -204,7 +217,7 @@ fn killed_exports_and_imports_leave_whole_projects_and_no_half_files() -> anyhow
             line.clear();
         }
         let [random, ..] = philox4x32([kill, 2, 0, 0], [20_261_126, 0]);
-        std::thread::sleep(Duration::from_micros(u64::from(random % 60_000)));
+        std::thread::sleep(once * 3 * (random % 1000) / 1000);
         child.kill()?;
         child.wait()?;
         sweep(&projects)?;

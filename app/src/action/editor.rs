@@ -66,6 +66,17 @@ pub enum EditorAction {
     Document(DocumentAction),
     /// Answers what was generated.
     Staging(StagingAction),
+    /// Says more of what is pointed at.
+    Object(ObjectAction),
+}
+
+/// Says more of what is pointed at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectAction {
+    /// Wants another of the masks, from part (0) to whole (2); `None` for the one that fits best.
+    Mask(Option<u8>),
+    /// Forgets all places and lets the selection go.
+    StartOver,
 }
 
 /// Sets a tool.
@@ -179,6 +190,8 @@ pub enum LayerAction {
     Rename(LayerId, String),
     /// Clears the selected part of the active one.
     Clear,
+    /// Makes a mask layer of the selection.
+    MaskOfSelection,
 }
 
 /// Changes the selection.
@@ -236,6 +249,8 @@ pub enum DocumentAction {
     Enlarge(u32),
     /// Cuts the subject out into a layer of its own.
     CutOut,
+    /// Cuts what is selected out into a layer of its own.
+    CutSelection,
     /// Copies what is seen of the selection to the clipboard.
     Copy,
     /// Saves the picture elsewhere.
@@ -313,6 +328,7 @@ pub(super) fn editor_commands() -> Vec<Command> {
         command(Text::ToolSelectEllipse, take(Tool::SelectEllipse), &[]),
         command(Text::ToolLasso, take(Tool::Lasso), const { &[keys(PLAIN, Key::L)] }),
         command(Text::ToolSelectColour, take(Tool::SelectColour), const { &[keys(PLAIN, Key::W)] }),
+        command(Text::ToolSelectObject, take(Tool::SelectObject), const { &[keys(PLAIN, Key::O)] }),
         command(
             Text::LargerBrush,
             EditorAction::Tool(ToolAction::SizeBy(1.25)),
@@ -375,6 +391,8 @@ pub(super) fn editor_commands() -> Vec<Command> {
         command(Text::EnlargeTwice, document(DocumentAction::Enlarge(2)), &[]),
         command(Text::EnlargeFourfold, document(DocumentAction::Enlarge(4)), &[]),
         command(Text::CutOut, document(DocumentAction::CutOut), &[]),
+        command(Text::CutSelection, document(DocumentAction::CutSelection), &[]),
+        command(Text::SelectionToMask, layer(LayerAction::MaskOfSelection), &[]),
         command(Text::RefineCandidate, EditorAction::Staging(StagingAction::Refine), &[]),
         command(Text::AddControl, layer(LayerAction::Add(LayerKind::Control)), &[]),
         command(Text::DiscardCandidates, EditorAction::Staging(StagingAction::DiscardAll), &[]),

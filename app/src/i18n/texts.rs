@@ -98,6 +98,17 @@ texts! {
     CombineAdd = "Add", "添加";
     CombineSubtract = "Subtract", "减去";
     CombineIntersect = "Intersect", "相交";
+    ToolSelectObject = "Select an object", "选择对象";
+    ObjectNeedsModel = "Select an object: needs a Segment Anything model, put mobile_sam.pt into models/sams of a folder of models", "选择对象：需要 Segment Anything 模型，请把 mobile_sam.pt 放进模型文件夹的 models/sams";
+    ObjectHint = "Click what you mean, or drag a box around it. Shift or Alt marks what is not part of it", "点击对象，或拖出方框。按住 Shift 或 Alt 点击表示不属于它的部分";
+    ObjectLooking = "Looking…", "正在识别…";
+    ObjectBest = "Best", "最佳";
+    ObjectPart = "Part", "局部";
+    ObjectMiddle = "Larger part", "较大部分";
+    ObjectWhole = "Whole", "整体";
+    ObjectStartOver = "Start over", "重新开始";
+    SelectionToMask = "To a mask layer", "转为蒙版图层";
+    CutSelection = "Cut out to a new layer", "抠出到新图层";
     LargerBrush = "Larger brush", "放大画笔";
     SmallerBrush = "Smaller brush", "缩小画笔";
     SelectAll = "Select all", "全选";

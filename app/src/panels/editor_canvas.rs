@@ -8,6 +8,7 @@ use egui::{
     Stroke, StrokeKind, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
+use super::editor_object::object_marks_ui;
 use super::editor_shape::{shape_pointer, shape_ui};
 use crate::action::{Action, EditorAction, Pen, ToolAction};
 use crate::i18n::Text;
@@ -138,6 +139,7 @@ pub fn editor_canvas_ui(
     if compared != Comparing::SideBySide {
         selection_ui(ui, editor, placed, field);
         gesture_ui(ui, editor, placed, field);
+        object_marks_ui(ui, editor, field, |at| placed.to_screen(at));
         if let Some(reshaping) = &editor.reshaping {
             shape_ui(ui, reshaping, placed, field, textures);
         }

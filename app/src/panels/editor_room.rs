@@ -4,6 +4,7 @@ use egui::{Align2, Area, Frame, Id, Margin, Panel, Popup, Rect, RichText, Ui, ve
 
 use super::editor_canvas::{EditorView, editor_canvas_ui};
 use super::editor_lists::{edit_words, editor_lists_ui};
+use super::editor_object::object_ui;
 use super::editor_tools::{tool_bar_ui, tool_options_ui};
 use crate::action::{Action, EditorAction, StagingAction, ToolAction};
 use crate::i18n::{Language, Text};
@@ -55,6 +56,7 @@ pub fn editor_ui(
         })
         .inner;
     staging_ui(ui, state, editor, field, &mut actions);
+    object_ui(ui, state, editor, field, &mut actions);
     (actions, field)
 }
 

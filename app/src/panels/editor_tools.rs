@@ -30,6 +30,7 @@ pub(super) fn face(tool: Tool) -> (&'static str, Text) {
         Tool::Lasso => (icons::LASSO, Text::ToolLasso),
         Tool::SelectBrush => (icons::SELECT_BRUSH, Text::ToolSelectBrush),
         Tool::SelectColour => (icons::SELECT_COLOUR, Text::ToolSelectColour),
+        Tool::SelectObject => (icons::SELECT_OBJECT, Text::ToolSelectObject),
         Tool::Eyedropper => (icons::EYEDROPPER, Text::ToolEyedropper),
     }
 }
@@ -48,8 +49,14 @@ pub fn tool_bar_ui(ui: &mut Ui, state: &AppState, editor: &Editor, actions: &mut
             let button = Button::icon(icon, language.get(name))
                 .selected(editor.tools.tool == tool)
                 .shortcut(&keys);
-            if ui.add(button).clicked() {
+            let has_model = !state.models.pictures.found.segmenters.is_empty();
+            let is_possible = tool != Tool::SelectObject || has_model;
+            let response = ui.add_enabled(is_possible, button);
+            if response.clicked() {
                 actions.push(Action::Editor(EditorAction::Tool(ToolAction::Take(tool))));
+            }
+            if !is_possible {
+                response.on_disabled_hover_text(language.get(Text::ObjectNeedsModel));
             }
         }
     });
@@ -141,7 +148,7 @@ fn options_ui(ui: &mut Ui, editor: &Editor, language: Language, actions: &mut Ve
             say(ToolAction::Tolerance(value.round() as u8));
         }
     }
-    if tool.selects() {
+    if tool.selects() && tool != Tool::SelectObject {
         ui.spacing_mut().item_spacing.x = 2.0;
         for (how, name) in [
             (Combine::Replace, Text::CombineReplace),

@@ -7,6 +7,7 @@ mod conversations_list;
 mod editor_canvas;
 mod editor_guiding;
 mod editor_lists;
+mod editor_object;
 mod editor_room;
 mod editor_shape;
 mod editor_tools;

@@ -314,6 +314,7 @@ impl Desk {
                         .into_iter()
                         .flat_map(|shelf| models.shelf(shelf))
                         .collect(),
+                    segmenters: models.shelf(Shelf::Segmenters),
                 })));
             }
             LibraryTask::ReadPrompt { text, steps } => {

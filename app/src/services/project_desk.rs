@@ -8,7 +8,9 @@ use std::thread::{self, JoinHandle};
 use std::{fmt, fs};
 
 use atelier_engine::EngineError;
-use atelier_engine::canvas::{Area, Document, Filter, SeamReport, Tiles, paint_gradient, scale};
+use atelier_engine::canvas::{
+    Area, Document, Filter, SeamReport, Tiles, outline, paint_gradient, scale,
+};
 use atelier_engine::library::hex;
 use atelier_engine::protocol::{PictureFile, PictureRequest, Pixels, Request};
 use atelier_engine::store::projects::archive::{ARCHIVE_EXTENSION, import, sweep};
@@ -22,7 +24,8 @@ use super::project_guides::{place_of, write_guides};
 use crate::state::ProjectEntry;
 use crate::state::editor::{Candidate, SeamNote};
 use crate::update::{
-    Change, Incoming, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
+    Change, FoundMask, Incoming, JobPurpose, Made, OpenedProject, Preparation, ProjectNews,
+    ProjectTask, Selected,
 };
 
 /// What can just be seen of a seam: a jump of luma in levels of 255, and a ΔE.
@@ -96,6 +99,9 @@ struct Desk {
     project: Option<Project>,
     /// Edits that could not be written, in their order.
     unsaved: Vec<NewNode>,
+    /// The document of which a job read last, what of it, and where that was written: who points at one
+    /// thing after another has it written once.
+    source: Option<(Document, Area, PictureFile)>,
 }
 
 impl Desk {
@@ -192,6 +198,12 @@ impl Desk {
                     tell(ProjectNews::Remade(purpose, Box::new(document)));
                 }
             },
+            ProjectTask::TakeMask(FoundMask { ticket, area, mask }) => {
+                let selection = Tiles::from_bytes(area, &mask);
+                let outline = Arc::new(outline(&selection));
+                let selected = Selected { ticket, area, selection, outline };
+                tell(ProjectNews::Selected(Box::new(selected)));
+            }
             ProjectTask::Change { from, mut document, change } => {
                 let kind = carry_change(&mut document, change)?;
                 tell(ProjectNews::Changed { from, kind, document });
@@ -310,12 +322,19 @@ impl Desk {
     }
 
     /// Writes what a job reads of a document and names the files in its request.
-    fn prepare(&self, mut preparation: Preparation) -> Result<Preparation, EngineError> {
+    fn prepare(&mut self, mut preparation: Preparation) -> Result<Preparation, EngineError> {
         write_guides(&mut preparation, |area, rgba| self.keep_source(area, rgba))?;
         preparation.place = place_of(&preparation);
         let Some(area) = preparation.reads else { return Ok(preparation) };
         let document = &preparation.document;
-        let picture = self.keep_source(area, document.composite(area))?;
+        let known = self.source.as_ref().filter(|(before, of, file)| {
+            *of == area && before.looks_like(document) && file.path.is_file()
+        });
+        let picture = match known {
+            Some((_, _, file)) => file.clone(),
+            None => self.keep_source(area, document.composite(area))?,
+        };
+        self.source = Some((document.clone(), area, picture.clone()));
         match &mut preparation.request {
             Request::Picture(request) => {
                 if let Some(source) = &mut request.extras.source {
@@ -374,7 +393,33 @@ fn carry_change(document: &mut Document, change: Change) -> Result<EditKind, Eng
             }
             Ok(EditKind::Filled)
         }
+        Change::CutSelection(name) => {
+            let bounds = document.selection.as_ref().and_then(Tiles::bounds);
+            let at = bounds.map(|bounds| bounds.intersect(document.area()));
+            let at = at.map_or([0, 0], |area| [area.x, area.y]);
+            let picture = document
+                .selected_picture()
+                .ok_or_else(|| EngineError::invalid("selection", "lies outside the picture"))?;
+            lay_alone(document, &picture, at, name)?;
+            document.selection = None;
+            Ok(EditKind::CutOut)
+        }
     }
+}
+
+/// Lays a picture over a document and hides all else.
+fn lay_alone(
+    document: &mut Document,
+    picture: &Pixels,
+    at: [i32; 2],
+    name: String,
+) -> Result<(), EngineError> {
+    for layer in document.layers.iter_mut().filter(|layer| layer.shows()) {
+        layer.is_visible = false;
+    }
+    document.active = document.layers.last().map(|layer| layer.id);
+    document.place(picture, at, name)?;
+    Ok(())
 }
 
 fn none_open() -> EngineError {
@@ -410,11 +455,7 @@ fn candidate(made: Made) -> Result<Candidate, EngineError> {
 /// Lays the subject that was cut out over the document and hides what it was cut out of.
 fn cut_out(made: Made) -> Result<Document, EngineError> {
     let mut document = made.base;
-    for layer in document.layers.iter_mut().filter(|layer| layer.shows()) {
-        layer.is_visible = false;
-    }
-    document.active = document.layers.last().map(|layer| layer.id);
-    document.place(&made.picture, [0, 0], made.name)?;
+    lay_alone(&mut document, &made.picture, [0, 0], made.name)?;
     Ok(document)
 }
 

@@ -8,7 +8,7 @@ use atelier_engine::protocol::{PictureRequest, Refine, RegionMode, Size};
 use atelier_engine::store::projects::{EditKind, NewNode, NodeId, NodeInfo, Trail};
 
 use super::reshaping::Reshaping;
-use super::{Thumbnail, View};
+use super::{ObjectState, Thumbnail, View};
 use crate::update::JobPurpose;
 
 /// How many bytes of documents are kept at hand for undoing at once, beside the one in sight; older
@@ -52,13 +52,15 @@ pub enum Tool {
     SelectBrush,
     /// Selects what is of one colour.
     SelectColour,
+    /// Selects what is pointed at.
+    SelectObject,
     /// Takes a colour out of the picture.
     Eyedropper,
 }
 
 impl Tool {
     /// Lists every tool, in the order of the tool bar.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Hand,
         Self::Move,
         Self::Transform,
@@ -75,6 +77,7 @@ impl Tool {
         Self::SelectEllipse,
         Self::Lasso,
         Self::SelectColour,
+        Self::SelectObject,
     ];
 
     /// Tells whether it makes a selection.
@@ -86,6 +89,7 @@ impl Tool {
                 | Self::SelectEllipse
                 | Self::Lasso
                 | Self::SelectColour
+                | Self::SelectObject
         )
     }
 
@@ -137,6 +141,8 @@ pub struct ToolState {
     pub refining: Refining,
     /// Where the keyboard's pen is, in pixels of the document.
     pub cursor: [f32; 2],
+    /// What is pointed at.
+    pub object: ObjectState,
 }
 
 impl Default for ToolState {
@@ -151,6 +157,7 @@ impl Default for ToolState {
             strength: 1.0,
             refining: Refining::default(),
             cursor: [0.0, 0.0],
+            object: ObjectState::default(),
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct FoundModels {
     pub controls: Vec<ShelfEntry>,
     /// Autoencoders.
     pub vaes: Vec<ShelfEntry>,
+    /// Nets that find what is pointed at.
+    pub segmenters: Vec<ShelfEntry>,
 }
 
 /// Holds the models of the family and which one paints.

@@ -176,6 +176,8 @@ pub const EXTEND_TOP: &str = "\u{e066}";
 pub const EXTEND_BOTTOM: &str = "\u{e05c}";
 /// Cuts the subject out.
 pub const CUT_OUT: &str = "\u{eae0}";
+/// Selects what is pointed at.
+pub const SELECT_OBJECT: &str = "\u{e7c8}";
 /// Merges into the one below.
 pub const MERGE: &str = "\u{e06e}";
 /// Turns the selection round.

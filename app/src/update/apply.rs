@@ -100,8 +100,15 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
         }
         Event::Finished(_, output) => {
             if let Output::CutOut(output) = &output {
-                let pixels = &output.pixels;
-                super::editor_stage::take_remade(state, ticket, pixels, &mut effects);
+                match &output.object {
+                    Some(found) => {
+                        super::editor_object::take_found(state, ticket, found, &mut effects);
+                    }
+                    None => {
+                        let pixels = &output.pixels;
+                        super::editor_stage::take_remade(state, ticket, pixels, &mut effects);
+                    }
+                }
             }
             let notices = match &output {
                 Output::Words(output) => output.notices.as_slice(),

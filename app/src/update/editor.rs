@@ -11,6 +11,7 @@ use atelier_engine::store::projects::archive::ARCHIVE_EXTENSION;
 use atelier_engine::store::projects::{EditKind, NodeId, PROJECT_EXTENSION};
 
 use super::editor_layers::{update_document, update_layer, update_selection};
+use super::editor_object;
 use super::editor_pen::update_pen;
 use super::editor_shape::{take_tool, update_shape};
 use super::editor_stage;
@@ -81,6 +82,7 @@ pub(super) fn update_editor(state: &mut AppState, action: EditorAction) -> Vec<E
         EditorAction::ShowTab(tab) => editor.tab = tab,
         EditorAction::SetView(view) => editor.view = view,
         EditorAction::Tool(action) => set_tool(editor, action),
+        EditorAction::Object(action) => return editor_object::update_object(state, action),
         EditorAction::Pen(pen) => return update_pen(state, pen),
         EditorAction::Layer(action) => return update_layer(state, action),
         EditorAction::Select(action) => return update_selection(state, action),
@@ -221,8 +223,9 @@ pub(super) fn arrive(editor: &mut Editor, id: NodeId, document: Document) {
     editor.keep(id, document.clone());
     editor.document = document;
     editor.awaited = None;
-    // Candidates were made for another document.
+    // Candidates were made for another document, and so was what is pointed at.
     editor.staging.candidates.clear();
+    editor_object::forget(editor);
     editor.reshaping = None;
     if editor.compared.as_ref().is_some_and(|(other, _)| *other == id) {
         end_comparing(editor);

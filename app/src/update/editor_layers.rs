@@ -16,6 +16,9 @@ use crate::action::{DocumentAction, LayerAction, SelectAction, Side};
 use crate::i18n::Text;
 use crate::state::{AppState, View};
 
+/// The colour of a mask layer that is made of a selection.
+const MASK_INK: [u8; 3] = [226, 72, 58];
+
 pub(super) fn update_selection(state: &mut AppState, action: SelectAction) -> Vec<Effect> {
     let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
     cancel_gesture(editor);
@@ -146,12 +149,52 @@ pub(super) fn update_layer(state: &mut AppState, action: LayerAction) -> Vec<Eff
                 (EditKind::Erased, name)
             })
         }
+        (LayerAction::MaskOfSelection, _) => match document.selection.clone() {
+            None => {
+                say_error(state, &nothing_selected());
+                return Vec::new();
+            }
+            Some(selection) => {
+                let name = language.get(Text::LayerMask);
+                let name = format!("{name} {}", document.layers.len() + 1);
+                match document.add_layer(name.clone(), LayerKind::Mask) {
+                    Ok(id) => document.layer_mut(id).map(|layer| {
+                        layer.pixels = mask_of(&selection);
+                        (EditKind::LayerAdded, name)
+                    }),
+                    Err(error) => {
+                        say_error(state, &error);
+                        return Vec::new();
+                    }
+                }
+            }
+        },
         _ => None,
     };
     match done {
         Some((kind, detail)) => commit(state, kind, &detail, None),
         None => Vec::new(),
     }
+}
+
+/// Says that something must be selected first.
+pub(super) fn nothing_selected() -> EngineError {
+    EngineError::invalid("selection", "is empty: select something first")
+}
+
+/// Returns the pixels of a mask layer that covers what is selected.
+fn mask_of(selection: &Tiles<1>) -> Tiles<4> {
+    let mut pixels = Tiles::default();
+    for (at, tile) in selection.iter() {
+        let rgba: Vec<u8> = tile
+            .iter()
+            .flat_map(|alpha| {
+                MASK_INK.map(|ink| if *alpha > 0 { ink } else { 0 }).into_iter().chain([*alpha])
+            })
+            .collect();
+        pixels.set_tile(at, rgba.into());
+    }
+    pixels
 }
 
 /// Makes what is selected transparent.
@@ -198,6 +241,7 @@ pub(super) fn update_document(state: &mut AppState, action: DocumentAction) -> V
     match action {
         DocumentAction::Enlarge(times) => return editor_stage::enlarge(state, times, None),
         DocumentAction::CutOut => return editor_stage::cut_out(state),
+        DocumentAction::CutSelection => return editor_stage::cut_selection(state),
         DocumentAction::Export => return editor_stage::export(state),
         DocumentAction::Resize(size) => return editor_shape::resize(state, size),
         DocumentAction::Copy => {

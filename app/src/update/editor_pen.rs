@@ -9,6 +9,7 @@ use atelier_engine::store::projects::EditKind;
 use super::Effect;
 use super::editor::{cancel_gesture, commit, outline_again, paint_layer};
 use super::editor_layers::update_selection;
+use super::editor_object;
 use super::editor_shape::draw_gradient;
 use crate::action::{Pen, SelectAction};
 use crate::state::AppState;
@@ -81,7 +82,10 @@ fn pen_down(
     let area = editor.document.area();
     let pixel = at.map(|side| side.floor() as i32);
     let tools = editor.tools.clone();
-    let how = held.unwrap_or(tools.combine);
+    let how = match tools.tool {
+        Tool::SelectObject => held.unwrap_or_default(),
+        _ => held.unwrap_or(tools.combine),
+    };
     // With Alt, what paints takes a colour instead.
     if tools.tool.paints() && held == Some(Combine::Subtract) {
         take_colour(editor, pixel);
@@ -115,7 +119,7 @@ fn pen_down(
         Tool::Line | Tool::Rectangle | Tool::Ellipse | Tool::Gradient => {
             editor.gesture = Some(Gesture::Shape { from: at, to: at, combine: how });
         }
-        Tool::SelectRectangle | Tool::SelectEllipse => {
+        Tool::SelectRectangle | Tool::SelectEllipse | Tool::SelectObject => {
             editor.gesture = Some(Gesture::Shape { from: at, to: at, combine: how });
         }
         Tool::Lasso => {
@@ -173,6 +177,10 @@ fn pen_up(state: &mut AppState) -> Vec<Effect> {
         }
         Gesture::Move { by: [0, 0], .. } => return Vec::new(),
         Gesture::Move { .. } => EditKind::Transformed,
+        Gesture::Shape { combine: how, from, to } if tool == Tool::SelectObject => {
+            // Whichever key is held: what is pointed at is not part of it.
+            return editor_object::point(state, [from, to], how == Combine::Replace);
+        }
         Gesture::Shape { combine: how, from, to } if tool.selects() => {
             if from == to {
                 // A click beside a selection lets it go.

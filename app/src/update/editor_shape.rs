@@ -5,6 +5,7 @@ use atelier_engine::canvas::{Gradient, GradientShape, Reshape};
 use atelier_engine::protocol::Size;
 
 use super::editor::{cancel_gesture, paint_layer};
+use super::editor_object;
 use super::project_effect::{Change, ProjectTask};
 use super::{Effect, say_error};
 use crate::action::ReshapeAction;
@@ -14,9 +15,13 @@ use crate::state::reshaping::Reshaping;
 
 /// Takes a tool. What is being reshaped is applied first; the box comes with its tool.
 pub(super) fn take_tool(state: &mut AppState, tool: Tool) -> Vec<Effect> {
+    if !editor_object::may_take(state, tool) {
+        return Vec::new();
+    }
     let effects = apply_shape(state);
     let Some(editor) = state.canvas.editor.as_deref_mut() else { return effects };
     cancel_gesture(editor);
+    editor_object::forget(editor);
     editor.tools.tool = tool;
     if tool == Tool::Transform && effects.is_empty() {
         begin_shape(state);
@@ -119,7 +124,7 @@ pub(super) fn draw_gradient(state: &mut AppState, from: [f32; 2], to: [f32; 2]) 
     ask_change(state, document, Change::Gradient(layer, gradient))
 }
 
-fn ask_change(
+pub(super) fn ask_change(
     state: &mut AppState,
     document: atelier_engine::canvas::Document,
     change: Change,

@@ -13,8 +13,9 @@ use atelier_engine::store::projects::{EditKind, NodeId};
 
 use super::editor::{arrive, begin_comparing, cancel_gesture, commit, go_to, outline_again};
 use super::editor_guides::guide;
+use super::editor_object;
 use super::editor_pen::alpha_of;
-use super::project_effect::{JobPurpose, Made, Preparation, ProjectNews, ProjectTask};
+use super::project_effect::{Change, JobPurpose, Made, Preparation, ProjectNews, ProjectTask};
 use super::{Effect, ask, say, say_error};
 use crate::action::StagingAction;
 use crate::i18n::Text;
@@ -192,7 +193,7 @@ pub(super) fn enlarge(
 }
 
 /// Asks for a job that reads all of the document.
-fn read_whole(
+pub(super) fn read_whole(
     state: &AppState,
     purpose: JobPurpose,
     document: Document,
@@ -214,6 +215,22 @@ pub(super) fn cut_out(state: &mut AppState) -> Vec<Effect> {
     read_whole(state, JobPurpose::CutOut, document, Request::CutOut(Box::new(request)))
 }
 
+/// Cuts what is selected out of the picture.
+pub(super) fn cut_selection(state: &mut AppState) -> Vec<Effect> {
+    let name = state.settings.language.get(Text::EditCutOut).to_owned();
+    let Some(editor) = state.canvas.editor.as_deref_mut() else { return Vec::new() };
+    if editor.document.selection.is_none() {
+        say_error(state, &super::editor_layers::nothing_selected());
+        return Vec::new();
+    }
+    if editor.is_changing {
+        return Vec::new();
+    }
+    editor_object::forget(editor);
+    let document = editor.document.clone();
+    super::editor_shape::ask_change(state, document, Change::CutSelection(name))
+}
+
 /// Asks where the picture is to be saved.
 pub(super) fn export(state: &mut AppState) -> Vec<Effect> {
     let Some(editor) = state.canvas.editor.as_deref() else { return Vec::new() };
@@ -227,6 +244,9 @@ fn submit(state: &mut AppState, prepared: Preparation) -> Vec<Effect> {
     let Preparation { purpose, from, document, request, reads, place, .. } = prepared;
     let (ticket, effects) = ask(state, request);
     if let Some(editor) = state.canvas.editor.as_deref_mut() {
+        if purpose == JobPurpose::FindObject {
+            editor_object::note_job(editor, ticket);
+        }
         let job = StageJob { ticket, purpose, from, base: document, reads, place };
         editor.staging.jobs.push(job);
     }
@@ -288,6 +308,7 @@ pub(super) fn take_remade(
 pub(super) fn end_job(state: &mut AppState, ticket: u64) {
     if let Some(editor) = state.canvas.editor.as_deref_mut() {
         editor.staging.jobs.retain(|job| job.ticket != ticket);
+        editor_object::end(editor, Some(ticket));
     }
 }
 
@@ -416,9 +437,11 @@ pub(super) fn apply_project(state: &mut AppState, news: ProjectNews) -> Vec<Effe
         ProjectNews::Failed(error) => {
             if let Some(editor) = state.canvas.editor.as_deref_mut() {
                 editor.is_changing = false;
+                editor_object::end(editor, None);
             }
             say_error(state, &error);
         }
+        ProjectNews::Selected(selected) => return editor_object::select(state, *selected),
         ProjectNews::Exported(path) => {
             let text = language.fill(Text::Saved, &[&super::file_name(&path)]);
             let remedy = Some(Remedy::OpenFolder(path));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use atelier_engine::EngineError;
-use atelier_engine::canvas::{Area, Document, Gradient, LayerId, Reshape};
+use atelier_engine::canvas::{Area, Document, Gradient, LayerId, Reshape, Tiles};
 use atelier_engine::protocol::{PictureRequest, Pixels, Request, Size};
 use atelier_engine::store::projects::{EditKind, NewNode, NodeId, Trail};
 
@@ -63,6 +63,8 @@ pub enum ProjectTask {
     Prepare(Box<Preparation>),
     /// Makes a candidate of what a job made.
     Stage(Box<Made>),
+    /// Makes a selection of what was found where somebody pointed.
+    TakeMask(FoundMask),
     /// Changes a document in a way that takes long.
     Change {
         /// The edit that it is of.
@@ -86,7 +88,7 @@ pub enum ProjectTask {
 }
 
 /// Says what is done to a document that takes too long for a frame.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// All of it is scaled to a size.
     Resize(Size),
@@ -94,6 +96,8 @@ pub enum Change {
     Reshape(LayerId, Reshape),
     /// A gradient is laid on a layer, within the selection.
     Gradient(LayerId, Gradient),
+    /// What is selected is cut out into a layer of this name, and all else hidden.
+    CutSelection(String),
 }
 
 /// Says what a job is for.
@@ -105,6 +109,32 @@ pub enum JobPurpose {
     Enlarge,
     /// Cuts the subject out.
     CutOut,
+    /// Finds what is pointed at.
+    FindObject,
+}
+
+/// Holds a mask that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoundMask {
+    /// The job that found it.
+    pub ticket: u64,
+    /// The document that it is of.
+    pub area: Area,
+    /// A byte a pixel, rows from the top.
+    pub mask: Arc<Vec<u8>>,
+}
+
+/// Holds a selection that was made of a mask.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Selected {
+    /// The job that found the mask.
+    pub ticket: u64,
+    /// The document that it is of.
+    pub area: Area,
+    /// The selection.
+    pub selection: Tiles<1>,
+    /// Its edge, as lines from place to place.
+    pub outline: Arc<Vec<[[f32; 2]; 2]>>,
 }
 
 /// Holds what a job needs of a document.
@@ -185,6 +215,8 @@ pub enum ProjectNews {
     Candidate(Box<Candidate>),
     /// A document was made that takes the place of the one before.
     Remade(JobPurpose, Box<Document>),
+    /// A mask became a selection.
+    Selected(Box<Selected>),
     /// What is seen of the selection, for the clipboard.
     Copied(Arc<Pixels>),
     /// A picture from the clipboard as a document.

@@ -38,7 +38,7 @@ pub use document::{
     Document, Guiding, Layer, LayerId, LayerKind, MAX_LAYERS, MAX_PIXELS, MAX_SIDE_PX, check_size,
 };
 pub use fill::{Bucket, Gradient, GradientShape, paint_gradient, pour};
-pub use mask::{prepare, usual_margins};
+pub use mask::{prepare, usual_feather};
 pub use outline::{MAX_OUTLINE_LINES, outline};
 pub use region::{RegionPlan, SizeRules};
 pub use resample::{Filter, rotate, scale};

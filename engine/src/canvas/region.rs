@@ -5,7 +5,7 @@
 //! ([`RegionPlan::size`]), changed, scaled back and laid over the document through a soft mask
 //! ([`RegionPlan::mask`]). What the modes mean is said at [`RegionMode`].
 
-use super::mask::prepare;
+use super::mask::{prepare, usual_feather};
 use super::{Area, MAX_SIDE_PX, Tiles, check_size};
 use crate::error::EngineError;
 use crate::protocol::{Region, RegionMode, Size};
@@ -124,8 +124,7 @@ impl RegionPlan {
         let Some(selected) = selected.filter(|bounds| !bounds.is_empty()) else {
             return Err(nothing_selected());
         };
-        let mean = selected.width_px / 2 + selected.height_px / 2;
-        let feather = feather.unwrap_or_else(|| (mean / 20).clamp(4, 64)).min(MAX_SIDE_PX);
+        let feather = feather.unwrap_or_else(|| usual_feather(selected)).min(MAX_SIDE_PX);
         let mask = prepare(selection, document, grow.unwrap_or(0).min(MAX_SIDE_PX), feather);
         let bounds = mask.bounds().ok_or_else(nothing_selected)?;
         let fixed = match size {

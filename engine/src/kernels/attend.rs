@@ -56,6 +56,38 @@ pub struct Attend {
     pub is_causal: bool,
 }
 
+/// Says what is added to scores, after they were scaled and before the softmax.
+#[derive(Debug, Clone, Copy)]
+pub enum ScoreBias<'a> {
+    /// A number per head, key and query, the same for every sequence: `[heads, keys, queries]`.
+    Table(&'a [f32]),
+    /// Keys stand in rows of so many on a grid: what each query adds to all keys of a row, then to all
+    /// of a column, `[sequences · queries, heads, rows + columns]`.
+    Grid {
+        /// Keys of a row.
+        columns: usize,
+        /// The numbers.
+        terms: &'a [f32],
+    },
+}
+
+impl ScoreBias<'_> {
+    fn check(&self, sequences: usize, queries: [usize; 2], keys: usize) {
+        let [rows, heads] = queries;
+        match self {
+            Self::Table(values) => {
+                assert_eq!(values.len(), heads * keys * rows, "every score has its number");
+            }
+            Self::Grid { columns, terms } => {
+                assert!(*columns > 0 && keys.is_multiple_of(*columns), "the keys fill a grid");
+                let terms_each = keys / columns + columns;
+                let wanted = sequences * rows * heads * terms_each;
+                assert_eq!(terms.len(), wanted, "every query has its numbers");
+            }
+        }
+    }
+}
+
 /// Keys of a block: their scores stay in the nearest cache.
 const KEYS: usize = 128;
 
@@ -98,7 +130,22 @@ pub fn attend<T: Held, O: Element>(
 pub fn attend_until<T: Held, O: Element>(
     level: Level,
     settings: Attend,
+    vectors: [Vectors<'_, T>; 3],
+    out: &mut [O],
+    stop: Option<&dyn Fn() -> bool>,
+) {
+    attend_biased(level, settings, vectors, None, out, stop);
+}
+
+/// Computes as [`attend_until`] does, with a bias on the scores.
+///
+/// # Panics
+/// As [`attend`], and when the bias is not as long as the shapes say.
+pub fn attend_biased<T: Held, O: Element>(
+    level: Level,
+    settings: Attend,
     [q, k, v]: [Vectors<'_, T>; 3],
+    bias: Option<ScoreBias<'_>>,
     out: &mut [O],
     stop: Option<&dyn Fn() -> bool>,
 ) {
@@ -110,6 +157,9 @@ pub fn attend_until<T: Held, O: Element>(
     assert!(k.heads > 0 && q.heads % k.heads == 0, "heads of queries share heads of keys");
     assert_eq!(out.len(), sequences * q.rows * q.heads * head_width, "every query has its output");
     assert!(!is_causal || q.rows <= k.rows, "a query that sees keys up to itself is one of them");
+    if let Some(bias) = bias {
+        bias.check(sequences, [q.rows, q.heads], k.rows);
+    }
     let kind = Kind::of(level, Precision::Fast);
     assert!(T::KIND == Kind::F32 || T::KIND == kind, "the processor multiplies such numbers");
     if out.is_empty() {
@@ -128,7 +178,7 @@ pub fn attend_until<T: Held, O: Element>(
         let (sequence, head) = (index / q.heads, index % q.heads);
         let rows = block * block_rows..q.rows.min((block + 1) * block_rows);
         let keys = &packed[sequence * k.heads + head / shared];
-        let head = Head { q, sequence, head, rows, keys, settings };
+        let head = Head { q, sequence, head, rows, keys, settings, bias };
         match (T::KIND, level) {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level's instructions are there, as was found (see above).
@@ -205,6 +255,56 @@ struct Head<'a, T> {
     rows: std::ops::Range<usize>,
     keys: &'a Keys<T>,
     settings: Attend,
+    bias: Option<ScoreBias<'a>>,
+}
+
+impl<T> Head<'_, T> {
+    /// Turns what the queries of the block add to rows and columns of keys, so that those of all
+    /// queries stand side by side: `[rows + columns, width]`. Nothing without such a bias.
+    fn terms(&self, width: usize) -> Scratch<f32> {
+        let Some(ScoreBias::Grid { columns, terms }) = self.bias else { return Scratch::take(0) };
+        let each = self.keys.count / columns + columns;
+        let mut turned = Scratch::<f32>::take(each * width);
+        turned.fill(0.0);
+        let unscaled = 1.0 / self.settings.scale;
+        for (query, row) in self.rows.clone().enumerate() {
+            let row = self.sequence * self.q.rows + row;
+            let numbers = &terms[(row * self.q.heads + self.head) * each..][..each];
+            for (line, number) in turned.chunks_exact_mut(width).zip(numbers) {
+                line[query] = number * unscaled;
+            }
+        }
+        turned
+    }
+
+    /// Adds the bias to unscaled scores of keys from `start` on, `[keys, width]`.
+    #[inline(always)]
+    fn add_bias(&self, start: usize, scores: &mut [f32], terms: &[f32], width: usize) {
+        match self.bias {
+            None => {}
+            Some(ScoreBias::Table(values)) => {
+                let unscaled = 1.0 / self.settings.scale;
+                for (key, line) in scores.chunks_exact_mut(width).enumerate() {
+                    let first = (self.head * self.keys.count + start + key) * self.q.rows;
+                    let numbers = &values[first + self.rows.start..first + self.rows.end];
+                    for (score, number) in line.iter_mut().zip(numbers) {
+                        *score += number * unscaled;
+                    }
+                }
+            }
+            Some(ScoreBias::Grid { columns, .. }) => {
+                let rows = self.keys.count / columns;
+                for (key, line) in scores.chunks_exact_mut(width).enumerate() {
+                    let [row, column] = [(start + key) / columns, (start + key) % columns];
+                    let of_row = &terms[row * width..][..width];
+                    let of_column = &terms[(rows + column) * width..][..width];
+                    for ((score, row), column) in line.iter_mut().zip(of_row).zip(of_column) {
+                        *score += row + column;
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Defines a block compiled for an instruction set.
@@ -265,6 +365,7 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
             }
         }
     }
+    let terms = head.terms(width);
     let mut sums = Scratch::<f32>::take(head_width * width);
     sums.fill(0.0);
     let mut scores = Scratch::<f32>::take(KEYS * width);
@@ -294,6 +395,7 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
             unsafe { I::tile(&source, height, REGISTERS, &queries, scores) };
             row += height;
         }
+        head.add_bias(start, &mut scores[..count * width], &terms, width);
         if is_causal {
             for (row, line) in scores.chunks_exact_mut(width).take(count).enumerate() {
                 // The first query that sees this key.

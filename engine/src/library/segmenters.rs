@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
+use super::checkpoint::LocatedWeights;
 use super::files::{CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, hash, licence_of};
 use super::models::Models;
+use super::shelves::{Shelf, is_segmenter};
 use crate::error::EngineError;
 use crate::weights::open::Checkpoint;
 use crate::weights::source::ByteSource;
@@ -60,6 +62,30 @@ impl Models {
             .or_else(embedded)
             .or_else(|| inside(self.last_places()))
             .ok_or_else(|| EngineError::ModelNotFound { name: HOUSE_SEGMENTER.to_owned() })
+    }
+}
+
+impl Models {
+    /// Finds a net that finds what is pointed at: by its path or its name, or the first of those that are
+    /// here, small ones before large ones.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidSetting`] when none is here; [`EngineError::ModelNotFound`] when there is
+    /// none of this name; [`EngineError::Io`] when it cannot be looked at.
+    pub fn locate_sam(&self, name: Option<&str>) -> Result<LocatedWeights, EngineError> {
+        if let Some(name) = name {
+            return LocatedWeights::at(name, &self.find_on(Shelf::Segmenters, name)?);
+        }
+        let Some(entry) = self.shelf(Shelf::Segmenters).into_iter().min_by_key(|entry| {
+            let bytes = std::fs::metadata(&entry.path).map_or(u64::MAX, |found| found.len());
+            // What else lies there may be of a kind that is not run.
+            (!is_segmenter(&entry.path), bytes, entry.path.clone())
+        }) else {
+            let reason = "that finds what is pointed at is missing: put mobile_sam.pt into the folder \
+                          models/sams of a folder of models";
+            return Err(EngineError::invalid("model", reason));
+        };
+        LocatedWeights::at(&entry.name, &entry.path)
     }
 }
 

@@ -36,13 +36,15 @@ pub enum Shelf {
     TinyVaes,
     /// Nets that enlarge pictures.
     Upscalers,
+    /// Nets that find what is pointed at.
+    Segmenters,
     /// Lists of words for prompts.
     Wildcards,
 }
 
 impl Shelf {
     /// Lists every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Checkpoints,
         Self::Loras,
         Self::Embeddings,
@@ -50,14 +52,15 @@ impl Shelf {
         Self::ControlNets,
         Self::TinyVaes,
         Self::Upscalers,
+        Self::Segmenters,
         Self::Wildcards,
     ];
 
     /// Returns the folders of this kind, below that of an installation.
     ///
     /// # Source
-    /// The folders of AUTOMATIC1111's web UI (with its extensions for ControlNet and dynamic prompts),
-    /// of ComfyUI and of InvokeAI's older releases.
+    /// The folders of AUTOMATIC1111's web UI (with its extensions for ControlNet, Segment Anything and
+    /// dynamic prompts), of ComfyUI (with its Impact Pack) and of InvokeAI's older releases.
     fn folders(self) -> &'static [&'static str] {
         match self {
             Self::Checkpoints => &[
@@ -88,6 +91,15 @@ impl Shelf {
                 "RealESRGAN",
                 "upscale_models",
             ],
+            Self::Segmenters => &[
+                "models/sams",
+                "models/sam",
+                "models/segment_anything",
+                "extensions/sd-webui-segment-anything/models/sam",
+                "sams",
+                "sam",
+                "segment_anything",
+            ],
             Self::Wildcards => &["extensions/sd-dynamic-prompts/wildcards", "wildcards"],
         }
     }
@@ -102,6 +114,7 @@ impl Shelf {
             Self::ControlNets => "ControlNet",
             Self::TinyVaes => "tiny autoencoder",
             Self::Upscalers => "upscaler",
+            Self::Segmenters => "segmenter",
             Self::Wildcards => "list of words",
         }
     }
@@ -112,6 +125,28 @@ impl Shelf {
             Self::Wildcards => ending.eq_ignore_ascii_case("txt"),
             _ => ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)),
         }
+    }
+}
+
+impl Shelf {
+    /// Tells whether the name of a file speaks for this kind where several share a folder.
+    fn suits(self, path: &Path) -> bool {
+        match self {
+            Self::Segmenters => is_segmenter(path),
+            Self::Checkpoints => !is_segmenter(path),
+            _ => true,
+        }
+    }
+}
+
+/// Tells by its name whether a file is a net that finds what is pointed at, as their makers call them:
+/// `mobile_sam.pt`, `sam_vit_b_01ec64.pth`, `sam_hq_vit_l.pth`.
+pub(super) fn is_segmenter(path: &Path) -> bool {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+    let mut parts = name.split(|c: char| !c.is_ascii_alphanumeric());
+    name.contains("mobilesam") || name.contains("segment_anything") || {
+        let is_sam = parts.clone().any(|part| part == "sam");
+        is_sam && parts.any(|part| matches!(part, "mobile" | "vit" | "hq"))
     }
 }
 
@@ -129,8 +164,15 @@ impl Models {
     pub fn shelf(&self, shelf: Shelf) -> Vec<ShelfEntry> {
         let mut found = Vec::new();
         let mut left = ENTRIES_MAX;
+        let roots = self.roots();
         for folder in self.folders_of(shelf) {
+            let first = found.len();
             walk(&folder, shelf, DEPTH_MAX, &mut left, &mut found);
+            // In a folder of several kinds names tell them apart.
+            if roots.contains(&folder) {
+                let here = found.split_off(first);
+                found.extend(here.into_iter().filter(|entry| shelf.suits(&entry.path)));
+            }
         }
         found.sort_by(|a, b| {
             (a.name.to_lowercase(), &a.path).cmp(&(b.name.to_lowercase(), &b.path))
@@ -159,24 +201,31 @@ impl Models {
             .ok_or_else(|| EngineError::ModelNotFound { name: name.to_owned() })
     }
 
-    /// Returns the folders of a kind that are there.
-    pub fn folders_of(&self, shelf: Shelf) -> Vec<PathBuf> {
+    /// Returns the folders that may be installations of other programs.
+    fn roots(&self) -> Vec<PathBuf> {
         // Folders of the environment stay, whichever a person adds or takes away.
         let mut roots = self.first_places().to_vec();
         roots.extend(self.added_folders());
+        roots
+    }
+
+    /// Returns the folders of a kind that are there.
+    pub fn folders_of(&self, shelf: Shelf) -> Vec<PathBuf> {
+        let roots = self.roots();
         let mut folders = Vec::new();
         for root in &roots {
             let named = shelf.folders().iter().map(|name| root.join(name));
             folders.extend(named.filter(|folder| folder.is_dir()));
         }
-        // A folder with files in it and nothing else is one of whole models.
+        // A folder with files in it and nothing else is one of whole models, and of nets that find what
+        // is pointed at: their names tell them apart.
         let is_plain = |root: &Path| {
             Shelf::ALL
                 .iter()
                 .flat_map(|shelf| shelf.folders())
                 .all(|name| !root.join(name).is_dir())
         };
-        if shelf == Shelf::Checkpoints {
+        if matches!(shelf, Shelf::Checkpoints | Shelf::Segmenters) {
             folders.extend(roots.into_iter().filter(|root| is_plain(root)));
         }
         folders
@@ -250,6 +299,9 @@ mod tests {
             "comfy/models/vae/ft-mse.safetensors",
             "comfy/models/vae_approx/taesd_decoder.pth",
             "comfy/models/upscale_models/x4plus.pth",
+            "comfy/models/sams/mobile_sam.pt",
+            "comfy/models/sams/my own.pth",
+            "web/extensions/sd-webui-segment-anything/models/sam/sam_vit_b_01ec64.pth",
             "hub/models--org--thing/snapshots/0ab1/model_index.json",
             "hub/models--org--thing/snapshots/0ab1/unet/diffusion_pytorch_model.safetensors",
         ] {
@@ -263,6 +315,7 @@ mod tests {
         assert_eq!(names(&models, Shelf::Vaes), ["ft-mse"]);
         assert_eq!(names(&models, Shelf::TinyVaes), ["taesd_decoder"]);
         assert_eq!(names(&models, Shelf::Upscalers), ["x4plus"]);
+        assert_eq!(names(&models, Shelf::Segmenters), ["mobile_sam", "my own", "sam_vit_b_01ec64"]);
         assert!(names(&models, Shelf::ControlNets).is_empty());
         let found = models.find_on(Shelf::Loras, "wolf").unwrap();
         assert!(found.ends_with("comfy/models/loras/Wolf.safetensors"));
@@ -270,6 +323,19 @@ mod tests {
         assert_eq!(models.find_on(Shelf::Loras, &found.to_string_lossy()).unwrap(), found);
         let error = models.find_on(Shelf::Loras, "bear").unwrap_err();
         assert_eq!(error, EngineError::ModelNotFound { name: "bear".into() });
+    }
+
+    #[test]
+    fn in_a_plain_folder_names_tell_what_finds_things_from_what_paints() {
+        let root = tempfile::tempdir().unwrap();
+        for file in
+            ["mobile_sam.pt", "sam_hq_vit_l.pth", "samaritan-3d.safetensors", "Sam.ckpt", "a.ckpt"]
+        {
+            put(root.path(), file);
+        }
+        let models = Models::in_places([]).with_folders([root.path().to_owned()]);
+        assert_eq!(names(&models, Shelf::Segmenters), ["mobile_sam", "sam_hq_vit_l"]);
+        assert_eq!(names(&models, Shelf::Checkpoints), ["a", "Sam", "samaritan-3d"]);
     }
 
     #[test]

@@ -74,14 +74,14 @@ fn mix(a: [f32; 2], b: [f32; 2], share: f32) -> [f32; 2] {
 
 /// Returns the two places of a line of `small` pixels around a place of one of `large`, and how far it is
 /// between them.
-fn between(place: usize, large: usize, small: usize) -> (usize, usize, f32) {
+pub(crate) fn between(place: usize, large: usize, small: usize) -> (usize, usize, f32) {
     let at = ((place as f32 + 0.5) * small as f32 / large as f32 - 0.5).max(0.0);
     let low = (at as usize).min(small - 1);
     (low, (low + 1).min(small - 1), (at - low as f32).min(1.0))
 }
 
 /// Returns the means over squares around each pixel, of as much of them as there is.
-fn box_means(values: &[f32], [width, height]: [usize; 2], radius: usize) -> Vec<f32> {
+pub(crate) fn box_means(values: &[f32], [width, height]: [usize; 2], radius: usize) -> Vec<f32> {
     // Sums of all that stands above and to the left, so that every square costs the same.
     let line = width + 1;
     let mut sums = vec![0f64; line * (height + 1)];

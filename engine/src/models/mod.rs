@@ -2,6 +2,7 @@
 
 pub mod house_picture;
 pub mod language;
+pub mod segment_anything;
 pub mod segmenter;
 pub mod stable_diffusion;
 pub mod upscaler;

@@ -1,11 +1,13 @@
 //! Attention over several sequences of rows.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
 use super::compute::Compute;
-use super::map::{Inputs, map1, map3, narrow_or_wide, run1, run2};
+use super::map::{Inputs, f32s, map1, map3, narrow_or_wide, run1, run2};
 use super::norm::{RMS_EPS, Scale, Spans, rms};
-use crate::kernels::{self, Attend, AttentionShape, HeadNorms, Input, Rotation, Vectors};
+use crate::kernels::{
+    self, Attend, AttentionShape, HeadNorms, Input, Rotation, ScoreBias, Vectors,
+};
 
 /// Holds the learnt scales of the norms of queries and keys.
 #[derive(Debug, Clone)]
@@ -135,9 +137,13 @@ impl Heads {
             .reshape((self.batch * self.heads, rows, self.head_width))
     }
 
-    fn by_candle(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+    fn by_candle(&self, [q, k, v]: [&Tensor; 3], bias: Option<&PlaceBias<'_>>) -> Result<Tensor> {
         let (queries, keys) = (q.dim(1)?, k.dim(1)?);
         let scores = (q.matmul(&k.t()?.contiguous()?)? * f64::from(self.settings().scale))?;
+        let scores = match bias {
+            Some(bias) => bias.added(&scores, self)?,
+            None => scores,
+        };
         let scores = if self.is_causal {
             let hidden = keys - queries;
             let mask: Vec<f32> = (0..queries * keys)
@@ -174,7 +180,7 @@ pub fn self_attention(
     }
     let Compute::Kernels(level, _) = compute else {
         let part = |index| heads.part(qkv, index);
-        return heads.by_candle(&part(0)?, &part(1)?, &part(2)?);
+        return heads.by_candle([&part(0)?, &part(1)?, &part(2)?], None);
     };
     let length = rows / heads.batch.max(1);
     narrow_or_wide!(compute.is_narrow(), O => {
@@ -206,7 +212,8 @@ pub fn cross_attention(compute: &Compute, q: &Tensor, kv: &Tensor, heads: Heads)
         candle_core::bail!("queries of {width}, keys and values of as many, of one kind");
     }
     let Compute::Kernels(level, _) = compute else {
-        return heads.by_candle(&heads.part(q, 0)?, &heads.part(kv, 0)?, &heads.part(kv, 1)?);
+        let parts = [heads.part(q, 0)?, heads.part(kv, 0)?, heads.part(kv, 1)?];
+        return heads.by_candle(parts.each_ref(), None);
     };
     let batch = heads.batch.max(1);
     let (length, keys) = (rows / batch, kv.dim(0)? / batch);
@@ -224,6 +231,128 @@ pub fn cross_attention(compute: &Compute, q: &Tensor, kv: &Tensor, heads: Heads)
             }
             _ => unreachable!("both were found to be of one kind"),
         })
+    })
+}
+
+/// Says what places of a picture add to the scores of an attention between them.
+#[derive(Debug, Clone, Copy)]
+pub enum PlaceBias<'a> {
+    /// A number per head, key and query, the same for every sequence: `[heads, keys, queries]`.
+    Table(&'a Tensor),
+    /// What each query adds to all keys of a row of the grid, then to all of a column: `[batch ·
+    /// queries, heads · (rows + columns)]`.
+    Grid {
+        /// Keys of a row.
+        columns: usize,
+        /// The numbers.
+        terms: &'a Tensor,
+    },
+}
+
+impl PlaceBias<'_> {
+    /// Adds it to scores `[batch · heads, queries, keys]` by candle's operations.
+    fn added(&self, scores: &Tensor, heads: &Heads) -> Result<Tensor> {
+        let (_, queries, keys) = scores.dims3()?;
+        match self {
+            Self::Table(table) => {
+                let scores = scores.reshape((heads.batch, heads.heads, queries, keys))?;
+                let scores = scores.broadcast_add(&table.transpose(1, 2)?)?;
+                scores.reshape((heads.batch * heads.heads, queries, keys))
+            }
+            Self::Grid { columns, terms } => {
+                let (rows, batch) = (keys / columns, heads.batch);
+                let terms = terms
+                    .reshape((batch, queries, heads.heads, rows + columns))?
+                    .transpose(1, 2)?
+                    .contiguous()?
+                    .reshape((batch * heads.heads, queries, rows + columns))?;
+                let scores = scores.reshape((batch * heads.heads, queries, rows, *columns))?;
+                let of_rows = terms.narrow(2, 0, rows)?.unsqueeze(3)?;
+                let of_columns = terms.narrow(2, rows, *columns)?.unsqueeze(2)?;
+                scores.broadcast_add(&of_rows)?.broadcast_add(&of_columns)?.reshape((
+                    batch * heads.heads,
+                    queries,
+                    keys,
+                ))
+            }
+        }
+    }
+}
+
+/// Computes [`self_attention`] between places of a picture, each of which adds something to the scores.
+///
+/// # Errors
+/// Passes on errors of the tensor library.
+pub fn place_attention(
+    compute: &Compute,
+    qkv: &Tensor,
+    heads: Heads,
+    bias: PlaceBias<'_>,
+    stop: Option<&dyn Fn() -> bool>,
+) -> Result<Tensor> {
+    let (rows, width) = (qkv.dim(0)?, heads.width());
+    let length = rows / heads.batch.max(1);
+    let (numbers, wanted) = match bias {
+        PlaceBias::Table(table) => (table, heads.heads * length * length),
+        PlaceBias::Grid { columns, terms } if columns > 0 && length.is_multiple_of(columns) => {
+            (terms, rows * heads.heads * (length / columns + columns))
+        }
+        PlaceBias::Grid { columns, .. } => {
+            candle_core::bail!("{length} places do not fill rows of {columns}")
+        }
+    };
+    let is_wide = numbers.dtype() == DType::F32;
+    if qkv.dim(1)? != 3 * width || numbers.elem_count() != wanted || !is_wide {
+        candle_core::bail!("there are a query, key and value of {width} and {wanted} numbers");
+    }
+    let Compute::Kernels(level, _) = compute else {
+        let parts = [heads.part(qkv, 0)?, heads.part(qkv, 1)?, heads.part(qkv, 2)?];
+        return heads.by_candle(parts.each_ref(), Some(&bias));
+    };
+    narrow_or_wide!(compute.is_narrow(), O => {
+        run2("place_attention", [qkv, numbers], (rows, width), |[qkv, numbers], out: &mut [O]| {
+            let numbers = f32s(numbers);
+            let bias = Some(match bias {
+                PlaceBias::Table(_) => ScoreBias::Table(numbers),
+                PlaceBias::Grid { columns, .. } => ScoreBias::Grid { columns, terms: numbers },
+            });
+            let settings = heads.settings();
+            match qkv {
+                Input::F32(values) => {
+                    let of = |part: usize| vectors(values, length, 3 * width, part, heads);
+                    let vectors = [of(0), of(1), of(2)];
+                    kernels::attend_biased(*level, settings, vectors, bias, out, stop);
+                }
+                Input::Bf16(values) => {
+                    let of = |part: usize| vectors(values, length, 3 * width, part, heads);
+                    let vectors = [of(0), of(1), of(2)];
+                    kernels::attend_biased(*level, settings, vectors, bias, out, stop);
+                }
+            }
+        })
+    })
+}
+
+/// Computes attention of queries `[batch · rows, width]` to keys and values `[batch · keys, width]` that
+/// stand apart, all in f32.
+///
+/// # Errors
+/// Passes on errors of the tensor library.
+pub fn apart_attention(compute: &Compute, [q, k, v]: [&Tensor; 3], heads: Heads) -> Result<Tensor> {
+    let (rows, width) = (q.dim(0)?, heads.width());
+    if [q.dim(1)?, k.dim(1)?, v.dim(1)?] != [width; 3] || k.dim(0)? != v.dim(0)? {
+        candle_core::bail!("queries, keys and values have a width of {width}");
+    }
+    let Compute::Kernels(level, _) = compute else {
+        let parts = [heads.part(q, 0)?, heads.part(k, 0)?, heads.part(v, 0)?];
+        return heads.by_candle(parts.each_ref(), None);
+    };
+    let batch = heads.batch.max(1);
+    let (length, keys) = (rows / batch, k.dim(0)? / batch);
+    map3("apart_attention", [q, k, v], (rows, width), |[q, k, v], out: &mut [f32]| {
+        let of = |values, rows| vectors(values, rows, width, 0, heads);
+        let vectors = [of(q, length), of(k, keys), of(v, keys)];
+        kernels::attend(*level, heads.settings(), vectors, out);
     })
 }
 

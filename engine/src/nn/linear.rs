@@ -85,7 +85,19 @@ impl Linear {
         outputs: usize,
         load: &Load<'_>,
     ) -> std::result::Result<Self, EngineError> {
-        let weight = load.values("weight", &[outputs, inputs])?;
+        Self::of_matrix([inputs, outputs], "weight", load)
+    }
+
+    /// Loads a matrix `[outputs, inputs]` of this name as a layer without bias.
+    ///
+    /// # Errors
+    /// As [`Load::values`].
+    pub fn of_matrix(
+        [inputs, outputs]: [usize; 2],
+        name: &str,
+        load: &Load<'_>,
+    ) -> std::result::Result<Self, EngineError> {
+        let weight = load.values(name, &[outputs, inputs])?;
         let matrix = Matrix::new([inputs, outputs], weight, load.compute(), |_, output| output)?;
         Ok(Self { matrix, bias: None, outputs })
     }

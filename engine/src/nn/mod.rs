@@ -7,16 +7,23 @@
 mod attention;
 mod compute;
 mod conv;
+mod depthwise;
 mod linear;
 mod load;
 mod map;
 mod norm;
 mod scale;
+mod windows;
 
-pub use attention::{HeadScales, Heads, Rotary, attention, cross_attention, self_attention};
+pub use attention::{
+    HeadScales, Heads, PlaceBias, Rotary, apart_attention, attention, cross_attention,
+    place_attention, self_attention,
+};
 pub use compute::Compute;
 pub use conv::{Adding, Conv, Leading, enlarge4, unfold_over};
+pub use depthwise::Depthwise;
 pub use linear::{Gate, Gated, Linear};
 pub use load::Load;
-pub use norm::{GroupNorm, LayerNorm, Scale, Spans, modulate};
+pub use norm::{GroupNorm, LayerNorm, Scale, Spans, activate, modulate};
 pub use scale::{double, halve};
+pub use windows::Windows;

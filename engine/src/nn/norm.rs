@@ -242,6 +242,21 @@ impl GroupNorm {
     }
 }
 
+/// Applies a function to rows `[rows, width]`, as f32.
+///
+/// # Errors
+/// Passes on errors of the tensor library.
+pub fn activate(compute: &Compute, x: &Tensor, activation: Activation) -> Result<Tensor> {
+    let width = x.dim(1)?;
+    match compute {
+        Compute::Kernels(..) => map1("activate", x, x.shape(), |x, out: &mut [f32]| {
+            let scales = ChannelScales { scale: vec![1.0; width], shift: vec![0.0; width] };
+            kernels::scale_channels(x, 1, &scales, activation, out);
+        }),
+        Compute::Candle(_) => apply(activation, x),
+    }
+}
+
 /// A layer norm over rows.
 #[derive(Debug, Clone)]
 pub struct LayerNorm {

@@ -169,13 +169,13 @@ fn set_alpha(pixels: &mut Pixels, mask: &GuidedMask, job: &JobContext) -> Result
 }
 
 /// Lays a pixel over white.
-fn over_white([r, g, b, alpha]: &[u8; 4]) -> [u8; 3] {
+pub(super) fn over_white([r, g, b, alpha]: &[u8; 4]) -> [u8; 3] {
     let alpha = u32::from(*alpha);
     [r, g, b].map(|value| ((u32::from(*value) * alpha + 255 * (255 - alpha) + 127) / 255) as u8)
 }
 
 /// Returns the brightness of a colour, 0 to 1, by the weights of Rec. 601.
-fn brightness([r, g, b]: [u8; 3]) -> f32 {
+pub(super) fn brightness([r, g, b]: [u8; 3]) -> f32 {
     (0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)) / 255.0
 }
 

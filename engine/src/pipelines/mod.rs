@@ -8,6 +8,7 @@ pub mod hints;
 mod limits;
 pub mod measure;
 mod noise;
+pub mod object;
 pub mod picture;
 pub mod pictures;
 mod previews;

@@ -14,7 +14,7 @@ mod sampling;
 mod sound;
 mod words;
 
-pub use cut_out::{CutOutOutput, CutOutRequest};
+pub use cut_out::{CutOutOutput, CutOutRequest, FoundObject, ObjectBox, ObjectPoint, ObjectPrompt};
 pub use enlarge::{EnlargeOutput, EnlargeRequest, Enlarged, Refine};
 pub use event::{Event, Notice, Output, Partial, Picture, PictureOutput, PromptIssue};
 pub use extras::{ControlUse, Extras, HintKind, LoraUse, PictureFile, PredictionChoice, Source};

@@ -16,6 +16,9 @@ impl Studio {
         request: &CutOutRequest,
         job: &JobContext,
     ) -> Result<CutOutOutput, EngineError> {
+        if let Some(prompt) = &request.object {
+            return self.cut_out_object(request, prompt, job);
+        }
         job.report(Live { stage: Stage::Loading, ..Live::default() })?;
         let file = self.models.locate_segmenter()?.open(&mut || job.check())?;
         let config = cutout::config(file.weights.path(), &file.config_json)?;
@@ -43,6 +46,7 @@ impl Studio {
             pixels: Arc::new(made.pixels),
             subject_share: made.subject_share,
             licence: file.licence,
+            object: None,
             notices: self.notices(String::new(), file.sha256).collect(),
         })
     }

@@ -4,6 +4,7 @@ mod cutout;
 mod diffusion;
 mod engine;
 mod enlarge;
+mod object;
 mod queue;
 mod refine;
 mod rescue;

@@ -44,6 +44,11 @@ impl<K: PartialEq, M> Residents<K, M> {
         Ok(&mut self.entries.push_mut(entry).model)
     }
 
+    /// Tells whether the model of this key is in memory.
+    pub(super) fn has(&self, key: &K) -> bool {
+        self.entries.iter().any(|entry| entry.key == *key)
+    }
+
     /// Returns the keys of the models that had to make room since the last call.
     pub(super) fn take_gone(&mut self) -> Vec<K> {
         std::mem::take(&mut self.gone)

@@ -18,6 +18,7 @@ use crate::models::stable_diffusion::{ControlNet, TinyAutoencoder};
 use crate::pipelines::cutout::CutOutPipeline;
 use crate::pipelines::diffusion::{Autoencoder, DiffusionPipeline};
 use crate::pipelines::enlarge::EnlargePipeline;
+use crate::pipelines::object::ObjectPipeline;
 use crate::pipelines::picture::{self, PicturePipeline};
 use crate::pipelines::sound::{self, SoundPipeline};
 use crate::pipelines::words::{self, WordsPipeline};
@@ -70,6 +71,7 @@ pub(super) enum Resident {
     Sound(Box<SoundPipeline>),
     Enlarge(Box<EnlargePipeline>),
     CutOut(Box<CutOutPipeline>),
+    Object(Box<ObjectPipeline>),
 }
 
 impl Resident {

@@ -75,6 +75,19 @@ pub(super) fn follow_moves(folder: &Path) -> Result<PathBuf, EngineError> {
 /// it for a moment; who does not wait would take that for another Atelier and mend nothing.
 const LEAVING: Duration = Duration::from_millis(50);
 
+/// Locks a file for this process alone, waiting for somebody who is just leaving.
+pub(super) fn lock_patiently(file: &File) -> Result<(), TryLockError> {
+    let patience = Instant::now() + LEAVING;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < patience => {
+                std::thread::sleep(LEAVING / 10);
+            }
+            done => return done,
+        }
+    }
+}
+
 /// Shows other processes that the library is open here; ends when dropped or when the process does.
 #[derive(Debug)]
 pub(super) struct Presence {
@@ -94,18 +107,12 @@ impl Presence {
             .write(true)
             .open(&path)
             .map_err(refused)?;
-        let patience = Instant::now() + LEAVING;
-        let is_alone = loop {
-            match file.try_lock() {
-                // A disk without locks is taken to have one user.
-                Ok(()) | Err(TryLockError::Error(_)) => break true,
-                Err(TryLockError::WouldBlock) if Instant::now() < patience => {
-                    std::thread::sleep(LEAVING / 10);
-                }
-                Err(TryLockError::WouldBlock) => {
-                    file.lock_shared().map_err(refused)?;
-                    break false;
-                }
+        let is_alone = match lock_patiently(&file) {
+            // A disk without locks is taken to have one user.
+            Ok(()) | Err(TryLockError::Error(_)) => true,
+            Err(TryLockError::WouldBlock) => {
+                file.lock_shared().map_err(refused)?;
+                false
             }
         };
         Ok((Self { file, path }, is_alone))

@@ -14,6 +14,7 @@ mod random;
 mod safe_header;
 mod safetensors;
 pub mod sd_config;
+pub mod segment_anything;
 pub mod segmenter;
 pub mod source;
 pub mod torch;

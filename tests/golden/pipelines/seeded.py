@@ -19,7 +19,7 @@ def seeded(name, shape):
         z = z ^ (z >> numpy.uint64(31))
     even = (z >> numpy.uint64(40)).astype(numpy.float64) / 2.0**23 - 1.0
     if len(shape) == 1:
-        values = even * 0.2 + (1.0 if name.endswith("weight") else 0.0)
+        values = even * 0.2 + (1.0 if name.endswith(("weight", "running_var")) else 0.0)
     else:
         values = even * math.sqrt(3.0 / math.prod(shape[1:]))
     # By way of f32, so that every machine rounds alike.

@@ -78,7 +78,16 @@ fn attention_agrees_with_a_plain_loop_over_sequences_of_odd_lengths() {
 }
 
 /// Attention by a plain loop over `[sequences, rows, heads, width]`.
-fn plain_attend(settings: Attend, [q, k, v]: [Vectors<'_, f32>; 3]) -> Vec<f64> {
+fn plain_attend(settings: Attend, vectors: [Vectors<'_, f32>; 3]) -> Vec<f64> {
+    plain_biased(settings, vectors, &|_, _, _, _| 0.0)
+}
+
+/// The same with what `bias` says of a sequence, a query, a head and a key added to the scores.
+fn plain_biased(
+    settings: Attend,
+    [q, k, v]: [Vectors<'_, f32>; 3],
+    bias: &dyn Fn(usize, usize, usize, usize) -> f32,
+) -> Vec<f64> {
     let Attend { sequences, head_width, scale, is_causal } = settings;
     let at = |x: &Vectors<'_, f32>, sequence: usize, row: usize, head: usize, c: usize| {
         let start = (sequence * x.rows + row) * x.stride + x.first + head * head_width;
@@ -94,7 +103,8 @@ fn plain_attend(settings: Attend, [q, k, v]: [Vectors<'_, f32>; 3]) -> Vec<f64> 
                     let dot: f64 = (0..head_width)
                         .map(|c| at(&q, sequence, row, head, c) * at(&k, sequence, key, other, c))
                         .sum();
-                    (dot * f64::from(scale)).exp()
+                    let bias = bias(sequence, row, head, key);
+                    (dot * f64::from(scale) + f64::from(bias)).exp()
                 })
                 .collect();
             let total: f64 = scores.iter().sum();
@@ -168,6 +178,49 @@ fn attending_agrees_with_a_plain_loop_over_odd_shapes() {
                 ];
                 attend(level, settings, vectors, &mut out);
                 assert_close(&out, &want, tolerance, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_added_to_scores_counts_per_head_and_place_whatever_the_block() {
+    // Sequences, rows of the grid, columns, heads, width.
+    for (sequences, rows, columns, heads, head_width) in
+        [(1, 1, 1, 1, 4), (3, 7, 7, 2, 9), (2, 14, 14, 3, 32), (1, 12, 25, 2, 40)]
+    {
+        let (places, stride) = (rows * columns, 3 * heads * head_width);
+        let qkv = noise(sequences * places * stride, 1);
+        let part = |part: usize| Vectors {
+            values: qkv.as_slice(),
+            rows: places,
+            stride,
+            first: part * heads * head_width,
+            heads,
+        };
+        let vectors = [part(0), part(1), part(2)];
+        let settings = Attend { sequences, head_width, scale: 0.3, is_causal: false };
+        let table: Vec<f32> = noise(heads * places * places, 2).iter().map(|x| 4.0 * x).collect();
+        let each = rows + columns;
+        let terms: Vec<f32> =
+            noise(sequences * places * heads * each, 3).iter().map(|x| 3.0 * x).collect();
+        let by_table = |_: usize, query: usize, head: usize, key: usize| {
+            table[(head * places + key) * places + query]
+        };
+        let by_grid = |sequence: usize, query: usize, head: usize, key: usize| {
+            let own = &terms[((sequence * places + query) * heads + head) * each..][..each];
+            own[key / columns] + own[rows + key % columns]
+        };
+        let wanted =
+            [plain_biased(settings, vectors, &by_table), plain_biased(settings, vectors, &by_grid)];
+        for level in Level::available() {
+            for (bias, want) in [
+                (ScoreBias::Table(&table), &wanted[0]),
+                (ScoreBias::Grid { columns, terms: &terms }, &wanted[1]),
+            ] {
+                let mut out = vec![0f32; want.len()];
+                attend_biased(level, settings, vectors, Some(bias), &mut out, None);
+                assert_close(&out, want, 2e-5, &format!("{level:?} {rows} {columns} {head_width}"));
             }
         }
     }

@@ -8,7 +8,7 @@ mod linear;
 mod norm;
 
 /// Numbers that look random and are the same everywhere, in -1..1.
-fn noise(len: usize, salt: u64) -> Vec<f32> {
+pub(super) fn noise(len: usize, salt: u64) -> Vec<f32> {
     let mut state = salt.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -20,7 +20,7 @@ fn noise(len: usize, salt: u64) -> Vec<f32> {
 }
 
 #[track_caller]
-fn assert_close(got: &[f32], want: &[f64], tolerance: f64, what: &str) {
+pub(super) fn assert_close(got: &[f32], want: &[f64], tolerance: f64, what: &str) {
     assert_eq!(got.len(), want.len(), "{what}");
     for (index, (got, want)) in got.iter().zip(want).enumerate() {
         let error = (f64::from(*got) - want).abs();

@@ -27,6 +27,7 @@ use crate::canvas::Document;
 use crate::error::EngineError;
 use crate::protocol::{PictureRequest, Pixels};
 
+use super::place::lock_patiently;
 use super::recovery::now_ms;
 use super::{files, png};
 use tiles::TileShelf;
@@ -428,7 +429,7 @@ fn take_lock(path: &Path) -> Result<Option<File>, EngineError> {
         }
         Err(error) => return Err(EngineError::io("lock the project", &place, &error)),
     };
-    match lock.try_lock() {
+    match lock_patiently(&lock) {
         Ok(()) => Ok(Some(lock)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(EngineError::io("lock the project", &place, &error)),

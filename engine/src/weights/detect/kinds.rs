@@ -16,6 +16,7 @@ pub enum Family {
     TextualInversion,
     IpAdapter,
     Upscaler,
+    SegmentAnything,
     LanguageModel,
     HousePicture,
     HouseWriter,
@@ -36,6 +37,7 @@ impl fmt::Display for Family {
             Self::TextualInversion => "textual inversion",
             Self::IpAdapter => "IP-Adapter",
             Self::Upscaler => "upscaler",
+            Self::SegmentAnything => "Segment Anything",
             Self::LanguageModel => "language model",
             Self::HousePicture => "house picture model",
             Self::HouseWriter => "house writer",
@@ -99,6 +101,9 @@ pub enum Variant {
     Rrdb,
     OldRrdb,
     Compact,
+    MobileSam,
+    SamVit,
+    Sam2,
 }
 
 impl fmt::Display for Variant {
@@ -120,6 +125,9 @@ impl fmt::Display for Variant {
             Self::Rrdb => "RRDBNet",
             Self::OldRrdb => "RRDBNet with the names of ESRGAN",
             Self::Compact => "SRVGGNetCompact",
+            Self::MobileSam => "MobileSAM",
+            Self::SamVit => "SAM",
+            Self::Sam2 => "SAM 2",
         })
     }
 }

@@ -8,6 +8,7 @@
 mod kinds;
 mod lora;
 mod parts;
+mod segment;
 mod unet;
 
 use std::collections::BTreeMap;
@@ -119,7 +120,7 @@ pub fn detect(checkpoint: &Checkpoint) -> Detection {
 
 /// Tells what a model with these tensors is.
 pub fn detect_view(view: &View<'_>) -> Detection {
-    let detectors: [fn(&View<'_>) -> Option<Detection>; 11] = [
+    let detectors: [fn(&View<'_>) -> Option<Detection>; 12] = [
         parts::house,
         parts::language,
         parts::ip_adapter,
@@ -130,6 +131,7 @@ pub fn detect_view(view: &View<'_>) -> Detection {
         parts::vae,
         parts::clip,
         parts::upscaler,
+        segment::segment_anything,
         parts::textual_inversion,
     ];
     let found = detectors.iter().find_map(|detector| detector(view));
