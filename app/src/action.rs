@@ -2,6 +2,7 @@
 //! table.
 
 mod editor;
+mod library;
 mod models;
 mod sound;
 mod trash;
@@ -19,6 +20,9 @@ use crate::state::{Remedy, ResultId, Room, ThemeChoice, View};
 pub use editor::{
     DocumentAction, EditorAction, LayerAction, ObjectAction, Pen, ReshapeAction, SelectAction,
     Side, StagingAction, ToolAction,
+};
+pub use library::{
+    BoardAction, FilterAction, LibraryAction, PickAction, PickMode, PickedAction, Step, WorkAction,
 };
 pub use models::ModelsAction;
 pub use sound::{LookAction, MusicAction, PlayAction, SoundAction};
@@ -56,6 +60,8 @@ pub enum Action {
     Trash(TrashAction),
     /// Did something with the picture that is being edited.
     Editor(EditorAction),
+    /// Did something in the library room.
+    Library(LibraryAction),
     /// Closes the window.
     Quit,
 }
@@ -256,6 +262,7 @@ impl Command {
             Action::Words(_) => room == Room::Words,
             Action::Sound(SoundAction::MakeTune) => room == Room::Pictures,
             Action::Sound(_) => room == Room::Sound,
+            Action::Library(_) => room == Room::Library,
             _ => true,
         }
     }
@@ -270,7 +277,7 @@ pub fn commands() -> Vec<Command> {
     const PLAIN: Modifiers = Modifiers::NONE;
     const COMMAND: Modifiers = Modifiers::COMMAND;
     const COMMAND_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
-    let table: [(Text, Action, &'static [KeyboardShortcut], Reach); 35] = [
+    let table: [(Text, Action, &'static [KeyboardShortcut], Reach); 36] = [
         (
             Text::RoomPictures,
             Action::Enter(Room::Pictures),
@@ -287,6 +294,12 @@ pub fn commands() -> Vec<Command> {
             Text::RoomSound,
             Action::Enter(Room::Sound),
             const { &[keys(COMMAND, Key::Num3)] },
+            Reach::Everywhere,
+        ),
+        (
+            Text::RoomLibrary,
+            Action::Enter(Room::Library),
+            const { &[keys(COMMAND, Key::Num4)] },
             Reach::Everywhere,
         ),
         (Text::MakeTune, Action::Sound(SoundAction::MakeTune), &[], Reach::OutsideText),
@@ -454,8 +467,15 @@ pub fn commands() -> Vec<Command> {
     ];
     let table = table.map(|(name, action, keys, reach)| Command { name, action, keys, reach });
     // The room's own come right after the rooms.
-    let (rooms, rest) = table.split_at(3);
-    [rooms, &sound::sound_commands(), &editor::editor_commands(), rest].concat()
+    let (rooms, rest) = table.split_at(4);
+    [
+        rooms,
+        &library::library_commands(),
+        &sound::sound_commands(),
+        &editor::editor_commands(),
+        rest,
+    ]
+    .concat()
 }
 
 /// Returns the commands of a room, while a picture is edited there or not, whose names, in `language`, contain every word of `query`.

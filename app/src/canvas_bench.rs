@@ -10,19 +10,17 @@ use atelier_engine::canvas::{Area, Blend, Document, LayerKind};
 use atelier_engine::library::Models;
 use atelier_engine::protocol::{JobContext, Output, Request, Size};
 use atelier_engine::service::{Engine, Runner};
-use egui::{Context, Event, Modifiers, PointerButton, Pos2, RawInput, Rect, Vec2, pos2, vec2};
+use egui::{Context, Event, Modifiers, PointerButton, Pos2, pos2, vec2};
 use serde::Serialize;
 
 use crate::action::{Action, EditorAction, ToolAction};
+use crate::frame_bench::frame;
 use crate::frame_log::FrameReport;
 use crate::i18n::Language;
 use crate::services::{EngineLink, Librarian, LibraryPlace};
 use crate::shell::{Shell, ShellParts};
 use crate::state::editor::Tool;
 use crate::state::{SavedSettings, View};
-
-/// The size of the window in points.
-const WINDOW: Vec2 = Vec2::new(1440.0, 900.0);
 
 /// Frames of each measurement.
 const FRAMES: usize = 240;
@@ -46,7 +44,7 @@ pub struct CanvasReport {
 }
 
 /// Refuses every job: there are none here.
-struct Idle;
+pub(crate) struct Idle;
 
 impl Runner for Idle {
     fn run(&mut self, _: &Request, _: &JobContext) -> Result<Output, EngineError> {
@@ -190,22 +188,6 @@ impl Stage {
         if let Some(Event::PointerMoved(at)) = events.last() {
             self.at = *at;
         }
-        let input = RawInput {
-            screen_rect: Some(Rect::from_min_size(pos2(0.0, 0.0), WINDOW)),
-            time: Some(self.began.elapsed().as_secs_f64()),
-            events,
-            ..RawInput::default()
-        };
-        let start = Instant::now();
-        let mut output = self.ctx.run_ui(input, |ui| {
-            self.shell.logic(ui.ctx());
-            self.shell.ui(ui);
-        });
-        let shapes = self.ctx.tessellate(output.shapes, output.pixels_per_point);
-        let took = start.elapsed();
-        drop(shapes);
-        // There is no graphics card that would take the pictures.
-        output.textures_delta.clear();
-        took
+        frame(&self.ctx, &mut self.shell, self.began, events)
     }
 }

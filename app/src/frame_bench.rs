@@ -10,7 +10,7 @@ use atelier_engine::EngineError;
 use atelier_engine::library::Models;
 use atelier_engine::service::{Engine, Runner, Studio};
 use atelier_engine::store::Store;
-use egui::{Context, RawInput, Rect, Vec2, pos2};
+use egui::{Context, Event, RawInput, Rect, Vec2, pos2};
 
 use crate::action::{Action, JobAction, PromptAction};
 use crate::frame_log::FrameReport;
@@ -20,7 +20,7 @@ use crate::shell::{Shell, ShellParts};
 use crate::state::SavedSettings;
 
 /// How long one display refresh lasts at 60 Hz.
-const REFRESH: Duration = Duration::from_micros(16_667);
+pub(crate) const REFRESH: Duration = Duration::from_micros(16_667);
 
 /// The size of the window in points.
 const WINDOW: Vec2 = Vec2::new(1440.0, 900.0);
@@ -73,7 +73,7 @@ pub fn bench_frames_with(
     let began = Instant::now();
     // The first frames lay out every text and are waited for by nobody who paints.
     for _ in 0..10 {
-        frame(&ctx, &mut shell, began);
+        frame(&ctx, &mut shell, began, Vec::new());
     }
     shell.act(&ctx, Action::Prompt(PromptAction::SetText("a red fox in the snow".to_owned())));
     shell.act(&ctx, Action::Prompt(PromptAction::SetCount(pictures)));
@@ -81,7 +81,7 @@ pub fn bench_frames_with(
     let mut durations_ms = Vec::new();
     while !shell.state().jobs.jobs.is_empty() {
         anyhow::ensure!(began.elapsed() < PATIENCE, "The pictures took longer than ten minutes");
-        let took = frame(&ctx, &mut shell, began);
+        let took = frame(&ctx, &mut shell, began, Vec::new());
         durations_ms.push(took.as_secs_f64() * 1e3);
         thread::sleep(REFRESH.saturating_sub(took));
     }
@@ -90,10 +90,16 @@ pub fn bench_frames_with(
 }
 
 /// Draws one frame as eframe would and returns how long it took.
-fn frame(ctx: &Context, shell: &mut Shell, began: Instant) -> Duration {
+pub(crate) fn frame(
+    ctx: &Context,
+    shell: &mut Shell,
+    began: Instant,
+    events: Vec<Event>,
+) -> Duration {
     let input = RawInput {
         screen_rect: Some(Rect::from_min_size(pos2(0.0, 0.0), WINDOW)),
         time: Some(began.elapsed().as_secs_f64()),
+        events,
         ..RawInput::default()
     };
     let start = Instant::now();

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod frame_bench;
 pub mod frame_log;
 pub mod i18n;
+pub mod library_bench;
 pub mod panels;
 pub mod services;
 pub mod shell;
@@ -23,4 +24,5 @@ static ALLOCATOR: Recycler = Recycler;
 
 pub use canvas_bench::bench_canvas;
 pub use frame_bench::bench_frames;
+pub use library_bench::bench_library;
 pub use window::{WindowOptions, open_window};

@@ -7,20 +7,21 @@ use std::time::Instant;
 use egui::{Context, Frame, Id, Key, Margin, Modifiers, Panel, Rect, Ui};
 
 use crate::action::{
-    Action, EditorAction, HelpAction, JobAction, OfferAction, Pen, Reach, ReshapeAction,
-    SettingsAction, StagingAction, commands,
+    Action, EditorAction, HelpAction, JobAction, LibraryAction, OfferAction, Pen, Reach,
+    ReshapeAction, SettingsAction, StagingAction, WorkAction, commands,
 };
 use crate::frame_log::FrameLog;
 use crate::i18n::Text;
 use crate::panels::{
-    EditorView, MESSAGE_FIELD, PROMPT_FIELD, SOUND_FIELD, WordsView, canvas_panel_ui, editor_ui,
-    film_strip_ui, offers_ui, palette_ui, prompt_panel_ui, sound_room_ui, top_bar_ui, trash_ui,
-    words_room_ui,
+    EditorView, LIBRARY_FIELD, LIBRARY_GRID, MESSAGE_FIELD, PROMPT_FIELD, SOUND_FIELD, WordsView,
+    canvas_panel_ui, editor_ui, film_strip_ui, library_report_ui, library_room_ui, offers_ui,
+    palette_ui, prompt_panel_ui, sound_room_ui, top_bar_ui, trash_ui, words_room_ui,
 };
 use crate::services::dialogs::Answer;
 use crate::services::textures::color_image;
 use crate::services::{
-    Dialogs, EngineLink, Librarian, PlayerLink, ProjectDesk, SoundDesk, Textures, desktop,
+    Dialogs, EngineLink, Librarian, LibraryDesk, PlayerLink, ProjectDesk, SoundDesk, Textures,
+    desktop,
 };
 use crate::state::{AppState, Room, SavedModels, SavedSettings, SavedSound, SavedWords};
 use crate::theme::{self, size};
@@ -47,6 +48,7 @@ pub struct Shell {
     state: AppState,
     engine: EngineLink,
     librarian: Librarian,
+    shelf: LibraryDesk,
     dialogs: Dialogs,
     sounds: SoundDesk,
     projects: ProjectDesk,
@@ -98,10 +100,13 @@ impl Shell {
         state.prompt.seed.roll();
         theme::apply(ctx, state.settings.theme, state.settings.scale_percent);
         let (wake, wake_by_sound, wake_by_project) = (ctx.clone(), ctx.clone(), ctx.clone());
+        let wake_by_shelf = ctx.clone();
+        let store = parts.librarian.store();
         Self {
             state,
             engine: parts.engine,
             librarian: parts.librarian,
+            shelf: LibraryDesk::new(store, move || wake_by_shelf.request_repaint()),
             dialogs: Dialogs::new(move || wake.request_repaint()),
             sounds: SoundDesk::new(move || wake_by_sound.request_repaint()),
             projects: ProjectDesk::new(move || wake_by_project.request_repaint()),
@@ -133,6 +138,7 @@ impl Shell {
         self.state.jobs.clock_secs = self.born.elapsed().as_secs_f64();
         let mut news = self.engine.poll();
         news.extend(self.librarian.poll());
+        news.extend(self.shelf.poll());
         news.extend(self.sounds.poll());
         news.extend(self.projects.poll());
         news.extend(self.player.poll());
@@ -159,7 +165,7 @@ impl Shell {
         let ctx = ui.ctx().clone();
         self.textures.begin_frame();
         let mut actions = self.shortcut_actions(&ctx);
-        actions.extend(dropped_files(&ctx));
+        actions.extend(dropped_files(&ctx, self.state.shell.room));
         actions.extend(pasted_pictures(&ctx));
         actions.extend(self.panels_ui(ui));
         if !actions.is_empty() {
@@ -201,9 +207,15 @@ impl Shell {
                 actions.extend(done);
                 field
             }
+            Room::Library => {
+                let (done, field) = library_room_ui(ui, state, &mut self.textures);
+                actions.extend(done);
+                field
+            }
         };
         actions.extend(offers_ui(ui, &self.state, field));
         actions.extend(trash_ui(ui, &self.state, &mut self.textures));
+        actions.extend(library_report_ui(ui, &self.state));
         actions.extend(palette_ui(ui, &self.state));
         actions
     }
@@ -241,10 +253,14 @@ impl Shell {
     fn shortcut_actions(&self, ctx: &Context) -> Vec<Action> {
         let mut actions = Vec::new();
         let writes = ctx.text_edit_focused();
-        let has_focus = ctx.memory(|memory| memory.focused().is_some());
+        // The grid of the library is what its keys are for.
+        let grid = Id::unique(LIBRARY_GRID);
+        let focused = ctx.memory(|memory| memory.focused());
+        let has_focus = focused.is_some_and(|focused| focused != grid);
         let state = &self.state;
         // What lies above everything else has the keys.
-        if state.shell.palette.open || state.shell.trash.open {
+        let reads = state.shell.room == Room::Library && state.shell.library.work.report.is_some();
+        if state.shell.palette.open || state.shell.trash.open || reads {
             return actions;
         }
         let closes = if state.jobs.queue_open {
@@ -282,8 +298,11 @@ impl Shell {
             for keys in command.keys {
                 // Arrows and the like belong to the widget that has the focus.
                 let is_plain = keys.modifiers.is_none() && keys.logical_key != Key::Escape;
-                let moves = matches!(keys.logical_key, Key::ArrowLeft | Key::ArrowRight);
-                if is_plain && moves && has_focus {
+                let belongs = matches!(
+                    keys.logical_key,
+                    Key::ArrowLeft | Key::ArrowRight | Key::Enter | Key::Space
+                );
+                if is_plain && belongs && has_focus {
                     continue;
                 }
                 // Escape leaves a text field or a menu, unless there is something to end.
@@ -359,6 +378,9 @@ impl Shell {
                 Effect::Player(order) => self.player.carry_out(order),
                 Effect::Sound(task) => self.sounds.carry_out(task),
                 Effect::Project(task) => self.projects.ask(task),
+                Effect::Shelf(task) => self.shelf.ask(task),
+                Effect::PickImportFolder => self.dialogs.ask_import_folder(),
+                Effect::PickExportFolder(ids) => self.dialogs.ask_export_folder(ids),
                 Effect::ExportPicture { document, name } => {
                     self.dialogs.ask_export_picture(document, &name);
                 }
@@ -392,6 +414,7 @@ impl Shell {
                         Room::Words => MESSAGE_FIELD,
                         Room::Pictures => PROMPT_FIELD,
                         Room::Sound => SOUND_FIELD,
+                        Room::Library => LIBRARY_FIELD,
                     };
                     ctx.memory_mut(|memory| memory.request_focus(Id::unique(field)));
                 }
@@ -458,6 +481,9 @@ impl Shell {
         if let Some(next) = toasts.map(|toast| toast.until_secs).min_by(f64::total_cmp) {
             ctx.request_repaint_after_secs(((next - now) as f32).max(0.02));
         }
+        if let Some(due) = self.state.shell.library.search.due_secs {
+            ctx.request_repaint_after_secs(((due - now) as f32).max(0.02));
+        }
         if self.state.sound.player.is_playing {
             // The play head moves with every frame of the screen.
             ctx.request_repaint();
@@ -482,10 +508,14 @@ impl Shell {
     }
 }
 
-fn dropped_files(ctx: &Context) -> Vec<Action> {
+fn dropped_files(ctx: &Context, room: Room) -> Vec<Action> {
     let paths: Vec<_> = ctx.input(|input| {
         input.raw.dropped_files.iter().map(|file| file.path().to_path_buf()).collect()
     });
+    // What falls into the library is to stay there.
+    if room == Room::Library && !paths.is_empty() {
+        return vec![Action::Library(LibraryAction::Work(WorkAction::Import(paths)))];
+    }
     let dropped = |path| Action::Offer(OfferAction::FileDropped(path));
     paths.into_iter().map(dropped).collect()
 }

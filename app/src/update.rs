@@ -10,6 +10,10 @@ mod editor_pen;
 mod editor_shape;
 mod editor_stage;
 mod effect;
+mod library;
+mod library_effect;
+mod library_filter;
+mod library_picked;
 mod models;
 mod project_effect;
 mod sound;
@@ -27,6 +31,9 @@ use atelier_engine::protocol::{Live, ModelRef, NoiseSource, PictureRequest, Requ
 pub use apply::apply;
 pub(crate) use editor_guides::without_effect;
 pub use effect::{Effect, Incoming, LibraryNews, LibraryTask};
+pub use library_effect::{BoardChange, MarkChange, ShelfNews, ShelfTask, Work};
+pub use library_filter::{filter, shelf_of};
+pub use library_picked::SUMMARISED;
 pub use models::{CONTROL_RANGE, LORA_RANGE, fitted, hint_of};
 pub use project_effect::{
     Change, FoundMask, JobPurpose, Made, OpenedProject, Preparation, ProjectNews, ProjectTask,
@@ -40,6 +47,7 @@ use crate::action::{
     PromptAction, SettingsAction, SoundAction, WordsAction, find_commands,
 };
 use crate::i18n::{Text, error_hint, error_sentence};
+use crate::state::library::Stale;
 use crate::state::prompt::COUNT_MAX;
 use crate::state::{
     AppState, Entry, Job, JobPhase, MessageKind, Recipe, Remedy, ResultId, Room, Shown,
@@ -63,9 +71,11 @@ pub fn update(state: &mut AppState, action: Action) -> Vec<Effect> {
         Action::Models(action) => models::update_models(state, action),
         Action::Trash(action) => trash::update_trash(state, action),
         Action::Editor(action) => editor::update_editor(state, action),
+        Action::Library(action) => library::update_library(state, action),
         Action::Quit => vec![Effect::Quit],
     };
     effects.extend(models::read_prompt(state));
+    effects.extend(library::tend(state));
     effects
 }
 
@@ -75,6 +85,9 @@ fn enter(state: &mut AppState, room: Room) -> Vec<Effect> {
         return Vec::new();
     }
     state.shell.room = room;
+    if room == Room::Library {
+        state.shell.library.outdate(Stale::Everything);
+    }
     vec![Effect::SaveSettings]
 }
 
@@ -329,6 +342,7 @@ fn update_history(state: &mut AppState, action: HistoryAction) -> Vec<Effect> {
             let (id, is_picture) = (entry.id, entry.recipe.is_picture());
             let place = place.min(state.history.entries.len());
             state.history.entries.insert(place, entry);
+            state.shell.library.outdate(Stale::Everything);
             state.messages.toasts.retain(|toast| toast.remedy != Some(Remedy::UndoDelete));
             if !is_picture {
                 return vec![Effect::Library(LibraryTask::Restore(id))];
@@ -370,7 +384,7 @@ fn update_history(state: &mut AppState, action: HistoryAction) -> Vec<Effect> {
             let history = &mut state.history;
             if history.has_older && !history.awaits_older {
                 history.awaits_older = true;
-                let before = history.entries.last().map(|entry| entry.id);
+                let before = history.read_to;
                 return vec![Effect::Library(LibraryTask::ReadResults { before })];
             }
         }
@@ -410,12 +424,24 @@ fn step_history(state: &mut AppState, step: i32) -> Vec<Effect> {
 }
 
 fn delete(state: &mut AppState, id: ResultId) -> Vec<Effect> {
-    let Some(place) = state.history.position(id) else { return Vec::new() };
-    let entry = state.history.entries.remove(place);
+    let (Some((place, entry)), left) = leave(state, id) else { return Vec::new() };
     let is_picture = entry.recipe.is_picture();
     state.history.deleted.push((place, entry));
     let mut effects = vec![Effect::Library(LibraryTask::Trash(id))];
-    effects.extend(sound::let_go(state, id));
+    effects.extend(left);
+    let text = if is_picture { Text::Deleted } else { Text::DeletedPiece };
+    let text = state.settings.language.get(text).to_owned();
+    let now = state.jobs.clock_secs;
+    state.messages.show(now, MessageKind::Note, text, String::new(), Some(Remedy::UndoDelete));
+    effects
+}
+
+/// Takes a result out of the film strip, off the canvas and out of the player, and returns its place
+/// in the strip.
+fn leave(state: &mut AppState, id: ResultId) -> (Option<(usize, Entry)>, Vec<Effect>) {
+    let mut effects = sound::let_go(state, id);
+    let Some(place) = state.history.position(id) else { return (None, effects) };
+    let entry = state.history.entries.remove(place);
     if state.canvas.result() == Some(id) {
         let is_picture = |entry: &&Entry| entry.recipe.is_picture();
         let (newer, older) = state.history.entries.split_at(place);
@@ -427,11 +453,8 @@ fn delete(state: &mut AppState, id: ResultId) -> Vec<Effect> {
         state.canvas.before = None;
         state.canvas.compare = None;
     }
-    let text = if is_picture { Text::Deleted } else { Text::DeletedPiece };
-    let text = state.settings.language.get(text).to_owned();
-    let now = state.jobs.clock_secs;
-    state.messages.show(now, MessageKind::Note, text, String::new(), Some(Remedy::UndoDelete));
-    effects
+    state.shell.library.outdate(Stale::Everything);
+    (Some((place, entry)), effects)
 }
 
 /// Takes every setting of a recipe into the request that is being written.
@@ -501,6 +524,7 @@ fn update_offers(state: &mut AppState, action: OfferAction) -> Vec<Effect> {
                 Remedy::UndoDeleteConversation => {
                     words::update_words(state, WordsAction::UndoDelete)
                 }
+                Remedy::UndoLibraryDelete => library_picked::undo_delete(state),
                 Remedy::OpenFolder(file) => vec![Effect::OpenFolder(file)],
             };
         }

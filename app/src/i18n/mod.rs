@@ -3,6 +3,7 @@
 
 mod errors;
 mod examples;
+mod library;
 mod music;
 mod starts;
 mod texts;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use errors::{error_hint, error_sentence};
 pub use examples::EXAMPLES;
+pub use library::grouped;
 pub use music::TUNES;
 pub use starts::STARTS;
 pub use texts::Text;

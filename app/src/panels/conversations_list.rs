@@ -7,8 +7,8 @@ use super::keys_of;
 use crate::action::{Action, WordsAction};
 use crate::i18n::{Language, Text};
 use crate::state::AppState;
-use crate::theme::{icons, palette, size};
-use crate::widgets::{Button, details, elide, text_field};
+use crate::theme::{icons, size};
+use crate::widgets::{Button, details, elide, search_field, text_field};
 
 /// Draws the list of conversations.
 pub(super) fn list_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
@@ -55,14 +55,8 @@ fn search_ui(ui: &mut Ui, state: &AppState, width: f32, actions: &mut Vec<Action
     let language = state.settings.language;
     let name = language.get(Text::SearchConversations);
     let mut query = state.words.list.query.clone();
-    let response = text_field(ui, Id::unique("conversation-search"), name, &mut query, width);
-    if query.is_empty() {
-        let place = response.rect.left_center() + egui::vec2(10.0, 0.0);
-        let font = crate::theme::Weight::Regular.font(size::TEXT);
-        let weak = palette(ui).text_weak;
-        let hint = format!("{}  {name}", icons::SEARCH);
-        ui.painter().text(place, egui::Align2::LEFT_CENTER, hint, font, weak);
-    }
+    let field = Id::unique("conversation-search");
+    let response = search_field(ui, field, [name, name], &mut query, width);
     if response.changed() {
         actions.push(Action::Words(WordsAction::SetQuery(query)));
     }

@@ -13,7 +13,7 @@ use crate::i18n::Text;
 use crate::services::textures::Textures;
 use crate::state::{AppState, Entry, NotesSketch, Recipe, ResultId, Room, Thumbnail};
 use crate::theme::{Weight, icons, palette, size};
-use crate::widgets::{Button, elide, paint_sketch, ring};
+use crate::widgets::{elide, menu_item, paint_sketch, ring};
 
 const GAP: f32 = 6.0;
 
@@ -70,7 +70,7 @@ fn picture_of<'a>(state: &'a AppState, entry: &'a Entry) -> Option<&'a Arc<Pixel
 fn chosen_result(state: &AppState) -> Option<ResultId> {
     match state.shell.room {
         Room::Sound => state.sound.piece.as_ref().and_then(|piece| piece.result),
-        Room::Pictures | Room::Words => state.canvas.result(),
+        Room::Pictures | Room::Words | Room::Library => state.canvas.result(),
     }
 }
 
@@ -138,7 +138,7 @@ fn thumbnail_ui(
 }
 
 /// Draws a piece of music: its notes above an icon that tells it from a picture.
-fn notes_ui(ui: &Ui, rect: Rect, sketch: &NotesSketch) {
+pub(super) fn notes_ui(ui: &Ui, rect: Rect, sketch: &NotesSketch) {
     let colours = palette(ui);
     let painter = ui.painter().with_clip_rect(rect);
     painter.rect_filled(rect, CornerRadius::same(size::RADIUS), colours.field);
@@ -171,12 +171,7 @@ fn menu_ui(response: &Response, state: &AppState, entry: &Entry, actions: &mut V
             if of_pictures && !is_picture {
                 continue;
             }
-            let button = Button::text(language.get(name))
-                .with_icon(icon)
-                .quiet()
-                .side("")
-                .min_width(ui.available_width());
-            if ui.add(button).clicked() {
+            if menu_item(ui, Some(icon), language.get(name), false) {
                 actions.push(action);
                 ui.close();
             }

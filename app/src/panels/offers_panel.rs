@@ -5,7 +5,7 @@ use egui::{Align, Align2, Area, Id, Layout, Order, RichText, Ui, vec2};
 use crate::action::{Action, OfferAction};
 use crate::i18n::Text;
 use crate::state::jobs::words_of;
-use crate::state::{AppState, MessageKind, RecipeClaim, Remedy, Toast};
+use crate::state::{AppState, MessageKind, RecipeClaim, Remedy, Room, Toast};
 use crate::theme::{Weight, icons, palette, size};
 use crate::widgets::{Button, card, elide};
 
@@ -60,7 +60,9 @@ fn toast_ui(ui: &mut Ui, state: &AppState, toast: &Toast, actions: &mut Vec<Acti
             }
             if let Some(remedy) = &toast.remedy {
                 let name = match remedy {
-                    Remedy::UndoDelete | Remedy::UndoDeleteConversation => Text::Undo,
+                    Remedy::UndoDelete
+                    | Remedy::UndoLibraryDelete
+                    | Remedy::UndoDeleteConversation => Text::Undo,
                     Remedy::OpenFolder(_) => Text::OpenFolder,
                 };
                 if ui.add(Button::text(language.get(name))).clicked() {
@@ -178,7 +180,11 @@ fn drop_ui(ui: &Ui, state: &AppState) {
         egui::Stroke::new(size::RING, colours.accent),
         egui::StrokeKind::Inside,
     );
-    let text = state.settings.language.get(Text::DropHere);
+    let text = match state.shell.room {
+        Room::Library => Text::DropIntoLibrary,
+        _ => Text::DropHere,
+    };
+    let text = state.settings.language.get(text);
     let font = Weight::SemiBold.font(size::TEXT_TITLE);
     painter.text(screen.center(), Align2::CENTER_CENTER, text, font, colours.text_strong);
 }

@@ -14,7 +14,7 @@ use crate::action::{Action, JobAction, SettingsAction};
 use crate::i18n::{Language, Text};
 use crate::state::{AppState, JobPhase, ModelStatus, Room};
 use crate::theme::{Weight, icons, palette, size};
-use crate::widgets::{Button, menu_frame};
+use crate::widgets::{Button, menu_frame, menu_item};
 
 /// The width of what stands at the right, in points, before it was ever drawn.
 const RIGHT_GUESS: f32 = 260.0;
@@ -110,6 +110,7 @@ fn rooms_ui(ui: &mut Ui, state: &AppState, room: Width, actions: &mut Vec<Action
         (Room::Pictures, icons::IMAGE, Text::RoomPictures),
         (Room::Words, icons::WORDS, Text::RoomWords),
         (Room::Sound, icons::MUSIC, Text::RoomSound),
+        (Room::Library, icons::LIBRARY, Text::RoomLibrary),
     ] {
         let text = language.get(name);
         let tab = Button::text(if shows_text { text } else { "" })
@@ -159,10 +160,7 @@ pub(super) fn device_menu(
         let others = others.map(|device| (device.choice, device.label.clone()));
         for (choice, label) in std::iter::once(automatic).chain(others) {
             let chosen = state.settings.device == choice;
-            let mark = if chosen { icons::CHECK } else { "" };
-            let width = ui.available_width();
-            let button = Button::text(&label).quiet().side(mark).min_width(width);
-            if ui.add(button).clicked() {
+            if menu_item(ui, None, &label, chosen) {
                 actions.push(Action::Settings(SettingsAction::SetDevice(choice)));
                 ui.close();
             }

@@ -13,7 +13,8 @@ use atelier_engine::store::projects::archive::ARCHIVE_EXTENSION;
 use rfd::{AsyncFileDialog, FileHandle};
 
 use super::picture_export::OPEN_RASTER;
-use crate::action::{Action, EditorAction, ModelsAction, SoundAction};
+use crate::action::{Action, EditorAction, LibraryAction, ModelsAction, SoundAction, WorkAction};
+use crate::state::ResultId;
 use crate::update::{Effect, LibraryTask, ProjectTask, SOUND_ENDINGS, SoundExport, SoundTask};
 
 /// How pictures that can be opened end.
@@ -42,6 +43,10 @@ enum Purpose {
     ControlPicture,
     /// Which picture is edited.
     OpenPicture,
+    /// Which folder of pictures is imported.
+    ImportFolder,
+    /// Into which folder results are copied.
+    ExportFolder(Vec<ResultId>),
 }
 
 /// Is what follows from a dialog that was answered.
@@ -144,6 +149,16 @@ impl Dialogs {
         self.ask(Purpose::ModelFolder, "", AsyncFileDialog::new().pick_folder());
     }
 
+    /// Asks which folder of pictures is imported.
+    pub fn ask_import_folder(&mut self) {
+        self.ask(Purpose::ImportFolder, "", AsyncFileDialog::new().pick_folder());
+    }
+
+    /// Asks into which folder results are copied.
+    pub fn ask_export_folder(&mut self, ids: Vec<ResultId>) {
+        self.ask(Purpose::ExportFolder(ids), "", AsyncFileDialog::new().pick_folder());
+    }
+
     /// Asks for the picture that guides a ControlNet; `label` says what kind of files pictures are.
     pub fn ask_control_picture(&mut self, label: &str) {
         let dialog = AsyncFileDialog::new().add_filter(label, &PICTURE_ENDINGS);
@@ -196,6 +211,14 @@ impl Dialogs {
                     }
                     Purpose::OpenPicture => {
                         Answer::Action(Action::Editor(EditorAction::OpenFile(path)))
+                    }
+                    Purpose::ImportFolder => {
+                        let work = WorkAction::Import(vec![path]);
+                        Answer::Action(Action::Library(LibraryAction::Work(work)))
+                    }
+                    Purpose::ExportFolder(ids) => {
+                        let work = WorkAction::Export(ids.clone(), path);
+                        Answer::Action(Action::Library(LibraryAction::Work(work)))
                     }
                     Purpose::ControlPicture => {
                         Answer::Action(Action::Models(ModelsAction::SetControlPicture(path)))

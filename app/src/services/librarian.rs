@@ -19,6 +19,7 @@ use atelier_engine::store::conversations::{Conversation, ConversationShelf};
 use atelier_engine::store::files::write_atomic;
 use atelier_engine::store::{ResultRow, Store, pictures, png};
 
+use super::library_desk::SharedStore;
 use super::prompt_reader::PromptReader;
 use super::{recipes, trash};
 use crate::state::history::PAGE;
@@ -56,6 +57,7 @@ enum Order {
 pub struct Librarian {
     orders: Sender<Order>,
     news: Receiver<LibraryNews>,
+    store: SharedStore,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -87,10 +89,24 @@ impl Librarian {
         thread::Builder::new()
             .name("atelier-devices".to_owned())
             .spawn(move || find_devices(&*tell_devices))?;
+        let store = SharedStore::default();
+        let shared = store.clone();
+        let opened = move |opening: Result<Arc<Store>, EngineError>| {
+            if let Ok(store) = &opening {
+                // It is opened once.
+                let _already = shared.set(store.clone());
+            }
+            opened(opening);
+        };
         let thread = thread::Builder::new()
             .name("atelier-librarian".to_owned())
             .spawn(move || work(&place, opened, &received, &tell))?;
-        Ok(Self { orders, news, thread: Some(thread) })
+        Ok(Self { orders, news, store, thread: Some(thread) })
+    }
+
+    /// Returns the library, which is there once it is open.
+    pub fn store(&self) -> SharedStore {
+        self.store.clone()
     }
 
     /// Asks for something; never blocks.

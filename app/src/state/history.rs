@@ -105,6 +105,9 @@ pub struct HistoryState {
     pub loaded: bool,
     /// Whether the library has older results.
     pub has_older: bool,
+    /// The oldest result of the pages that were read; older ones are here only because somebody
+    /// opened them in the library room.
+    pub read_to: Option<ResultId>,
     /// Whether older results were asked for and have not come.
     pub awaits_older: bool,
     /// Deleted results with their places, the latest last; what undo brings back.
@@ -132,6 +135,21 @@ impl HistoryState {
     /// Returns the place of a result, 0 for the newest.
     pub fn position(&self, id: ResultId) -> Option<usize> {
         self.entries.iter().position(|entry| entry.id == id)
+    }
+
+    /// Takes in a page of results, the next older ones or the newest.
+    pub fn take_page(&mut self, entries: Vec<Entry>, has_older: bool) {
+        let oldest = entries.iter().map(|entry| entry.id).min();
+        let is_next = match (oldest, self.read_to) {
+            (Some(oldest), Some(read_to)) => oldest < read_to,
+            // An empty page is the end.
+            _ => true,
+        };
+        if is_next {
+            self.has_older = has_older;
+            self.read_to = oldest.or(self.read_to);
+        }
+        self.merge(entries);
     }
 
     /// Adds results where their numbers put them; those that are there already stay.

@@ -20,6 +20,8 @@ pub enum MessageKind {
 pub enum Remedy {
     /// Brings the latest deleted result back.
     UndoDelete,
+    /// Brings back what was deleted last in the library room.
+    UndoLibraryDelete,
     /// Brings the latest deleted conversation back.
     UndoDeleteConversation,
     /// Opens the folder of a file.

@@ -5,6 +5,8 @@ pub mod canvas;
 pub mod editor;
 pub mod history;
 pub mod jobs;
+pub mod library;
+pub mod library_work;
 pub mod messages;
 pub mod models;
 pub mod music_prompt;
@@ -28,6 +30,7 @@ pub use canvas::{CanvasState, ProjectEntry, Shown, View};
 pub use editor::Editor;
 pub use history::{Entry, HistoryState, Recipe, Thumbnail};
 pub use jobs::{Job, JobPhase, JobsState, Pace, StepsSeen};
+pub use library::LibraryState;
 pub use messages::{MessageKind, MessagesState, Remedy, Toast};
 pub use models::{DeviceEntry, ModelInfo, ModelStatus, ModelsState};
 pub use music_prompt::MusicPrompt;
@@ -68,7 +71,7 @@ pub struct AppState {
     pub settings: SettingsState,
     /// The messages in the corner, and what the window offers to do.
     pub messages: MessagesState,
-    /// The room that is open, the command palette and the trash.
+    /// The room that is open, the command palette, the trash and the library room.
     pub shell: ShellState,
     /// The words room.
     pub words: WordsState,

@@ -1,8 +1,9 @@
-//! What frames everything else: the room that is open, the command palette, the trash.
+//! What frames everything else: the room that is open, the command palette, the trash, the
+//! library room.
 
 use serde::{Deserialize, Serialize};
 
-use super::{PaletteState, TrashState};
+use super::{LibraryState, PaletteState, TrashState};
 
 /// Names a room of the studio.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,11 +16,13 @@ pub enum Room {
     Words,
     /// Music is made here.
     Sound,
+    /// Everything that was made is found here.
+    Library,
 }
 
 impl Room {
     /// Lists every room, in the order of their tabs.
-    pub const ALL: [Self; 3] = [Self::Pictures, Self::Words, Self::Sound];
+    pub const ALL: [Self; 4] = [Self::Pictures, Self::Words, Self::Sound, Self::Library];
 }
 
 /// Holds what frames everything else.
@@ -31,4 +34,6 @@ pub struct ShellState {
     pub palette: PaletteState,
     /// The trash.
     pub trash: TrashState,
+    /// The library room.
+    pub library: LibraryState,
 }

@@ -78,6 +78,20 @@ pub const IMAGE: &str = "\u{e2ca}";
 pub const WORDS: &str = "\u{e17a}";
 /// The sound room.
 pub const MUSIC: &str = "\u{e340}";
+/// The library room.
+pub const LIBRARY: &str = "\u{e464}";
+/// A favourite.
+pub const HEART: &str = "\u{e2a8}";
+/// Stars.
+pub const STAR: &str = "\u{e46a}";
+/// A tag.
+pub const TAG: &str = "\u{e478}";
+/// A board.
+pub const BOARD: &str = "\u{e836}";
+/// Days.
+pub const CALENDAR: &str = "\u{e10a}";
+/// Takes pictures in.
+pub const IMPORT: &str = "\u{e20c}";
 /// Edits.
 pub const EDIT: &str = "\u{e3b4}";
 /// Makes again.

@@ -36,6 +36,10 @@ pub mod size {
     pub const LEFT_PANEL: f32 = 304.0;
     /// Width of a panel with a list.
     pub const LIST_PANEL: f32 = 264.0;
+    /// Width of the list of boards.
+    pub const SHELF_PANEL: f32 = 208.0;
+    /// Width of the panel that says what is known of a result.
+    pub const DETAIL_PANEL: f32 = 276.0;
     /// Height of the top bar.
     pub const TOP_BAR: f32 = 44.0;
     /// Side of a thumbnail.

@@ -18,6 +18,7 @@ use super::{
 use crate::action::{Action, EditorAction, LayerAction};
 use crate::i18n::Text;
 use crate::state::jobs::{model_of, short_name};
+use crate::state::library::Stale;
 use crate::state::words::Purpose;
 use crate::state::{
     AppState, Entry, JobPhase, MessageKind, ModelStatus, Recipe, Remedy, ResultId, Shown,
@@ -41,6 +42,7 @@ pub fn apply(state: &mut AppState, incoming: Incoming) -> Vec<Effect> {
         }
         Incoming::Library(news) => apply_library(state, news),
         Incoming::Project(news) => super::editor_stage::apply_project(state, news),
+        Incoming::Shelf(news) => super::library::apply_shelf(state, news),
         Incoming::Sound(news) => apply_sound_news(state, news),
         Incoming::Player(report) => {
             apply_player(state, report);
@@ -52,6 +54,7 @@ pub fn apply(state: &mut AppState, incoming: Incoming) -> Vec<Effect> {
         }
     };
     effects.extend(super::models::read_prompt(state));
+    effects.extend(super::library::tend(state));
     effects
 }
 
@@ -77,11 +80,13 @@ fn apply_engine(state: &mut AppState, event: Event) -> Vec<Effect> {
             }
         }
         Event::Partial(_, Partial::Picture(picture)) => {
+            state.shell.library.outdate(Stale::Everything);
             super::editor_stage::take_made(state, ticket, &picture, &mut effects);
             // Who watches a batch goes on watching; the film strip has the finished one.
             add_result(state, *picture);
         }
         Event::Partial(_, Partial::Enlarged(enlarged)) => {
+            state.shell.library.outdate(Stale::Everything);
             let pixels = enlarged.pixels.clone();
             super::editor_stage::take_remade(state, ticket, &pixels, &mut effects);
             add_enlarged(state, *enlarged);
@@ -306,6 +311,7 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
     match news {
         LibraryNews::Opened { folder, unfinished } => {
             state.settings.data_folder = Some(folder.clone());
+            state.shell.library.outdate(Stale::Everything);
             // Requests of this run may be noted already, if the user was quick.
             state.messages.offers.unfinished = unfinished
                 .into_iter()
@@ -356,8 +362,7 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
             let first_time = !state.history.loaded;
             state.history.loaded = true;
             state.history.awaits_older = false;
-            state.history.has_older = has_older;
-            state.history.merge(entries);
+            state.history.take_page(entries, has_older);
             let mut effects = Vec::new();
             if first_time {
                 if state.canvas.shown == Shown::Nothing
@@ -428,7 +433,9 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
             state.settings.data_folder = Some(folder.clone());
             // The files have new places; the film strip is read again.
             state.history.entries.clear();
-            state.history.loaded = false;
+            (state.history.loaded, state.history.read_to) = (false, None);
+            state.shell.library.found.cards = Default::default();
+            state.shell.library.outdate(Stale::Everything);
             return vec![
                 Effect::Library(LibraryTask::ReadResults { before: None }),
                 Effect::Project(ProjectTask::Home(folder)),

@@ -10,7 +10,8 @@ use atelier_engine::store::Opening;
 use atelier_engine::store::conversations::{Conversation, ConversationEntry, ConversationList};
 
 use super::{
-    PlayerOrder, PlayerReport, ProjectNews, ProjectTask, SoundExport, SoundNews, SoundTask,
+    PlayerOrder, PlayerReport, ProjectNews, ProjectTask, ShelfNews, ShelfTask, SoundExport,
+    SoundNews, SoundTask,
 };
 use crate::state::{
     DeviceEntry, Entry, FoundModels, LanguageModel, ModelInfo, NotesSketch, PromptReading,
@@ -35,6 +36,12 @@ pub enum Effect {
     Library(LibraryTask),
     /// Asks the desk that keeps projects for something.
     Project(ProjectTask),
+    /// Asks the desk of the library room for something.
+    Shelf(ShelfTask),
+    /// Asks for a folder of pictures that are to be imported.
+    PickImportFolder,
+    /// Asks for the folder into which results are copied.
+    PickExportFolder(Vec<ResultId>),
     /// Asks where the picture that is edited is to be saved, then saves it.
     ExportPicture {
         /// The document.
@@ -197,6 +204,8 @@ pub enum Incoming {
     Library(LibraryNews),
     /// The desk that keeps projects answers.
     Project(ProjectNews),
+    /// The desk of the library room answers.
+    Shelf(ShelfNews),
     /// Work on sound is done.
     Sound(SoundNews),
     /// The player says what it is doing.

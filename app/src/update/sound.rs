@@ -14,6 +14,7 @@ use super::{
 };
 use crate::action::{HistoryAction, MusicAction, SoundAction};
 use crate::i18n::Text;
+use crate::state::library::Stale;
 use crate::state::{
     AppState, Entry, MessageKind, MusicPrompt, NotesSketch, Piece, PieceLook, Recipe, ResultId,
     Room, SoundFormat, Thumbnail, TuneOrigin,
@@ -262,7 +263,10 @@ fn export(state: &mut AppState, format: SoundFormat) -> Vec<Effect> {
 /// Takes in what the engine says of a job that makes sound; ending the job is the caller's part.
 pub(super) fn apply_sound(state: &mut AppState, event: &Event) -> Vec<Effect> {
     match event {
-        Event::Partial(_, Partial::Sound(sound)) => keep(state, sound),
+        Event::Partial(_, Partial::Sound(sound)) => {
+            state.shell.library.outdate(Stale::Everything);
+            keep(state, sound)
+        }
         Event::Finished(_, Output::Sound(output)) => {
             for notice in &output.notices {
                 if let Notice::UnknownWords { words } = notice {

@@ -4,6 +4,7 @@ use atelier_engine::store::conversations::ConversationEntry;
 
 use super::{Effect, LibraryTask};
 use crate::action::TrashAction;
+use crate::state::library::Stale;
 use crate::state::{
     AppState, Entry, Remedy, ResultId, Thumbnail, TrashId, TrashItem, TrashQuestion,
 };
@@ -75,6 +76,7 @@ fn forget_undo(state: &mut AppState, is_meant: impl Fn(&TrashId) -> bool) {
 
 /// Takes in what is in the trash; thumbnails that are at hand stay.
 pub(super) fn take_trash(state: &mut AppState, mut items: Vec<TrashItem>) {
+    state.shell.library.outdate(Stale::Everything);
     let trash = &mut state.shell.trash;
     for item in &mut items {
         if let Some(known) = trash.item(&item.id) {

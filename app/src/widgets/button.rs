@@ -6,7 +6,7 @@ use egui::{
 };
 
 use super::ring;
-use crate::theme::{Palette, Weight, palette, size};
+use crate::theme::{Palette, Weight, icons, palette, size};
 
 /// Says how loud a button is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,6 +188,37 @@ impl Widget for Button<'_> {
             None => response,
         }
     }
+}
+
+/// Draws an entry of a menu, as wide as the menu, with a mark where it is `chosen`; tells whether it
+/// was clicked.
+pub fn menu_item(ui: &mut Ui, icon: Option<&str>, text: &str, chosen: bool) -> bool {
+    let mark = if chosen { icons::CHECK } else { "" };
+    let button = Button::text(text).quiet().side(mark).min_width(ui.available_width());
+    let button = match icon {
+        Some(icon) => button.with_icon(icon),
+        None => button,
+    };
+    ui.add(button).clicked()
+}
+
+/// Draws a colour that can be chosen.
+pub fn swatch(ui: &mut Ui, colour: Color32, name: &str, chosen: bool) -> Response {
+    let (rect, response) =
+        ui.allocate_exact_size(vec2(size::CONTROL, size::CONTROL), Sense::click());
+    let enabled = ui.is_enabled();
+    response.widget_info(|| WidgetInfo::selected(Role::Button, enabled, chosen, name));
+    let corner = CornerRadius::same(size::RADIUS);
+    let painter = ui.painter();
+    painter.rect_filled(rect.shrink(3.0), corner, colour);
+    let line = egui::Stroke::new(1.0, palette(ui).line);
+    painter.rect_stroke(rect.shrink(3.0), corner, line, StrokeKind::Outside);
+    if chosen {
+        let stroke = egui::Stroke::new(size::RING, palette(ui).accent);
+        painter.rect_stroke(rect, corner, stroke, StrokeKind::Inside);
+    }
+    ring(ui, rect, &response);
+    response.on_hover_text(name)
 }
 
 /// Draws a row of choices of equal width, one of them chosen; returns the index that was clicked.

@@ -79,6 +79,25 @@ pub fn text_field(ui: &mut Ui, id: Id, name: &str, text: &mut String, width: f32
     response.accessible_name(name)
 }
 
+/// Draws a field of one line for what is looked for, with a hint while it is empty.
+pub fn search_field(
+    ui: &mut Ui,
+    id: Id,
+    [name, hint]: [&str; 2],
+    text: &mut String,
+    width: f32,
+) -> Response {
+    let response = text_field(ui, id, name, text, width);
+    if text.is_empty() {
+        let place = response.rect.left_center() + vec2(10.0, 0.0);
+        let font = Weight::Regular.font(size::TEXT);
+        let hint = format!("{}  {hint}", icons::SEARCH);
+        let painter = ui.painter().with_clip_rect(response.rect.intersect(ui.clip_rect()));
+        painter.text(place, Align2::LEFT_CENTER, hint, font, palette(ui).text_weak);
+    }
+    response
+}
+
 /// Describes a number that a slider sets.
 #[derive(Debug, Clone, Copy)]
 pub struct NumberField<'a> {
@@ -113,13 +132,26 @@ pub fn slider_row(ui: &mut Ui, field: NumberField<'_>, value: &mut f64) -> bool 
         let place = pos2(left, number.inner.rect.center().y);
         ui.painter().text(place, Align2::LEFT_CENTER, field.name, font, weak);
     });
-    ui.spacing_mut().slider_width = ui.available_width();
+    let width = ui.available_width();
+    changed |= slider(ui, field.name, (field.range, field.step), value, width);
+    changed
+}
+
+/// Draws a slider alone, `width` points wide, for a range and its steps; returns whether it changed.
+pub fn slider(
+    ui: &mut Ui,
+    name: &str,
+    ([low, high], step): ([f64; 2], f64),
+    value: &mut f64,
+    width: f32,
+) -> bool {
     let slider = Slider::new(value, low..=high)
-        .step_by(field.step)
+        .step_by(step)
         .show_value(false)
         .clamping(egui::SliderClamping::Edits);
     let response = ui
         .scope(|ui| {
+            ui.spacing_mut().slider_width = width;
             ui.spacing_mut().interact_size.y = 20.0;
             let colours = palette(ui);
             let visuals = ui.visuals_mut();
@@ -131,8 +163,8 @@ pub fn slider_row(ui: &mut Ui, field: NumberField<'_>, value: &mut f64) -> bool 
             ui.add(slider)
         })
         .inner;
-    changed |= response.changed();
-    response.accessible_name(field.name);
+    let changed = response.changed();
+    response.accessible_name(name);
     changed
 }
 

@@ -7,8 +7,10 @@ mod notes;
 mod shape;
 mod timeline;
 
-pub use button::{Button, segmented};
-pub use field::{NumberField, field_label, slider_row, stepper, text_area, text_field};
+pub use button::{Button, menu_item, segmented, swatch};
+pub use field::{
+    NumberField, field_label, search_field, slider, slider_row, stepper, text_area, text_field,
+};
 pub use layout::{card, details, elide, menu_frame, ring};
 pub use notes::{paint_notes, paint_sketch, paint_waveform, pitch_range};
 pub use shape::shape_button;

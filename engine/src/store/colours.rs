@@ -102,6 +102,18 @@ impl Colour {
         TABLE.iter().find(|(colour, ..)| *colour == self).map_or("", |(_, names, _)| names[0])
     }
 
+    /// Lists every colour.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.into_iter().map(|(colour, ..)| colour)
+    }
+
+    /// Returns an sRGB value that is called so.
+    pub fn rgb(self) -> [u8; 3] {
+        let of = |(_, _, values): &NamedColour| values.first().copied();
+        let row = TABLE.iter().find(|(colour, ..)| *colour == self);
+        row.and_then(of).unwrap_or_default()
+    }
+
     /// Finds a colour by its name in English or Chinese, or the colour nearest to `#rrggbb`.
     pub fn named(name: &str) -> Option<Self> {
         let name = name.trim().to_lowercase();

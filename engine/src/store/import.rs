@@ -204,8 +204,8 @@ pub(super) fn request_of(path: &Path) -> Result<Request, EngineError> {
 }
 
 impl Store {
-    /// Copies the pictures below a folder (PNG, JPEG and WebP) into the library with their recipes,
-    /// oldest first. Links are followed once; what is hidden is passed over.
+    /// Copies the pictures below a folder, or one picture, (PNG, JPEG and WebP) into the library with
+    /// their recipes, oldest first. Links are followed once; what is hidden is passed over.
     ///
     /// `report` is told about each file before its turn and breaks off the import; what was taken by
     /// then stays, and the report that is returned lists it.

@@ -77,7 +77,7 @@ pub struct NameRule {
     /// What is named.
     pub what: Named,
     /// The name, in any case: a part of it for a model; for a tag or a board all of it, or its
-    /// beginning and `*`.
+    /// beginning and `*`, which alone stands for any.
     pub name: String,
     /// Whether results that have it are left out.
     #[serde(default)]
@@ -147,6 +147,34 @@ pub struct SizeRule {
     pub height_px: Span<u32>,
     /// Width times height.
     pub pixels: Span<u64>,
+    /// Which side is the longer one; `None` for all.
+    pub shape: Option<Shape>,
+}
+
+/// Says which side of a picture is the longer one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// The picture is wider than high.
+    Landscape,
+    /// The picture is higher than wide.
+    Portrait,
+    /// Both are as long.
+    Square,
+}
+
+impl Shape {
+    /// Lists every shape.
+    pub const ALL: [Self; 3] = [Self::Landscape, Self::Portrait, Self::Square];
+
+    /// Returns its English name.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Landscape => "landscape",
+            Self::Portrait => "portrait",
+            Self::Square => "square",
+        }
+    }
 }
 
 /// Says where results are.
@@ -291,5 +319,23 @@ impl Store {
         let search = index.prepare_search(query)?;
         let keys = index.find(&search, usize::MAX, None)?;
         Ok(keys.into_iter().map(|key| key.id).collect())
+    }
+
+    /// Lists the models that results outside the trash were made with, each with their number, the
+    /// one with most results first.
+    ///
+    /// # Errors
+    /// [`EngineError::Index`].
+    pub fn models(&self) -> Result<Vec<(String, usize)>, EngineError> {
+        self.home().index().models()
+    }
+
+    /// Returns the day on which a moment lies, where the user is: milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`EngineError::Index`].
+    pub fn day_of(&self, moment_ms: i64) -> Result<Option<Day>, EngineError> {
+        let date = self.home().index().local_date(moment_ms)?;
+        Ok(Day::span(&date).map(|(day, _)| day))
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::search::{
     ColourRule, Day, LibraryQuery, NameRule, Named, Page, QueryNotice, SearchOrder, SearchPlace,
-    SizeRule, Span, Term, TextPart,
+    Shape, SizeRule, Span, Term, TextPart,
 };
 use super::tests::{request, seeds};
 use super::*;
@@ -155,6 +155,10 @@ fn what_results_are_and_what_was_said_of_them_narrows_the_search() {
         ("board:\"best of\"", &[4, 1]),
         ("board:\"best of\" sort:board", &[4, 1]),
         ("board:best* sort:board", &[4, 1]),
+        ("board:*", &[4, 1]),
+        ("-board:*", &[6, 3, 2]),
+        ("-tag:* kind:picture", &[4]),
+        ("标签：*", &[3, 2, 1]),
         ("is:trash", &[5]),
         ("is:trash fox", &[5]),
         ("size:>=512", &[4, 2, 1]),
@@ -162,6 +166,9 @@ fn what_results_are_and_what_was_said_of_them_narrows_the_search() {
         ("size:<512", &[3]),
         ("width:512 height:>512", &[1]),
         ("pixels:>=393216", &[4, 1]),
+        ("shape:portrait", &[1]),
+        ("shape:landscape", &[]),
+        ("形状：方形", &[4, 3, 2]),
         ("colour:red", &[1]),
         ("color:#2040d0", &[2]),
         ("-colour:red kind:picture", &[4, 3, 2]),
@@ -175,7 +182,13 @@ fn what_results_are_and_what_was_said_of_them_narrows_the_search() {
         ("date:2001", &[]),
     ] {
         assert_eq!(find(&store, text), expected, "{text}");
+        let query = parsed(text);
+        assert_eq!(parsed(&query.to_string()), query, "{text}");
     }
+    let models = store.models().unwrap();
+    let expected = [("SDXL base_1.0", 2), ("house", 2), ("house-composer", 1)];
+    assert_eq!(models, expected.map(|(name, count)| (name.to_owned(), count)));
+    assert!(!LibraryQuery::parse("model:*").1.is_empty());
 }
 
 #[test]
@@ -295,8 +308,10 @@ fn any_query() -> impl Strategy<Value = LibraryQuery> {
         .prop_map(|(year, month, day)| Day::new(year, month, day).unwrap());
     let colour = (prop_oneof![Just(Colour::Red), Just(Colour::Grey)], any::<bool>())
         .prop_map(|(colour, is_excluded)| ColourRule { colour, is_excluded });
-    let size = (span(1_u32..5000), span(1_u32..5000), span(1_u64..9_000_000))
-        .prop_map(|(width_px, height_px, pixels)| SizeRule { width_px, height_px, pixels });
+    let shape = proptest::option::of(proptest::sample::select(Shape::ALL.to_vec()));
+    let size = (span(1_u32..5000), span(1_u32..5000), span(1_u64..9_000_000), shape).prop_map(
+        |(width_px, height_px, pixels, shape)| SizeRule { width_px, height_px, pixels, shape },
+    );
     let kinds = proptest::sample::subsequence(ResultKind::ALL.to_vec(), 0..=2);
     let order = prop_oneof![
         Just(SearchOrder::Newest),

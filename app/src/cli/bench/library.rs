@@ -1,4 +1,5 @@
-//! `atelier bench library`: opening and searching a library of many pictures.
+//! `atelier bench library`: opening and searching a library of many pictures, and scrolling through
+//! it in the window.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,9 @@ pub struct LibraryArgs {
     /// Puts all of them into one folder, the worst case for opening
     #[arg(long)]
     pub one_folder: bool,
+    /// Leaves the window's frames out
+    #[arg(long)]
+    pub no_window: bool,
     /// Folder for the library; a temporary one when it is not given
     #[arg(long, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
@@ -80,8 +84,8 @@ pub struct LibraryArgs {
     pub json: bool,
 }
 
-/// Makes a library of small pictures, and measures opening, searching, saving and making the index
-/// again. It is removed afterwards.
+/// Makes a library of small pictures, and measures opening, searching, saving, the frames of the
+/// library room, and making the index again. It is removed afterwards.
 ///
 /// # Errors
 /// [`EngineError::Io`] or [`EngineError::DiskFull`] when the files cannot be written,
@@ -162,12 +166,36 @@ fn measure(
         changed.push(open_and_list(folder)?);
     }
     put(&mut times, "open and first screen, one folder changed (ms)", median(&mut changed));
+    if !arguments.no_window {
+        console.note("Scrolling…");
+        frames(folder, &mut times)?;
+    }
     let began = Instant::now();
     fs::remove_file(folder.join("index.sqlite"))
         .map_err(|error| EngineError::io("remove the index", folder, &error))?;
     drop(Store::open(folder)?);
     put(&mut times, "make the index again, with marks (s)", began.elapsed().as_secs_f64());
     Ok(times)
+}
+
+/// Measures the frames of the window while its grid is scrolled.
+fn frames(folder: &Path, times: &mut Times) -> Result<(), EngineError> {
+    let report = crate::bench_library(folder)
+        .map_err(|error| EngineError::Model { reason: error.to_string() })?;
+    put(times, "library room, all thumbnails in sight (ms)", report.opening_ms);
+    put(times, "library room, jump into the middle (ms)", report.jump_ms);
+    put(times, "library room, results at hand at most", report.most_cards as f64);
+    for (name, frames) in [
+        ("slow wheel", report.slowly),
+        ("fast wheel", report.fast),
+        ("leaping", report.leaping),
+        ("typing a search", report.typing),
+    ] {
+        put(times, &format!("frames, {name}: p50 (ms)"), frames.p50_ms);
+        put(times, &format!("frames, {name}: p99 (ms)"), frames.p99_ms);
+        put(times, &format!("frames, {name}: longest (ms)"), frames.max_ms);
+    }
+    Ok(())
 }
 
 fn median(values: &mut [f64]) -> f64 {

@@ -20,8 +20,8 @@ const AT_ONCE: usize = 200;
 #[derive(Debug, Clone, Args)]
 pub(super) struct SearchArgs {
     /// What to look for: words, "phrases", -excluded, fox*, model:, tag:, board:, rating:>=4,
-    /// date:2026-11, date:2026-11-01..2026-11-20, size:>=512, width:, height:, colour:red,
-    /// kind:sound, is:favourite, is:trash, sort:oldest|rating|board; nothing for everything. What
+    /// date:2026-11, date:2026-11-01..2026-11-20, size:>=512, width:, height:,
+    /// shape:portrait, colour:red, -board:* (on none), kind:sound, is:favourite, is:trash, sort:oldest|rating|board; nothing for everything. What
     /// begins with a hyphen stands within quotation marks of the shell or after --
     #[arg(value_name = "QUERY")]
     query: Vec<String>,

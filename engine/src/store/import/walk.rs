@@ -17,7 +17,8 @@ const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "jfif", "webp"];
 const MAX_DEPTH: usize = 64;
 const MAX_FILES: usize = 1_000_000;
 
-/// Lists the pictures below a folder by their time, oldest first; `None` when told not to go on.
+/// Lists the pictures below a folder by their time, oldest first; `None` when told not to go on. A
+/// picture alone is its own list.
 pub(super) fn pictures(
     folder: &Path,
     library: &Path,
@@ -29,6 +30,11 @@ pub(super) fn pictures(
     let root = folder.canonicalize().map_err(refused)?;
     if root.starts_with(&library) {
         return Err(EngineError::invalid("folder", "is part of the library already"));
+    }
+    if root.is_file() && is_picture(folder) {
+        let about = fs::metadata(folder).map_err(refused)?;
+        let modified = about.modified().unwrap_or_else(|_| SystemTime::now());
+        return Ok(Some(vec![(modified, folder.to_owned())]));
     }
     if !root.is_dir() {
         return Err(refused(ErrorKind::NotADirectory.into()));

@@ -7,7 +7,7 @@ use rusqlite::{params, params_from_iter};
 use crate::error::EngineError;
 
 use super::super::search::{
-    LibraryQuery, NameRule, Named, PageKey, SearchOrder, SearchPlace, Span, Term, TextPart,
+    LibraryQuery, NameRule, Named, PageKey, SearchOrder, SearchPlace, Shape, Span, Term, TextPart,
 };
 use super::super::words::{folded, has_words, spaced};
 use super::Index;
@@ -125,6 +125,15 @@ impl Index {
         let pixels =
             Span { from: pixels(query.size.pixels.from), to: pixels(query.size.pixels.to) };
         search.span("results.width_px * results.height_px", pixels);
+        if let Some(shape) = query.size.shape {
+            let sign = match shape {
+                Shape::Landscape => ">",
+                Shape::Portrait => "<",
+                Shape::Square => "=",
+            };
+            search.condition(format!("results.width_px {sign} results.height_px"));
+            search.condition("results.width_px > 0".to_owned());
+        }
         if !(query.size.width_px.is_open() && query.size.height_px.is_open() && pixels.is_open()) {
             // What is no picture has no size.
             search.condition("results.width_px > 0".to_owned());
@@ -200,6 +209,14 @@ impl Index {
             count -= self.rows(sql, params![words, id], |_| Ok(()))?.len() as i64;
         }
         Ok(Some(usize::try_from(count).unwrap_or(0)))
+    }
+
+    /// Lists models of kept results with their numbers, the most frequent first.
+    pub(in crate::store) fn models(&self) -> Result<Vec<(String, usize)>, EngineError> {
+        let sql = "SELECT model, count(*) FROM results INDEXED BY results_facts
+            WHERE place = 0 AND model <> '' GROUP BY model ORDER BY count(*) DESC, model";
+        let rows = self.rows(sql, [], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
+        Ok(rows.into_iter().map(|(name, n)| (name, usize::try_from(n).unwrap_or(0))).collect())
     }
 
     /// Lists what a query finds after a key.

@@ -3,8 +3,8 @@
 use super::super::words::has_words;
 use super::super::{Colour, ResultKind};
 use super::{
-    ColourRule, Day, LibraryQuery, NameRule, Named, QueryNotice, SearchOrder, SearchPlace, Span,
-    Term, TextPart,
+    ColourRule, Day, LibraryQuery, NameRule, Named, QueryNotice, SearchOrder, SearchPlace, Shape,
+    Span, Term, TextPart,
 };
 
 /// Is a field of a query.
@@ -20,12 +20,13 @@ enum Field {
     Width,
     Height,
     Pixels,
+    Shape,
     Colour,
     Is,
     Sort,
 }
 
-const FIELDS: [(Field, &[&str]); 15] = [
+const FIELDS: [(Field, &[&str]); 16] = [
     (Field::Prompt, &["prompt", "提示词"]),
     (Field::Negative, &["negative", "反向"]),
     (Field::Name(Named::Model), &["model", "模型"]),
@@ -38,6 +39,7 @@ const FIELDS: [(Field, &[&str]); 15] = [
     (Field::Width, &["width", "宽"]),
     (Field::Height, &["height", "高"]),
     (Field::Pixels, &["pixels", "像素"]),
+    (Field::Shape, &["shape", "orientation", "形状"]),
     (Field::Colour, &["colour", "color", "颜色"]),
     (Field::Is, &["is", "是"]),
     (Field::Sort, &["sort", "排序"]),
@@ -53,6 +55,12 @@ const ORDERS: [(SearchOrder, &[&str]); 4] = [
     (SearchOrder::Oldest, &["oldest", "最旧"]),
     (SearchOrder::Rating, &["rating", "评分"]),
     (SearchOrder::Board, &["board", "画板"]),
+];
+
+const SHAPES: [(Shape, &[&str]); 3] = [
+    (Shape::Landscape, &["landscape", "wide", "横", "横向"]),
+    (Shape::Portrait, &["portrait", "tall", "竖", "竖向"]),
+    (Shape::Square, &["square", "方", "方形"]),
 ];
 
 /// Is a piece of a query's text.
@@ -76,10 +84,12 @@ impl LibraryQuery {
     /// -cat              not in the prompt
     /// prompt:fox        negative:blurry
     /// model:sdxl        tag:"first try"     board:Foxes    -tag:old    tag:2026*
+    /// tag:*             -board:*            any tag; no board
     /// kind:sound        is:favourite        is:trash       is:rated    -is:favourite
     /// rating:5          rating:>=4          rating:2..4
     /// date:2026         date:2026-11        date:2026-11-01..2026-11-20    date:>=2026-11
     /// size:512x768      size:>=512          width:>1000    height:..512    pixels:>=1000000
+    /// shape:landscape   shape:portrait      shape:square
     /// colour:red        colour:#22c1c3      -colour:black
     /// sort:oldest       sort:rating         sort:board
     /// ```
@@ -130,6 +140,7 @@ impl LibraryQuery {
                 | Field::Width
                 | Field::Height
                 | Field::Pixels
+                | Field::Shape
                 | Field::Sort
         );
         if piece.is_excluded && fixed {
@@ -139,7 +150,9 @@ impl LibraryQuery {
             Field::Prompt => return self.take_term(piece, TextPart::Prompt),
             Field::Negative => return self.take_term(piece, TextPart::Negative),
             Field::Name(what) => {
-                if value.trim_end_matches('*').is_empty() {
+                // `tag:*` stands for any tag, so `-board:*` finds what is on no board.
+                let is_any = piece.is_begun && value.is_empty() && *what != Named::Model;
+                if value.trim_end_matches('*').is_empty() && !is_any {
                     return Err(bad);
                 }
                 let name = format!("{value}{}", if piece.is_begun { "*" } else { "" });
@@ -160,6 +173,7 @@ impl LibraryQuery {
             Field::Width => self.size.width_px.narrow(span(value, whole).ok_or(bad)?),
             Field::Height => self.size.height_px.narrow(span(value, whole).ok_or(bad)?),
             Field::Pixels => self.size.pixels.narrow(span(value, whole).ok_or(bad)?),
+            Field::Shape => self.size.shape = Some(one_of(&SHAPES, value).ok_or(bad)?),
             Field::Colour => {
                 let colour = Colour::named(value).ok_or(bad)?;
                 self.colours.push(ColourRule { colour, is_excluded: piece.is_excluded });

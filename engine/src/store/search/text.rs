@@ -18,7 +18,9 @@ impl Display for LibraryQuery {
                 Some(name) => (name, "*"),
                 None => (rule.name.as_str(), ""),
             };
-            parts.push(format!("{}{field}:{}{star}", minus(rule.is_excluded), quoted(name)));
+            // A star alone stands for any name.
+            let name = if name.is_empty() { String::new() } else { quoted(name) };
+            parts.push(format!("{}{field}:{name}{star}", minus(rule.is_excluded)));
         }
         parts.extend(self.kinds.iter().map(|kind| format!("kind:{}", kind.id())));
         parts.extend(span("rating", &self.rating));
@@ -26,6 +28,7 @@ impl Display for LibraryQuery {
         parts.extend(span("width", &self.size.width_px));
         parts.extend(span("height", &self.size.height_px));
         parts.extend(span("pixels", &self.size.pixels));
+        parts.extend(self.size.shape.map(|shape| format!("shape:{}", shape.label())));
         for rule in &self.colours {
             parts.push(format!("{}colour:{}", minus(rule.is_excluded), rule.colour));
         }
