@@ -255,8 +255,8 @@ mod tests {
             let windows = Windows::new(picture, size(256, 256), reading);
             assert!(windows.window.iter().all(|side| side % 2 == 0 && *side >= 8), "{windows:?}");
             let pixels = [picture.height_px, picture.width_px];
-            for axis in 0..2 {
-                assert!(windows.whole[axis] * 16 >= pixels[axis] as usize, "{windows:?}");
+            for (axis, pixels) in pixels.into_iter().enumerate() {
+                assert!(windows.whole[axis] * 16 >= pixels as usize, "{windows:?}");
                 for fine in [1, 16] {
                     let mut sums = vec![0f32; windows.whole[axis] * fine];
                     let shares = &windows.shares(fine)[axis];
