@@ -83,7 +83,8 @@ fn a_candidate_is_enlarged_and_painted_over_by_its_own_recipe() -> Result<()> {
     let editor = state(&window).canvas.editor.as_deref().context("edited")?;
     // The candidate is an edit of its own, and so is what was made of it.
     let kinds = editor.trail.iter().map(|node| node.kind);
-    let kinds: Vec<_> = kinds.filter(|kind| *kind != EditKind::Setting).collect();
+    let notes = [EditKind::Setting, EditKind::Candidate];
+    let kinds: Vec<_> = kinds.filter(|kind| !notes.contains(kind)).collect();
     assert_eq!(kinds, [EditKind::Begun, EditKind::Generated, EditKind::Enlarged]);
     assert!(editor.candidate().is_none());
     let made = newest(&window)?;
