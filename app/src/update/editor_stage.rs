@@ -186,7 +186,8 @@ pub(super) fn enlarge(
         }));
     }
     // Of a picture that was painted as a whole the model knows where its things stand.
-    let is_whole = |one: &PictureRequest| one.extras.source.is_none();
+    let is_whole =
+        |one: &PictureRequest| one.extras.source.as_ref().is_none_or(|one| one.mask.is_none());
     request.source =
         candidate.filter(is_whole).map(|one| Box::new(Request::Picture(Box::new(one))));
     read_whole(state, JobPurpose::Enlarge, document, Request::Enlarge(Box::new(request)))

@@ -11,7 +11,9 @@ use crate::pipelines::previews::Previews;
 use crate::pipelines::refining::{self, Refines, Tally};
 use crate::pipelines::windows::{Reading, Windows};
 use crate::preview::to_pixels;
-use crate::protocol::{JobContext, Live, NoiseSource, Notice, PictureRequest, Pixels, Size, Stage};
+use crate::protocol::{
+    JobContext, Live, NoiseSource, Notice, PictureRequest, Pixels, Size, Source, Stage,
+};
 use crate::sampling::{self, model_calls};
 
 /// The share of a window that it has in common with the next. The model writes tokens of 32 pixels side by
@@ -21,6 +23,9 @@ const OVERLAP: f64 = 0.7;
 /// How much of what the model changed is taken. It has only seen whole pictures: of a part it makes edges
 /// and grounds rougher than they were, and half of that corrects shapes and does not show otherwise.
 const SHARE: f64 = 0.5;
+
+/// The same where nobody knows where the things stand: without their drawings their features fade.
+const SHARE_UNKNOWN: f64 = 0.2;
 
 /// How many times the area that the model paints a picture may have to be painted over: of one that is
 /// larger a window shows too little to be understood.
@@ -73,10 +78,12 @@ impl PicturePipeline {
         reach / self.model.latent_shape(reach, reach)[2].max(1)
     }
 
-    /// Returns how chance moved the things of a picture; `None` where it was not painted from noise of
-    /// its own alone.
+    /// Returns how chance moved the things of a picture; `None` where only a part of it was painted, or
+    /// not from noise of its own.
     fn stir(&self, painted: &PictureRequest) -> Result<Option<Stir>, EngineError> {
-        let is_own = painted.noise == NoiseSource::Seed && painted.extras.source.is_none();
+        let is_whole = |source: &Source| source.mask.is_none();
+        let is_own = painted.noise == NoiseSource::Seed
+            && painted.extras.source.as_ref().is_none_or(is_whole);
         if !is_own || validate(painted).is_err() {
             return Ok(None);
         }
@@ -152,6 +159,6 @@ impl Refines for Painter<'_> {
     }
 
     fn share(&self) -> f64 {
-        SHARE
+        if self.stir.is_some() { SHARE } else { SHARE_UNKNOWN }
     }
 }
