@@ -322,7 +322,7 @@ impl Shell {
     /// Returns what the keys do to the box around a layer.
     fn shape_keys(&self, ctx: &Context, writes: bool) -> Vec<Action> {
         let editor = self.state.canvas.editor.as_deref();
-        if writes || !editor.is_some_and(|one| one.reshaping.is_some()) {
+        if writes || editor.is_none_or(|one| one.reshaping.is_none()) {
             return Vec::new();
         }
         let keys = [(Key::Enter, ReshapeAction::Apply), (Key::Escape, ReshapeAction::Cancel)];
