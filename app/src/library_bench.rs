@@ -41,9 +41,6 @@ pub struct LibraryFrames {
     /// From entering the room to the frame in which every thumbnail in sight is there, in
     /// milliseconds.
     pub opening_ms: f64,
-    /// From a jump into the middle to the frame in which every thumbnail in sight is there, in
-    /// milliseconds.
-    pub jump_ms: f64,
     /// While the wheel turns slowly.
     pub slowly: FrameReport,
     /// While the wheel turns fast.
@@ -91,12 +88,6 @@ pub fn bench_library(folder: &Path) -> anyhow::Result<LibraryFrames> {
         stage.jump(to);
         Vec::new()
     });
-    let jump = Instant::now();
-    stage.jump(results / 2);
-    stage.frame(Vec::new());
-    stage.wait(Stage::is_complete)?;
-    let jump_ms = jump.elapsed().as_secs_f64() * 1e3;
-
     stage.act(Action::Library(LibraryAction::Focus));
     let letters = ["f", "o", "x", " ", "s", "n", "o", "w"];
     let typing = stage.measure(|_, number| match number % 12 {
@@ -105,7 +96,7 @@ pub fn bench_library(folder: &Path) -> anyhow::Result<LibraryFrames> {
     });
     let most_cards = stage.most_cards;
     stage.shell.close();
-    Ok(LibraryFrames { results, opening_ms, jump_ms, slowly, fast, leaping, typing, most_cards })
+    Ok(LibraryFrames { results, opening_ms, slowly, fast, leaping, typing, most_cards })
 }
 
 fn wheel(points: f32) -> Event {

@@ -253,13 +253,17 @@ fn facts_ui(ui: &mut Ui, state: &AppState, card: &Card) {
         Recipe::Enlarged(request, _) => (&request.model.name, None),
         Recipe::Sound(request) => (&request.model.name, None),
     };
+    // An imported picture that says nothing has no seed either.
+    let is_known = !(model.is_empty() && recipe.words().trim().is_empty());
+    let seed = if is_known { recipe.seed().to_string() } else { String::new() };
+    let steps = steps.filter(|_| is_known);
     let file = card.entry.file.as_deref().and_then(|file| file.file_name());
     let file = file.map(|name| name.to_string_lossy().into_owned());
     let bytes = card.file_bytes.map(size_of);
     let file = [file, bytes].into_iter().flatten().collect::<Vec<_>>().join("  ·  ");
     for (name, value) in [
         (Text::Model, short_name(model).to_owned()),
-        (Text::Seed, recipe.seed().to_string()),
+        (Text::Seed, seed),
         (Text::FactSteps, steps.map(|steps| steps.to_string()).unwrap_or_default()),
         (Text::FactPixels, card.size_px.map(|[w, h]| format!("{w} × {h}")).unwrap_or_default()),
         (Text::FactSaved, card.day.map(|day| day.to_string()).unwrap_or_default()),

@@ -183,7 +183,6 @@ fn frames(folder: &Path, times: &mut Times) -> Result<(), EngineError> {
     let report = crate::bench_library(folder)
         .map_err(|error| EngineError::Model { reason: error.to_string() })?;
     put(times, "library room, all thumbnails in sight (ms)", report.opening_ms);
-    put(times, "library room, jump into the middle (ms)", report.jump_ms);
     put(times, "library room, results at hand at most", report.most_cards as f64);
     for (name, frames) in [
         ("slow wheel", report.slowly),
