@@ -167,8 +167,8 @@ texts! {
     CloseEditor = "Close the project", "关闭项目";
     ProjectReadOnly = "Another window has this project open; here it can only be looked at", "此项目已在另一个窗口打开，这里只能查看";
     PlacesForgotten = "The project named files on another computer; models are looked for by their names here", "项目引用了另一台电脑上的文件；模型将在本机按名称查找";
-    LibraryInOrder = "The library was put in order after the last time", "已整理上次未正常结束的资料库";
-    LibraryShared = "Another Atelier has this library open too", "另一个 Atelier 也打开了此资料库";
+    LibraryInOrder = "The library was put in order after the last time", "已整理上次未正常结束的图库";
+    LibraryShared = "Another Atelier has this library open too", "另一个 Atelier 也打开了此图库";
     RecoveredIndex = "its list was damaged and was made again from the files", "列表已损坏，已根据文件重建";
     RecoveredResults = "{} results were taken in that it did not know", "已收录 {} 个未登记的作品";
     RecoveredParts = "{} half-written files were removed", "已清除 {} 个未写完的文件";
@@ -317,6 +317,8 @@ texts! {
     TransformWidth = "Width", "宽度";
     TransformHeight = "Height", "高度";
     TransformAngle = "Angle", "角度";
+    Apply = "Apply", "应用";
+    Reset = "Reset", "重置";
     ApplyTransform = "Apply the transform", "应用变换";
     CancelTransform = "Reset the transform", "重置变换";
     ImageSize = "Image size…", "图像尺寸…";

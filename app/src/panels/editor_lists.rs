@@ -174,7 +174,7 @@ fn active_ui(ui: &mut Ui, layer: &Layer, language: Language, actions: &mut Vec<A
         });
         let mut percent = (f32::from(layer.opacity) / 2.55).round();
         ui.spacing_mut().interact_size.x = 48.0;
-        ui.spacing_mut().slider_width = (ui.available_width() - 62.0).max(40.0);
+        ui.spacing_mut().slider_width = (ui.available_width() - 72.0).max(36.0);
         let slider = Slider::new(&mut percent, 0.0..=100.0).fixed_decimals(0).suffix(" %");
         let response = ui.add(slider);
         response.clone().accessible_name(language.get(Text::LayerOpacity));

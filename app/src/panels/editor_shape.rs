@@ -163,11 +163,12 @@ pub(super) fn shape_options_ui(
         say(ReshapeAction::Turn(degrees));
     }
     let can = !editor.is_changing && !shape.is_still();
-    let apply = Button::text(language.get(Text::ApplyTransform)).primary().tooltip("Enter");
+    let named = |short, name| Button::text(language.get(short)).named(language.get(name));
+    let apply = named(Text::Apply, Text::ApplyTransform).primary().tooltip("Enter");
     if ui.add_enabled(can, apply).clicked() {
         say(ReshapeAction::Apply);
     }
-    let cancel = Button::text(language.get(Text::CancelTransform)).tooltip("Esc");
+    let cancel = named(Text::Reset, Text::CancelTransform).tooltip("Esc");
     if ui.add_enabled(can, cancel).clicked() {
         say(ReshapeAction::Cancel);
     }
