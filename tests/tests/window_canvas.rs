@@ -305,3 +305,25 @@ fn the_settings_of_an_edit_are_used_again_when_asked_for() -> anyhow::Result<()>
     wait_until(&mut window, "the settings", |state| state.prompt.text == "a green frog");
     Ok(())
 }
+
+#[test]
+fn opening_the_project_that_is_open_changes_nothing_and_it_can_still_be_painted()
+-> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut window = edit_one(home.path())?;
+    window.get_by_label("Edits").click();
+    settle(&mut window);
+    window.key_press_modifiers(Modifiers::COMMAND, Key::O);
+    for _ in 0..40 {
+        window.step();
+        std::thread::sleep(FAST * 10);
+    }
+    assert!(!editor(&window).project.is_read_only);
+    assert_eq!(editor(&window).tab, atelier::state::editor::EditorTab::Edits);
+    draw(&mut window, &[[0.2, 0.2], [0.6, 0.6]], Modifiers::NONE);
+    wait_until(&mut window, "the edit on the disk", |state| {
+        state.canvas.editor.as_deref().is_some_and(|one| one.project.unsaved == 0)
+    });
+    assert_eq!(edits(&window), 2);
+    Ok(())
+}

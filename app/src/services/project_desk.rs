@@ -255,6 +255,10 @@ impl Desk {
     }
 
     fn open(&mut self, path: &Path, tell: &mut dyn FnMut(ProjectNews)) -> Result<(), EngineError> {
+        // Its own lock would make it one that can only be looked at.
+        if self.project.as_ref().is_some_and(|open| open.path() == path) {
+            return Ok(());
+        }
         let mut project = Project::open(path)?;
         let trail = project.trail()?;
         let head = trail.head().ok_or_else(|| EngineError::damaged(path, "has no edits"))?;

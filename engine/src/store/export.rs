@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::error::EngineError;
 
 use super::contents::copy_hashed;
+use super::copying::Note;
 use super::{Store, files, unknown};
 
 /// Holds a result that was copied.
@@ -50,17 +51,11 @@ impl Store {
             part.unwrap_or_default().to_string_lossy().into_owned()
         };
         let (stem, ending) = (text(source.file_stem()), text(source.extension()));
-        // A path that is not Unicode cannot be noted: what is left there stays.
-        let note = to.to_str();
-        if let Some(note) = note {
-            home.index().set_exporting(note, true)?;
-        }
+        let note = Note::leave(&home.folder, &to)?;
         let mut original = File::open(&source)
             .map_err(|error| EngineError::io("read the file", &source, &error))?;
         let made = files::make_new(&to, &stem, &ending, |copy| copy_hashed(&mut original, copy));
-        if let Some(note) = note {
-            home.index().set_exporting(note, false)?;
-        }
+        drop(note);
         let (file, content) = made?;
         let is_changed = known.is_some_and(|known| known != content.sha256);
         Ok(Exported { id, file, bytes: content.bytes, is_changed })

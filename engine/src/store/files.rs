@@ -234,7 +234,8 @@ pub fn picture_stem(date: &str, prompt: &str, seed: u64) -> String {
     format!("{stem}-{seed}")
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// Returns the folder of a file.
+pub(super) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

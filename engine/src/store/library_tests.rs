@@ -354,13 +354,14 @@ fn results_are_copied_with_their_recipes_and_never_over_a_file() {
     // A killed process leaves its note and half a copy; the next start removes both.
     let store = Store::open(folder.path().join("library")).unwrap();
     let whole = to.canonicalize().unwrap();
-    store.home().index().set_exporting(whole.to_str().unwrap(), true).unwrap();
+    let note = folder.path().join("library/copying-to-1-1.txt");
+    fs::write(&note, whole.to_str().unwrap()).unwrap();
     drop(store);
     fs::write(to.join(".atelier-1-1.part"), "half").unwrap();
     let store = Store::open(folder.path().join("library")).unwrap();
     assert_eq!(store.opening().swept, 1);
     assert!(!to.join(".atelier-1-1.part").exists());
-    assert!(store.home().index().exporting().unwrap().is_empty());
+    assert!(!note.exists());
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //!   thumbnails/7.png                               a cache, by the number of the result
 //!   marks.jsonl                                    favourites, ratings, tags, boards: see [`Marks`]
 //!   marks.jsonl.damaged-1                          one that was set aside
+//!   copying-to-7-0.txt                             into which folder a copy is being written
 //!   index.sqlite (-wal, -shm)                      made again from all that if need be
 //!   index.sqlite.damaged-1                         an index that was set aside
 //!   index.sqlite.suspect                           it was found damaged while it was in use
@@ -27,6 +28,7 @@ pub mod check;
 mod colours;
 mod contents;
 pub mod conversations;
+mod copying;
 pub mod export;
 pub mod exports;
 pub mod files;

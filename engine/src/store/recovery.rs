@@ -14,7 +14,7 @@ use crate::protocol::Request;
 use super::contents::content_of;
 use super::index::{Index, Place, Refusal, Todo, suspect_note};
 use super::place::{INDEX, PICTURES, SOUNDS, THUMBNAILS, TRASH};
-use super::{ResultKind, files, import, png, thumbnails};
+use super::{ResultKind, copying, files, import, png, thumbnails};
 
 /// A folder that changed less than this before it was listed is listed again: clocks of disks are
 /// coarse, and something may have come in the same tick.
@@ -101,11 +101,7 @@ pub(super) fn reconcile(
 ) -> Result<(), EngineError> {
     opening.swept += files::sweep(folder, "")?;
     opening.swept += thumbnails::sweep(folder);
-    for exported in index.exporting()? {
-        // The folder may be gone, or on a disk that is not there now.
-        opening.swept += files::sweep(Path::new(&exported), "").unwrap_or(0);
-        index.set_exporting(&exported, false)?;
-    }
+    opening.swept += copying::sweep(folder)?;
     index.together(|index| {
         let changed = changed_folders(folder, index)?;
         agree(folder, index, &changed, opening)?;

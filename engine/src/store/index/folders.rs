@@ -1,5 +1,4 @@
-//! Which folders were listed when, so that a start lists only those in which something changed;
-//! and into which folders files are being exported.
+//! Which folders were listed when, so that a start lists only those in which something changed.
 
 use std::collections::HashMap;
 
@@ -56,23 +55,5 @@ impl Index {
             Ok((row.get(0)?, Place { id: row.get(1)?, is_missing: row.get(2)? }))
         })?;
         Ok(rows.into_iter().collect())
-    }
-
-    /// Notes that files are being exported into a folder, or that it is done.
-    pub(in crate::store) fn set_exporting(
-        &self,
-        folder: &str,
-        is_exporting: bool,
-    ) -> Result<(), EngineError> {
-        let sql = match is_exporting {
-            true => "INSERT OR IGNORE INTO exports (folder) VALUES (?1)",
-            false => "DELETE FROM exports WHERE folder = ?1",
-        };
-        self.execute(sql, [folder]).map(drop)
-    }
-
-    /// Lists the folders into which files were being exported.
-    pub(in crate::store) fn exporting(&self) -> Result<Vec<String>, EngineError> {
-        self.rows("SELECT folder FROM exports", [], |row| row.get(0))
     }
 }

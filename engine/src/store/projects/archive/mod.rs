@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::NodeId;
 use crate::error::EngineError;
 use crate::protocol::PictureRequest;
-use crate::store::files;
+use crate::store::{copying, files};
 
 pub use read::import;
 
@@ -56,8 +56,6 @@ const SOURCE_ENDINGS: [&str; 4] = ["png", "jpg", "jpeg", "webp"];
 
 /// The file in the projects' folder that everybody locks who copies projects.
 const COPYING: &str = "copying-lock";
-/// How the notes begin that say into which folder a project is being exported.
-const EXPORTING: &str = "exporting-";
 
 /// Says what was exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +136,7 @@ fn part_file(number: u32) -> String {
 }
 
 /// Shows other processes that projects are being copied, so that nobody sweeps.
-fn copying(folder: &Path) -> Result<File, EngineError> {
+fn locked(folder: &Path) -> Result<File, EngineError> {
     let lock = open_lock(folder)?;
     let path = folder.join(COPYING);
     lock.lock_shared().map_err(|error| EngineError::io("lock the projects", path, &error))?;
@@ -166,17 +164,5 @@ pub fn sweep(folder: &Path) -> Result<usize, EngineError> {
     if lock.try_lock().is_err() {
         return Ok(0);
     }
-    let mut swept = files::sweep(folder, "")?;
-    let unreadable = |error: std::io::Error| EngineError::io("read the folder", folder, &error);
-    for entry in std::fs::read_dir(folder).map_err(unreadable)?.flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(EXPORTING) {
-            continue;
-        }
-        if let Ok(exported) = std::fs::read_to_string(entry.path()) {
-            // The folder may be gone, or on a disk that is not there now.
-            swept += files::sweep(Path::new(&exported), "").unwrap_or(0);
-        }
-        let _ = std::fs::remove_file(entry.path());
-    }
-    Ok(swept)
+    Ok(files::sweep(folder, "")? + copying::sweep(folder)?)
 }

@@ -13,7 +13,7 @@ use super::super::{PROJECT_EXTENSION, TABLES, VERSION as TABLES_VERSION, failed,
 use super::write::source_name;
 use super::{
     Edit, FORMAT, MANIFEST, MAX_ENTRIES, MAX_MANIFEST_BYTES, MAX_PART_FILE_BYTES, MAX_SOURCE_BYTES,
-    Manifest, PartKind, ProjectImport, SOURCES, VERSION, copying, part_file,
+    Manifest, PartKind, ProjectImport, SOURCES, VERSION, locked, part_file,
 };
 use crate::canvas::Tiles;
 use crate::error::EngineError;
@@ -41,7 +41,7 @@ pub fn import(from: &Path, projects: &Path, sources: &Path) -> Result<ProjectImp
     let damaged = |reason: String| EngineError::damaged(from, reason);
     let mut archive = Archive::open(BufReader::new(file), MAX_ENTRIES).map_err(damaged)?;
     let mut manifest = manifest(&mut archive, from)?;
-    let _copying = copying(projects)?;
+    let _copying = locked(projects)?;
     files::make_folder(sources)?;
     let known = take_sources(&mut archive, &manifest.sources, sources)
         .map_err(|error| error.unwrap_or_else(|reason| EngineError::damaged(from, reason)))?;

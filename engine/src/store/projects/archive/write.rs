@@ -11,12 +11,13 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::super::{Project, failed};
 use super::{
-    EXPORTING, Edit, FORMAT, MANIFEST, MAX_SOURCE_BYTES, Manifest, PART_FILE_BYTES, PICTURE,
-    PartKind, ProjectExport, SOURCE_ENDINGS, SOURCES, VERSION, copying, part_file,
+    Edit, FORMAT, MANIFEST, MAX_SOURCE_BYTES, Manifest, PART_FILE_BYTES, PICTURE, PartKind,
+    ProjectExport, SOURCE_ENDINGS, SOURCES, VERSION, locked, part_file,
 };
 use crate::error::EngineError;
 use crate::library::hex;
 use crate::protocol::{PictureFile, PictureRequest};
+use crate::store::copying::Note;
 use crate::store::{files, png};
 
 impl Project {
@@ -28,8 +29,8 @@ impl Project {
     /// [`EngineError::Index`] or [`EngineError::Damaged`] when the project cannot be read.
     pub fn export(&mut self, to: &Path) -> Result<ProjectExport, EngineError> {
         let folder = self.path().parent().unwrap_or(Path::new(".")).to_owned();
-        let _copying = copying(&folder)?;
-        let note = note_exporting(&folder, to)?;
+        let _copying = locked(&folder)?;
+        let _note = Note::leave(&folder, files::folder_of(to))?;
         let picture = match self.trail()?.head() {
             Some(head) => Some(png::encode_plain(&self.document(head)?.picture())?),
             None => None,
@@ -47,7 +48,6 @@ impl Project {
             }
         });
         drop(reading);
-        let _ = std::fs::remove_file(note);
         let (edits, lost_sources) = match (made, written) {
             (Ok(made), Ok(())) => made,
             (Ok(_), Err(error)) => return Err(error),
@@ -57,17 +57,6 @@ impl Project {
         };
         Ok(ProjectExport { file: to.to_owned(), edits, lost_sources })
     }
-}
-
-/// Notes into which folder a project is exported, so that a later start removes half a copy there.
-fn note_exporting(folder: &Path, to: &Path) -> Result<std::path::PathBuf, EngineError> {
-    let target = to.parent().unwrap_or(Path::new("."));
-    let target = std::path::absolute(target)
-        .map_err(|error| EngineError::io("use the folder", target, &error))?;
-    // A path that is not Unicode cannot be noted: what is left there stays.
-    let text = target.to_str().unwrap_or_default();
-    let stem = format!("{EXPORTING}{}", std::process::id());
-    files::write_new(folder, &stem, "txt", text.as_bytes())
 }
 
 /// Says why a project could not be written into a file.
