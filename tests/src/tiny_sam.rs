@@ -30,7 +30,7 @@ pub fn write(folder: &Path, case: &str) -> Result<PathBuf> {
 /// Writes the net of a case under another name.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_as(path: &Path, case: &str) -> Result<()> {
     let note = note()?;
     let shapes = note["cases"][case]["tensors"].as_object().context("no such case")?;
