@@ -237,13 +237,18 @@ fn layer_row(
         vec2(size::CONTROL, size::CONTROL),
     );
     let text = language.fill(text, &[&layer.name]);
-    if ui.put(eye_rect, Button::icon(eye, &text)).clicked() {
+    if on_row(ui, eye_rect, Button::icon(eye, &text)).clicked() {
         let action = LayerAction::Show(layer.id, !layer.is_visible);
         actions.push(Action::Editor(EditorAction::Layer(action)));
     } else if response.clicked() {
         let action = LayerAction::Activate(layer.id);
         actions.push(Action::Editor(EditorAction::Layer(action)));
     }
+}
+
+/// Draws a button on a row that has its place already; the rows below stay where they are.
+fn on_row(ui: &mut Ui, place: Rect, button: Button<'_>) -> egui::Response {
+    ui.new_child(egui::UiBuilder::new().max_rect(place)).add(button)
 }
 
 /// Returns the name of what was done.
@@ -366,7 +371,7 @@ fn edit_row(
         vec2(size::CONTROL, size::CONTROL),
     );
     let button = Button::icon(icons::COMPARE, &compare).selected(is_compared);
-    if !is_head && ui.put(place, button).clicked() {
+    if !is_head && on_row(ui, place, button).clicked() {
         actions.push(Action::Editor(EditorAction::CompareWith(Some(node.id))));
     } else if response.on_hover_text(&what).clicked() {
         actions.push(Action::Editor(EditorAction::GoTo(node.id)));
