@@ -12,7 +12,12 @@ pub const FAST: Duration = Duration::from_millis(1);
 
 /// Opens a window with one picture in it and begins to edit it.
 pub fn edit_one(home: &std::path::Path) -> anyhow::Result<Window> {
-    let mut window = open_painting(home, FAST)?;
+    edit_one_painted(home, FAST)
+}
+
+/// Does what [`edit_one`] does with a model whose steps take `step`.
+pub fn edit_one_painted(home: &std::path::Path, step: Duration) -> anyhow::Result<Window> {
+    let mut window = open_painting(home, step)?;
     settle(&mut window);
     window.get_by_label("a red fox in the snow").click();
     wait_until(&mut window, "the picture", |state| {

@@ -1,37 +1,17 @@
 //! What is generated in the editor, driven by accessible names: seen in its place while it is painted,
 //! enlarged and painted over, and guided by control layers.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use atelier::state::Recipe;
 use atelier_engine::protocol::{EnlargeRequest, HintKind};
 use atelier_engine::store::projects::EditKind;
+use atelier_tests::editing::edit_one_painted;
 use atelier_tests::tiny_diffusion::{copy_folder, models};
-use atelier_tests::window::{
-    Window, answer_dialogs, open_painting, open_studio, settle, state, wait_until,
-};
+use atelier_tests::window::{Window, answer_dialogs, open_studio, settle, state, wait_until};
 use egui::{Event, Key, Modifiers, PointerButton, Pos2};
 use egui_kittest::kittest::Queryable as _;
-
-/// Opens a window with one picture in it and begins to edit it.
-fn edit_one(home: &Path, step: Duration) -> Result<Window> {
-    let mut window = open_painting(home, step)?;
-    settle(&mut window);
-    window.get_by_label("a red fox in the snow").click();
-    wait_until(&mut window, "the picture", |state| {
-        state.history.entries.len() == 1 && state.jobs.jobs.is_empty()
-    });
-    settle(&mut window);
-    window.get_by_label("Edit this picture").click();
-    wait_until(&mut window, "the project", |state| {
-        let editor = state.canvas.editor.as_deref();
-        editor.is_some_and(|editor| editor.project.path.is_some() && editor.project.unsaved == 0)
-    });
-    settle(&mut window);
-    Ok(window)
-}
 
 fn drag(window: &mut Window, from: Pos2, to: Pos2) {
     let modifiers = Modifiers::NONE;
@@ -71,7 +51,7 @@ fn side(window: &Window) -> u32 {
 #[test]
 fn a_candidate_is_enlarged_and_painted_over_by_its_own_recipe() -> Result<()> {
     let home = tempfile::tempdir()?;
-    let mut window = edit_one(home.path(), Duration::from_millis(1))?;
+    let mut window = edit_one_painted(home.path(), Duration::from_millis(1))?;
     window.get_by_label("Generate").click();
     wait_for_candidate(&mut window);
     let editor = state(&window).canvas.editor.as_deref().context("edited")?;
@@ -99,7 +79,7 @@ fn a_candidate_is_enlarged_and_painted_over_by_its_own_recipe() -> Result<()> {
 #[test]
 fn what_is_enlarged_is_painted_over_only_where_that_was_chosen() -> Result<()> {
     let home = tempfile::tempdir()?;
-    let mut window = edit_one(home.path(), Duration::from_millis(1))?;
+    let mut window = edit_one_painted(home.path(), Duration::from_millis(1))?;
     window.get_by_label("Enlarge ×2").click();
     wait_until(&mut window, "the larger picture", |state| {
         state.canvas.editor.as_deref().is_some_and(|editor| editor.document.size.width_px == 512)
@@ -122,7 +102,7 @@ fn what_is_enlarged_is_painted_over_only_where_that_was_chosen() -> Result<()> {
 #[test]
 fn the_running_preview_lies_where_the_selection_is_and_leaves_the_document_alone() -> Result<()> {
     let home = tempfile::tempdir()?;
-    let mut window = edit_one(home.path(), Duration::from_millis(30))?;
+    let mut window = edit_one_painted(home.path(), Duration::from_millis(30))?;
     // A larger document, of which the model is shown a part.
     window.get_by_label("Enlarge ×4").click();
     wait_until(&mut window, "the larger picture", |state| {
@@ -166,7 +146,7 @@ fn the_running_preview_lies_where_the_selection_is_and_leaves_the_document_alone
 #[test]
 fn control_and_reference_layers_say_why_the_house_model_does_not_read_them() -> Result<()> {
     let home = tempfile::tempdir()?;
-    let mut window = edit_one(home.path(), Duration::from_millis(1))?;
+    let mut window = edit_one_painted(home.path(), Duration::from_millis(1))?;
     let add = |window: &mut Window, name: &str| {
         // A click that comes from a screen reader leaves the menu open.
         if window.query_by_label(name).is_none() {

@@ -1,9 +1,8 @@
 //! Selecting what is pointed at: the marks on the picture, and what is done with what was found.
 
-use egui::{
-    Align2, Area, CornerRadius, Id, Pos2, Rect, RichText, Stroke, StrokeKind, Ui, pos2, vec2,
-};
+use egui::{CornerRadius, Pos2, Rect, RichText, Stroke, StrokeKind, Ui, vec2};
 
+use super::editor_room::bar;
 use crate::action::{Action, DocumentAction, EditorAction, LayerAction, ObjectAction};
 use crate::i18n::Text;
 use crate::state::AppState;
@@ -60,10 +59,7 @@ pub(super) fn object_ui(
     }
     let language = state.settings.language;
     let object = &editor.tools.object;
-    let area = Area::new(Id::unique("editor-object"))
-        .pivot(Align2::CENTER_BOTTOM)
-        .fixed_pos(pos2(field.center().x, field.bottom() - 16.0));
-    area.show(ui.ctx(), |ui| {
+    bar("editor-object", field).show(ui.ctx(), |ui| {
         card(ui, |ui| {
             // Its text is one line, however narrow the picture is.
             ui.style_mut().wrap_mode = Some(egui::TextWrapMode::Extend);

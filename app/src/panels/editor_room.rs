@@ -69,10 +69,7 @@ fn staging_ui(ui: &Ui, state: &AppState, editor: &Editor, field: Rect, actions: 
         return;
     };
     let mut say = |action| actions.push(Action::Editor(EditorAction::Staging(action)));
-    let area = Area::new(Id::unique("editor-staging"))
-        .pivot(Align2::CENTER_BOTTOM)
-        .fixed_pos(field.center_bottom() - vec2(0.0, 16.0));
-    area.show(ui.ctx(), |ui| {
+    bar("editor-staging", field).show(ui.ctx(), |ui| {
         card(ui, |ui| {
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 4.0;
@@ -118,15 +115,18 @@ fn staging_ui(ui: &Ui, state: &AppState, editor: &Editor, field: Rect, actions: 
     });
 }
 
+/// Makes the place for a bar over the lower edge of the picture.
+pub(super) fn bar(name: &str, field: Rect) -> Area {
+    let place = field.center_bottom() - vec2(0.0, 16.0);
+    Area::new(Id::unique(name)).pivot(Align2::CENTER_BOTTOM).fixed_pos(place)
+}
+
 /// Draws, while the picture is compared with an edit, with which one and how.
 fn compared_ui(ui: &Ui, state: &AppState, editor: &Editor, field: Rect, actions: &mut Vec<Action>) {
     let language = state.settings.language;
     let Some((id, _)) = &editor.compared else { return };
     let what = editor.trail.get(*id).map(|node| edit_words(node, language)).unwrap_or_default();
-    let area = Area::new(Id::unique("editor-compared"))
-        .pivot(Align2::CENTER_BOTTOM)
-        .fixed_pos(field.center_bottom() - vec2(0.0, 16.0));
-    area.show(ui.ctx(), |ui| {
+    bar("editor-compared", field).show(ui.ctx(), |ui| {
         card(ui, |ui| {
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 4.0;

@@ -412,42 +412,38 @@ impl Editor {
         recipe: Option<PictureRequest>,
         now_ms: i64,
     ) -> NewNode {
-        let id = self.trail.next_id();
-        let parent = self.trail.head();
-        let detail: String = detail.chars().take(400).collect();
-        self.trail.add(NodeInfo {
-            id,
-            parent,
-            created_ms: now_ms,
-            kind,
-            detail: detail.clone(),
-            has_recipe: recipe.is_some(),
-        });
-        self.keep(id, self.document.clone());
+        let (parent, document) = (self.trail.head(), self.document.clone());
+        let node = self.note(parent, (kind, detail), document.clone(), recipe, now_ms);
+        self.keep(node.id, document);
         self.awaited = None;
+        node
+    }
+
+    /// Puts a node into the tree.
+    fn note(
+        &mut self,
+        parent: Option<NodeId>,
+        (kind, detail): (EditKind, &str),
+        document: Document,
+        recipe: Option<PictureRequest>,
+        created_ms: i64,
+    ) -> NewNode {
+        let id = self.trail.next_id();
+        let detail: String = detail.chars().take(400).collect();
+        let (shown, has_recipe) = (detail.clone(), recipe.is_some());
+        self.trail.add(NodeInfo { id, parent, created_ms, kind, detail: shown, has_recipe });
         self.project.unsaved += 1;
-        NewNode { id, parent, kind, detail, document: self.document.clone(), recipe }
+        NewNode { id, parent, kind, detail, document, recipe }
     }
 
     /// Makes a node of a candidate beside the way, from the node that it was made for; the node is to
     /// be written down.
     pub fn keep_candidate(&mut self, candidate: &Candidate, now_ms: i64) -> NewNode {
-        let id = self.trail.next_id();
-        let parent = candidate.from.filter(|from| self.trail.get(*from).is_some());
-        let words = candidate.recipe.prompt.with_styles();
-        let detail: String = words.chars().take(400).collect();
-        let kind = EditKind::Candidate;
-        self.trail.add(NodeInfo {
-            id,
-            parent,
-            created_ms: now_ms,
-            kind,
-            detail: detail.clone(),
-            has_recipe: true,
-        });
-        self.project.unsaved += 1;
-        let document = candidate.document.clone();
-        NewNode { id, parent, kind, detail, document, recipe: Some(candidate.recipe.clone()) }
+        let Candidate { recipe, from, document, .. } = candidate;
+        let parent = from.filter(|from| self.trail.get(*from).is_some());
+        let words = recipe.prompt.with_styles();
+        let what = (EditKind::Candidate, words.as_str());
+        self.note(parent, what, document.clone(), Some(recipe.clone()), now_ms)
     }
 
     /// Returns the document of a node, when it is at hand.
