@@ -91,14 +91,14 @@ impl ScoreBias<'_> {
 /// Keys of a block: their scores stay in the nearest cache.
 const KEYS: usize = 128;
 
-/// Registers of queries that are worked on together.
-const REGISTERS: usize = 3;
-
 /// The most queries of a block, at any level.
-const MOST_QUERIES: usize = REGISTERS * 16;
+const MOST_QUERIES: usize = 3 * 16;
 
-/// The most rows of a tile that is three registers wide.
-const MOST_ROWS: usize = 8;
+/// Returns the registers of queries that are worked on together. Of AVX2's sixteen registers, sums of
+/// four rows by three leave too few for what is multiplied.
+fn registers_at(level: Level) -> usize {
+    if level == Level::Avx2 { 2 } else { 3 }
+}
 
 /// Multiplications between two questions whether to go on: some 30 ms on two cores in f32.
 /// Few in tests, whose shapes are small.
@@ -170,7 +170,7 @@ pub fn attend_biased<T: Held, O: Element>(
         .into_par_iter()
         .map(|index| Keys::pack(&k, &v, [index / k.heads, index % k.heads], head_width))
         .collect();
-    let block_rows = REGISTERS * level.panel_width() / 2;
+    let block_rows = registers_at(level) * level.panel_width() / 2;
     let blocks = q.rows.div_ceil(block_rows);
     let out = Shared::new(out);
     let work = |task: usize| {
@@ -190,7 +190,7 @@ pub fn attend_biased<T: Held, O: Element>(
             // SAFETY: as above.
             (_, Level::Avx2) => unsafe { avx2(&head, &out) },
             // SAFETY: the portable tiles need nothing of the processor.
-            _ => unsafe { block_of::<f32, Portable, T, O>(&head, &out) },
+            _ => unsafe { block_of::<f32, Portable, T, O, 3>(&head, &out) },
         }
     };
     let tasks = sequences * q.heads * blocks;
@@ -310,23 +310,30 @@ impl<T> Head<'_, T> {
 /// Defines a block compiled for an instruction set.
 #[cfg(target_arch = "x86_64")]
 macro_rules! block_for {
-    ($name:ident, $element:ty, $isa:ty, $features:literal) => {
+    ($name:ident, $element:ty, $isa:ty, $registers:literal, $features:literal) => {
         #[target_feature(enable = $features)]
         fn $name<T: Held, O: Element>(head: &Head<'_, T>, out: &Shared<'_, O>) {
             // SAFETY: this function may only be called where its features are.
-            unsafe { block_of::<$element, $isa, T, O>(head, out) }
+            unsafe { block_of::<$element, $isa, T, O, $registers>(head, out) }
         }
     };
 }
 #[cfg(target_arch = "x86_64")]
-block_for!(avx2, f32, super::micro::Avx2, "avx2,fma,f16c");
+block_for!(avx2, f32, super::micro::Avx2, 2, "avx2,fma,f16c");
 #[cfg(target_arch = "x86_64")]
-block_for!(avx512, f32, super::micro::Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c");
+block_for!(
+    avx512,
+    f32,
+    super::micro::Avx512,
+    3,
+    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"
+);
 #[cfg(target_arch = "x86_64")]
 block_for!(
     avx512_bf16,
     bf16,
     super::micro::Avx512Bf16,
+    3,
     "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"
 );
 
@@ -338,7 +345,7 @@ block_for!(
 /// # Safety
 /// The processor must have the instruction set `I`.
 #[inline(always)]
-unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
+unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element, const REGISTERS: usize>(
     head: &Head<'_, T>,
     out: &Shared<'_, O>,
 ) {
@@ -346,6 +353,7 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
     let Keys { stride, count: all_keys, .. } = *head.keys;
     let (keys, values) = (same::<T, E>(&head.keys.keys), same::<T, E>(&head.keys.values));
     let width = REGISTERS * I::LANES;
+    assert!(head.rows.len() <= width, "a block's queries fit into its registers");
     // Scores are taken to base two, so that e^x becomes a shift of the exponent.
     let scale = scale * std::f32::consts::LOG2_E;
     // The queries one after the other, then as a panel: [group of places, query, place of the group].
@@ -370,7 +378,6 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
     sums.fill(0.0);
     let mut scores = Scratch::<f32>::take(KEYS * width);
     let mut weights = Scratch::<E>::take(KEYS * width);
-    let mut tile = [0f32; MOST_ROWS * MOST_QUERIES];
     let mut largest = [f32::NEG_INFINITY; MOST_QUERIES];
     let mut totals = [0f32; MOST_QUERIES];
     let most_rows = I::rows(REGISTERS);
@@ -381,7 +388,8 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
         let padded = count.next_multiple_of(E::GROUP);
         let mut row = 0;
         while row < count {
-            let height = most_rows.min(count - row);
+            // Tiles of nearly equal height.
+            let height = (count - row).div_ceil((count - row).div_ceil(most_rows));
             let source = Rows {
                 values: keys,
                 first: (start + row) * stride,
@@ -392,7 +400,7 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
             let scores = &mut scores[row * width..][..height * width];
             // SAFETY: the keys hold all rows of this tile, the queries `depth · width` numbers, the
             // scores the tile.
-            unsafe { I::tile(&source, height, REGISTERS, &queries, scores) };
+            unsafe { I::tile(&source, height, REGISTERS, &queries, scores, false) };
             row += height;
         }
         head.add_bias(start, &mut scores[..count * width], &terms, width);
@@ -426,7 +434,7 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
         }
         let mut row = 0;
         while row < head_width {
-            let height = most_rows.min(head_width - row);
+            let height = (head_width - row).div_ceil((head_width - row).div_ceil(most_rows));
             let source = Rows {
                 values,
                 first: start * head_width + row * KEYS,
@@ -434,13 +442,10 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element>(
                 taps: &[0],
                 depth: padded,
             };
-            // SAFETY: the values hold these keys of all rows, filled up to whole groups; the weights
-            // `padded · width` numbers; the buffer any tile.
-            unsafe { I::tile(&source, height, REGISTERS, &weights, &mut tile) };
             let sums = &mut sums[row * width..][..height * width];
-            for (sum, x) in sums.iter_mut().zip(&tile) {
-                *sum += x;
-            }
+            // SAFETY: the values hold these keys of all rows, filled up to whole groups; the weights
+            // `padded · width` numbers; the sums the tile.
+            unsafe { I::tile(&source, height, REGISTERS, &weights, sums, true) };
             row += height;
         }
     }

@@ -32,7 +32,7 @@ pub(crate) trait Isa<T: Element> {
     fn rows(registers: usize) -> usize;
 
     /// Writes `sums[r · width + c]`, the product of row `r` with the panel's column `c`, for panels
-    /// of `width = registers · LANES` columns.
+    /// of `width = registers · LANES` columns; adds to what is there when it `goes_on`.
     ///
     /// # Safety
     /// The processor must have the instruction set; `rows` must fit (see [`Rows::fits`]) and be
@@ -44,6 +44,7 @@ pub(crate) trait Isa<T: Element> {
         registers: usize,
         panel: &[T],
         sums: &mut [f32],
+        goes_on: bool,
     );
 
     /// Raises numbers to those of a register.
@@ -101,13 +102,13 @@ pub(crate) trait Isa<T: Element> {
 
 /// Calls `$function::<rows, registers>` for the pair at hand.
 macro_rules! by_shape {
-    ($rows:expr, $registers:expr, $function:ident($a:expr, $b:expr, $c:expr),
+    ($rows:expr, $registers:expr, $function:ident($a:expr, $b:expr, $c:expr, $d:expr),
      2: $($two:literal)*, 3: $($three:literal)*) => {
         match ($registers, $rows) {
             // SAFETY: passed on from the caller, whose contract is the same.
-            $((2, $two) => unsafe { $function::<$two, 2>($a, $b, $c) },)*
+            $((2, $two) => unsafe { $function::<$two, 2>($a, $b, $c, $d) },)*
             // SAFETY: as above.
-            $((3, $three) => unsafe { $function::<$three, 3>($a, $b, $c) },)*
+            $((3, $three) => unsafe { $function::<$three, 3>($a, $b, $c, $d) },)*
             _ => unreachable!("a tile has 1 to the most rows and 2 or 3 registers"),
         }
     };
@@ -136,14 +137,19 @@ impl Isa<f32> for Portable {
         registers: usize,
         panel: &[f32],
         sums: &mut [f32],
+        goes_on: bool,
     ) {
         #[inline]
         unsafe fn run<const R: usize, const C: usize>(
             source: &Rows<'_, f32>,
             panel: &[f32],
             sums: &mut [f32],
+            goes_on: bool,
         ) {
             let mut acc = [[[0f32; 8]; C]; R];
+            if goes_on {
+                acc.as_flattened_mut().as_flattened_mut().copy_from_slice(&sums[..R * 8 * C]);
+            }
             let depth = source.depth;
             for (tap, weights) in source.taps.iter().zip(panel.chunks_exact((8 * C * depth).max(1)))
             {
@@ -170,7 +176,7 @@ impl Isa<f32> for Portable {
             }
             sums[..R * 8 * C].copy_from_slice(acc.as_flattened().as_flattened());
         }
-        by_shape!(rows, registers, run(source, panel, sums), 2: 1 2 3 4 5, 3: 1 2 3 4)
+        by_shape!(rows, registers, run(source, panel, sums, goes_on), 2: 1 2 3 4 5, 3: 1 2 3 4)
     }
 }
 
@@ -180,12 +186,14 @@ pub(crate) use x86::{Avx2, Avx512, Avx512Bf16};
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256bh, __m512, __m512bh, __m512i, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps,
-        _mm256_setzero_ps, _mm256_storeu_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512,
-        _mm512_castsi512_ps, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh, _mm512_dpbf16_ps,
-        _mm512_fmadd_ps, _mm512_fmsub_ps, _mm512_loadu_epi16, _mm512_loadu_epi32, _mm512_loadu_ps,
-        _mm512_max_ps, _mm512_permutexvar_epi16, _mm512_set1_epi32, _mm512_set1_ps,
-        _mm512_setzero_ps, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+        __m256bh, __m512, __m512bh, __m512i, _mm256_add_epi32, _mm256_add_ps, _mm256_castps_si256,
+        _mm256_castsi256_ps, _mm256_fmadd_ps, _mm256_fmsub_ps, _mm256_loadu_ps, _mm256_max_ps,
+        _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
+        _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps,
+        _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh, _mm512_dpbf16_ps, _mm512_fmadd_ps,
+        _mm512_fmsub_ps, _mm512_loadu_epi16, _mm512_loadu_epi32, _mm512_loadu_ps, _mm512_max_ps,
+        _mm512_permutexvar_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+        _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
     };
 
     use half::bf16;
@@ -194,11 +202,41 @@ mod x86 {
     use crate::kernels::element::Element;
     use crate::kernels::elementwise::{EXP2_COARSE, EXP2_FINE, EXP2_ROUND};
 
-    /// Defines an [`Isa`] by its registers' loads and fused products.
+    /// Adds the products of one group of places, `step` groups on, to the sums of `R` rows and `C`
+    /// registers. A macro, because a function with instructions of its own is not always inlined, and
+    /// plain loops, because iterators are not either: the sums would not stay in registers.
+    macro_rules! add_group {
+        ($load:ident $splat:ident $fma:ident $group:ty,
+         $acc:ident $rows:ident $stride:ident $panel:ident, $step:literal, $width:expr) => {
+            let line = $panel.wrapping_add($step * C * $width);
+            let first = $load(line);
+            let second = $load(line.wrapping_add($width));
+            let third = if C == 3 { $load(line.wrapping_add(2 * $width)) } else { second };
+            let weights = [first, second, third];
+            let mut row = $rows;
+            let mut r = 0;
+            while r < R {
+                let place = row.wrapping_add($step * GROUP);
+                let value = $splat(place.cast::<$group>().read_unaligned());
+                row = row.wrapping_add($stride);
+                let mut c = 0;
+                while c < C {
+                    $acc[r][c] = $fma(value, weights[c], $acc[r][c]);
+                    c += 1;
+                }
+                r += 1;
+            }
+        };
+    }
+
+    /// Defines an [`Isa`] by its registers' loads and fused products, and by the groups of places
+    /// that its loop takes at once.
     macro_rules! isa {
         ($name:ident, $element:ty, $group:ty, $doc:literal, $features:literal, $lanes:literal,
+         $($step:literal)*,
          2: $($two:literal)*, 3: $($three:literal)*; $most_two:literal, $most_three:literal;
-         $load:ident, $splat:ident, $zero:ident, $fma:ident, $store:ident; $($more:item)*) => {
+         $load:ident, $splat:ident, $zero:ident, $fma:ident, $load_sums:ident,
+         $store:ident; $($more:item)*) => {
             #[doc = $doc]
             pub(crate) struct $name;
 
@@ -216,6 +254,7 @@ mod x86 {
                     registers: usize,
                     panel: &[$element],
                     sums: &mut [f32],
+                    goes_on: bool,
                 ) {
                     #[target_feature(enable = $features)]
                     #[inline]
@@ -223,50 +262,51 @@ mod x86 {
                         source: &Rows<'_, $element>,
                         panel: &[$element],
                         sums: &mut [f32],
+                        goes_on: bool,
                     ) {
                         // Pointers wrap: the checks of development builds would cost more than
                         // the products.
                         const GROUP: usize = <$element as Element>::GROUP;
+                        const STEPS: usize = [$($step),*].len();
                         let stride = source.row_stride;
                         // SAFETY: the caller promises the instructions, that all R rows with every
                         // tap lie inside their slice, and a panel of `taps · depth` lines.
                         unsafe {
-                            // Plain loops over arrays: iterators are not always inlined, and then
-                            // the sums would not stay in registers.
                             let mut acc = [[$zero(); C]; R];
+                            let out = sums.as_mut_ptr();
+                            if goes_on {
+                                let mut r = 0;
+                                while r < R {
+                                    let mut c = 0;
+                                    while c < C {
+                                        let from = out.wrapping_add((r * C + c) * $lanes);
+                                        acc[r][c] = $load_sums(from);
+                                        c += 1;
+                                    }
+                                    r += 1;
+                                }
+                            }
                             let mut b = panel.as_ptr();
                             let base = source.values.as_ptr().wrapping_add(source.first);
                             let groups = source.depth / GROUP;
                             for &tap in source.taps {
-                                let mut a = base.wrapping_add(tap);
-                                let mut group = 0;
-                                while group < groups {
-                                    let first = $load(b);
-                                    let second = $load(b.wrapping_add($lanes * GROUP));
-                                    let third = if C == 3 {
-                                        $load(b.wrapping_add(2 * $lanes * GROUP))
-                                    } else {
-                                        second
-                                    };
-                                    let weights = [first, second, third];
-                                    let mut line = a;
-                                    let mut r = 0;
-                                    while r < R {
-                                        let value = $splat(line.cast::<$group>().read_unaligned());
-                                        line = line.wrapping_add(stride);
-                                        let mut c = 0;
-                                        while c < C {
-                                            acc[r][c] = $fma(value, weights[c], acc[r][c]);
-                                            c += 1;
-                                        }
-                                        r += 1;
-                                    }
-                                    a = a.wrapping_add(GROUP);
+                                let mut rows = base.wrapping_add(tap);
+                                let mut left = groups;
+                                while left >= STEPS {
+                                    $(add_group!($load $splat $fma $group, acc rows stride b,
+                                                 $step, $lanes * GROUP);)*
+                                    rows = rows.wrapping_add(STEPS * GROUP);
+                                    b = b.wrapping_add(STEPS * C * $lanes * GROUP);
+                                    left -= STEPS;
+                                }
+                                while left > 0 {
+                                    add_group!($load $splat $fma $group, acc rows stride b,
+                                               0, $lanes * GROUP);
+                                    rows = rows.wrapping_add(GROUP);
                                     b = b.wrapping_add(C * $lanes * GROUP);
-                                    group += 1;
+                                    left -= 1;
                                 }
                             }
-                            let out = sums.as_mut_ptr();
                             let mut r = 0;
                             while r < R {
                                 let mut c = 0;
@@ -278,7 +318,7 @@ mod x86 {
                             }
                         }
                     }
-                    by_shape!(rows, registers, run(source, panel, sums),
+                    by_shape!(rows, registers, run(source, panel, sums, goes_on),
                               2: $($two)*, 3: $($three)*)
                 }
 
@@ -310,14 +350,14 @@ mod x86 {
         _mm512_dpbf16_ps(sums, a, b)
     }
 
-    /// The two functions of a register of sixteen that the compiler does not always turn into vectors.
-    macro_rules! softmax_of_sixteen {
-        ($is_coarse:literal) => {
+    /// The two functions of a register that the compiler does not always turn into vectors.
+    macro_rules! softmax {
+        ($lanes:literal, $raise:ident, $powers:ident $(::<$is_coarse:literal>)?) => {
             #[inline(always)]
             unsafe fn raise<const L: usize>(x: &[f32; L], most: &mut [f32; L]) {
-                assert!(L == 16, "registers of this level hold sixteen numbers");
-                // SAFETY: both arrays hold sixteen; the caller promises the instructions.
-                unsafe { raise16(x.as_ptr(), most.as_mut_ptr()) }
+                assert!(L == $lanes, "registers of this level hold so many numbers");
+                // SAFETY: both arrays fill a register; the caller promises the instructions.
+                unsafe { $raise(x.as_ptr(), most.as_mut_ptr()) }
             }
 
             #[inline(always)]
@@ -328,10 +368,10 @@ mod x86 {
                 totals: &mut [f32; L],
                 out: &mut [f32; L],
             ) {
-                assert!(L == 16, "registers of this level hold sixteen numbers");
-                // SAFETY: all arrays hold sixteen; the caller promises the instructions.
+                assert!(L == $lanes, "registers of this level hold so many numbers");
+                // SAFETY: all arrays fill a register; the caller promises the instructions.
                 unsafe {
-                    powers16::<$is_coarse>(
+                    $powers $(::<$is_coarse>)? (
                         [x.as_ptr(), now.as_ptr()],
                         scale,
                         totals.as_mut_ptr(),
@@ -340,6 +380,39 @@ mod x86 {
                 }
             }
         };
+    }
+
+    /// Raises eight numbers to others.
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    unsafe fn raise8(x: *const f32, most: *mut f32) {
+        // SAFETY: the caller promises eight numbers each.
+        unsafe {
+            _mm256_storeu_ps(most, _mm256_max_ps(_mm256_loadu_ps(x), _mm256_loadu_ps(most)));
+        }
+    }
+
+    /// Computes as [`powers16`] does, of eight numbers.
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    unsafe fn powers8([x, now]: [*const f32; 2], scale: f32, totals: *mut f32, out: *mut f32) {
+        // SAFETY: the caller promises eight numbers each.
+        unsafe {
+            let x =
+                _mm256_fmsub_ps(_mm256_loadu_ps(x), _mm256_set1_ps(scale), _mm256_loadu_ps(now));
+            let x = _mm256_max_ps(x, _mm256_set1_ps(-126.0));
+            let round = _mm256_set1_ps(EXP2_ROUND);
+            let shifted = _mm256_add_ps(x, round);
+            let r = _mm256_sub_ps(x, _mm256_sub_ps(shifted, round));
+            let mut p = _mm256_set1_ps(EXP2_FINE[0]);
+            for factor in &EXP2_FINE[1..] {
+                p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(*factor));
+            }
+            let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(shifted));
+            let y = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), exponent));
+            _mm256_storeu_ps(out, y);
+            _mm256_storeu_ps(totals, _mm256_add_ps(_mm256_loadu_ps(totals), y));
+        }
     }
 
     /// Raises sixteen numbers to others.
@@ -383,25 +456,29 @@ mod x86 {
     }
 
     isa!(
-        Avx2, f32, f32, "Registers of eight f32.", "avx2,fma", 8,
+        Avx2, f32, f32, "Registers of eight f32.", "avx2,fma", 8, 0 1 2 3,
         2: 1 2 3 4 5 6, 3: 1 2 3 4; 6, 4;
-        _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_fmadd_ps, _mm256_storeu_ps;
+        _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
+        _mm256_storeu_ps;
+
+        softmax!(8, raise8, powers8);
     );
     isa!(
         Avx512, f32, f32, "Registers of sixteen f32.",
-        "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16,
+        "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16, 0,
         2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8; 12, 8;
-        _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_fmadd_ps, _mm512_storeu_ps;
+        _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+        _mm512_storeu_ps;
 
-        softmax_of_sixteen!(false);
+        softmax!(16, raise16, powers16::<false>);
     );
     isa!(
         Avx512Bf16, bf16, i32, "Registers of sixteen pairs of bf16, summed in f32.",
-        "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16,
+        "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16, 0,
         2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8; 12, 8;
-        load_pairs, splat_pair, _mm512_setzero_ps, add_pairs, _mm512_storeu_ps;
+        load_pairs, splat_pair, _mm512_setzero_ps, add_pairs, _mm512_loadu_ps, _mm512_storeu_ps;
 
-        softmax_of_sixteen!(true);
+        softmax!(16, raise16, powers16::<true>);
 
         #[inline(always)]
         unsafe fn weave(first: &[f32], second: &[f32], out: &mut [bf16]) {

@@ -245,7 +245,7 @@ where
                 let height = (count - row).div_ceil(tiles - tile);
                 // SAFETY: the caller promises the instruction set; the group fits (checked above),
                 // a panel holds taps · depth · width numbers by construction, the buffer any tile.
-                unsafe { I::tile(&rows, height, registers, panel, &mut buffer) };
+                unsafe { I::tile(&rows, height, registers, panel, &mut buffer, false) };
                 for (r, sums) in buffer.chunks_exact(width).take(height).enumerate() {
                     let row = group_row + row + r;
                     let sums = Sums { row, column, values: &sums[..columns] };

@@ -203,7 +203,7 @@ unsafe fn task_of<T: Held, I: Isa<T>, O: Element>(task: &Task<'_>, out: &Shared<
                 let sums = &mut sums[(place * count + row) * width..][..height * width];
                 // SAFETY: the inputs hold all squares, the panel `depth · width` numbers, the sums
                 // the tile's rows.
-                unsafe { I::tile(&rows, height, registers, weights, sums) };
+                unsafe { I::tile(&rows, height, registers, weights, sums, false) };
                 row += height;
             }
         }
