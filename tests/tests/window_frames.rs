@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use atelier::frame_bench::bench_frames_with;
+use atelier::frame_bench::{FrameJob, bench_frames_with};
 use atelier_engine::library::Models;
 use atelier_tests::window::GradientRunner;
 
@@ -11,7 +11,8 @@ fn frames_are_measured_while_a_job_runs_with_a_preview_at_every_step() -> anyhow
     let home = tempfile::tempdir()?;
     let models = Models::in_places([home.path().join("models")]);
     let step = Duration::from_millis(30);
-    let report = bench_frames_with(home.path(), models, 2, move |store| {
+    let job = FrameJob { pictures: 2, ..FrameJob::default() };
+    let report = bench_frames_with(home.path(), models, &job, move |store| {
         Box::new(GradientRunner { step, store: Some(store) })
     })?;
     assert!(report.frames > 20, "{report:?}");
