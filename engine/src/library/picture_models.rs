@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use super::diffusion_need::DiffusionNeed;
+use super::model_kind::ModelKind;
 use super::models::Models;
 use super::picture_defaults::PictureDefaults;
 use super::shelves::Shelf;
+use crate::protocol::ModelChoice;
 use crate::weights::detect::{Family, detect};
 use crate::weights::inspect::licence;
 use crate::weights::open::Checkpoint;
@@ -43,6 +45,7 @@ impl Models {
                 continue;
             }
             let purpose = found.variant.as_ref().map(ToString::to_string);
+            let kind = ModelKind::of(&found, file.path());
             models.push(PictureEntry {
                 name: entry.name,
                 path: entry.path,
@@ -51,7 +54,7 @@ impl Models {
                 bytes: file.file_bytes(),
                 licence: licence(&file),
                 need: DiffusionNeed::of(&file),
-                defaults: PictureDefaults::of_detected(&found, file.path()),
+                defaults: PictureDefaults::of_kind(&kind, ModelChoice::default()),
             });
         }
         models
