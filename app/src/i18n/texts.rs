@@ -5,6 +5,8 @@
 mod editor;
 #[macro_use]
 mod library;
+#[macro_use]
+mod models;
 
 macro_rules! texts {
     ([] $($key:ident = $english:literal, $chinese:literal;)*) => {
@@ -27,7 +29,7 @@ macro_rules! texts {
 }
 
 library_texts! {
-    [editor_texts texts]
+    [editor_texts models_texts texts]
 
     // Rooms.
     RoomPictures = "Pictures", "图片";
