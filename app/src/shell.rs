@@ -84,6 +84,10 @@ impl Shell {
         state.sound.reopen = saved.sound.open;
         state.models.pictures.folders = saved.models.folders;
         state.models.pictures.chosen = saved.models.chosen;
+        state.models.pictures.choices = saved.models.choices;
+        let chosen = state.models.pictures.chosen.as_deref();
+        let choice = chosen.map(|path| state.models.pictures.choice_of(path));
+        state.prompt.extras.prediction = choice.unwrap_or_default().prediction;
         state.models.pictures.searching = true;
         parts.librarian.ask(LibraryTask::FindModels(state.models.pictures.folders.clone()));
         state.canvas.reopen = saved.project;
@@ -456,6 +460,7 @@ impl Shell {
             models: SavedModels {
                 folders: models.pictures.folders.clone(),
                 chosen: models.pictures.chosen.clone(),
+                choices: models.pictures.choices.clone(),
             },
             project: canvas.reopen.clone(),
             draft: prompt.text.clone(),

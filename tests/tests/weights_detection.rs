@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use atelier_engine::EngineError;
-use atelier_engine::weights::detect::{Base, Detection, Family, Naming, Prediction, Variant};
-use atelier_engine::weights::detect::{View, detect, detect_view};
+use atelier_engine::weights::detect::{Base, Detection, Evidence, Family, Naming, Prediction};
+use atelier_engine::weights::detect::{Variant, View, detect, detect_view};
 use atelier_engine::weights::element::{Element, TensorInfo};
 use atelier_engine::weights::inspect::inspect;
 use atelier_engine::weights::open::{Checkpoint, Container};
@@ -231,10 +231,16 @@ fn what_a_net_predicts_is_told_where_it_can_be() {
     assert_eq!(predicts(&[], &spread(0.05)), Some(Prediction::Epsilon));
     let said = [("modelspec.prediction_type", "epsilon")];
     assert_eq!(predicts(&said, &spread(0.2)), Some(Prediction::Epsilon));
+    let by =
+        |facts: &[_], numbers: &dyn Fn(&str) -> _| made_with(&net, facts, numbers).prediction_by;
+    assert_eq!(by(&[], &|_| None), None);
+    assert_eq!(by(&[], &spread(0.2)), Some(Evidence::Numbers));
+    assert_eq!(by(&said, &spread(0.2)), Some(Evidence::Metadata));
     let mut marked = ldm("model.diffusion_model.", 4, 2048);
     marked.extend([("v_pred".to_owned(), vec![0]), ("ztsnr".to_owned(), vec![0])]);
     let marked = made(&borrowed(&marked));
     assert_eq!(marked.prediction, Some(Prediction::V));
+    assert_eq!(marked.prediction_by, Some(Evidence::Mark));
     assert!(marked.strange[0].contains("zero terminal SNR"));
 }
 

@@ -2,13 +2,19 @@
 
 use std::path::PathBuf;
 
-use atelier_engine::protocol::{HintKind, Precision, ScheduleKind};
+use atelier_engine::protocol::{
+    HintKind, Precision, PredictionChoice, ScheduleKind, VariantChoice,
+};
 
 /// Does something with a model or with what stands beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelsAction {
     /// Chooses the model that paints, by its path; `None` for the house model.
     Choose(Option<PathBuf>),
+    /// Says how the chosen model was distilled; `None` for what was found.
+    SetVariant(Option<VariantChoice>),
+    /// Says what the net of the chosen model predicts; `None` for what was found.
+    SetPrediction(Option<PredictionChoice>),
     /// Asks for a folder of models.
     PickFolder,
     /// Adds a folder of models.

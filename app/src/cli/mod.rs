@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 done, 1 failure, 2 wrong input, 130 cancelled by Ctrl-C.
 
+#[cfg(test)]
+mod bare_checkpoint;
 mod bench;
 mod compose;
 mod console;

@@ -66,10 +66,15 @@ pub fn models(arguments: &ModelsArgs, console: &mut Console) -> Result<(), Engin
 
 /// Lists what is known as pairs of a name and a value.
 fn describe(found: &Inspection) -> Vec<(String, String)> {
+    let with_evidence = |value: &Option<String>, field: &str| {
+        let by = found.told_by.get(field).map(|by| format!(" ({by})")).unwrap_or_default();
+        value.as_ref().map(|value| value.clone() + &by)
+    };
     let optional = [
-        ("Goes with", found.base.clone()),
-        ("Variant", found.variant.clone()),
-        ("Predicts", found.prediction_type.clone()),
+        ("Goes with", with_evidence(&found.base, "base")),
+        ("Variant", with_evidence(&found.variant, "variant")),
+        ("Distilled as", with_evidence(&found.distilled, "distilled")),
+        ("Predicts", with_evidence(&found.prediction_type, "prediction_type")),
         ("Names by", found.naming.clone()),
     ];
     let mut rows = vec![
@@ -125,6 +130,7 @@ mod tests {
 
     use std::path::Path;
 
+    use super::super::bare_checkpoint;
     use super::super::console::tests::taped;
     use super::super::exit_code;
     use super::*;
@@ -157,6 +163,27 @@ mod tests {
         let told: serde_json::Value = serde_json::from_str(&out.text()).unwrap();
         assert_eq!(told["tensors"]["parameters"], 2);
         assert_eq!(told["licence"], "MIT");
+    }
+
+    #[test]
+    fn what_a_net_is_and_what_that_was_told_by_stand_beside_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = bare_checkpoint::write(folder.path(), "my-turbo.safetensors", 9, 768);
+        let (mut console, out, _) = taped(Voice::Plain, false);
+        models(&arguments(&file, false), &mut console).unwrap();
+        for expected in [
+            "Goes with        SD 1.x (from the shapes of its tensors)",
+            "Variant          inpainting (from the shapes of its tensors)",
+            "Distilled as     Turbo (from the file's name)",
+            "Predicts         epsilon (as is usual, nothing in the file tells)",
+        ] {
+            assert!(out.text().contains(expected), "{expected} is not in\n{}", out.text());
+        }
+        let (mut console, out, _) = taped(Voice::Json, false);
+        models(&arguments(&file, true), &mut console).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&out.text()).unwrap();
+        assert_eq!(told["distilled"], "Turbo");
+        assert_eq!(told["told_by"]["distilled"], "from the file's name");
     }
 
     #[test]

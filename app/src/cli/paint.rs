@@ -129,7 +129,7 @@ impl PaintArgs {
     /// [`EngineError::InvalidSetting`] when the seeds of the batch go past the largest number; those
     /// of [`PictureDefaults::of`].
     pub fn request(&self) -> Result<PictureRequest, EngineError> {
-        let usual = PictureDefaults::of(&self.models(), &self.model)?;
+        let usual = PictureDefaults::of(&self.models(), &self.model, self.extras.choice())?;
         let seed = self.seed.unwrap_or_else(machine::random_seed);
         if seed.checked_add(u64::from(self.batch)).is_none() {
             return Err(EngineError::invalid("seed", "is too large for the batch"));

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use atelier_engine::EngineError;
 use atelier_engine::protocol::{
-    Borders, ControlUse, Extras, HintKind, LoraUse, MemoryUse, ModelRef, PictureFile,
-    PredictionChoice, Region, RegionMode, Sampling, ScheduleKind, Source,
+    Borders, ControlUse, Extras, HintKind, LoraUse, MemoryUse, ModelChoice, ModelRef, PictureFile,
+    PredictionChoice, Region, RegionMode, Sampling, ScheduleKind, Source, VariantChoice,
 };
 use clap::Args;
 
@@ -102,6 +102,10 @@ pub struct ExtrasArgs {
     /// What the net predicts, where the file cannot tell: epsilon or v
     #[arg(long, value_name = "NAME", value_parser = parse_prediction)]
     prediction: Option<PredictionChoice>,
+    /// How the model was distilled, where the file's name does not say or misleads: standard, turbo,
+    /// lightning, hyper or lcm. Steps, sampler, noise levels, guidance and size follow, unless given
+    #[arg(long, value_name = "NAME", value_parser = parse_variant)]
+    variant: Option<VariantChoice>,
     /// Takes little memory: the parts of a model are read one after the other, and pictures are decoded
     /// some rows at a time. Without it, that is done where memory is short
     #[arg(long)]
@@ -123,6 +127,11 @@ pub struct ExtrasArgs {
 }
 
 impl ExtrasArgs {
+    /// Returns what was said about the model itself.
+    pub fn choice(&self) -> ModelChoice {
+        ModelChoice { variant: self.variant, prediction: self.prediction }
+    }
+
     /// Returns what was given, as a request has it.
     ///
     /// # Errors
@@ -178,10 +187,23 @@ fn parse_hint(name: &str) -> Result<HintKind, String> {
 
 fn parse_prediction(name: &str) -> Result<PredictionChoice, String> {
     match name.to_lowercase().as_str() {
-        "epsilon" | "eps" => Ok(PredictionChoice::Epsilon),
-        "v" | "v_prediction" => Ok(PredictionChoice::V),
-        _ => Err("nets predict epsilon or v".to_owned()),
+        "eps" => Ok(PredictionChoice::Epsilon),
+        "v_prediction" => Ok(PredictionChoice::V),
+        name => PredictionChoice::from_id(name).ok_or("nets predict epsilon or v".to_owned()),
     }
+}
+
+/// Reads a variant's name; families and what nets are made for are no variants, and who asks for one is
+/// told why.
+fn parse_variant(name: &str) -> Result<VariantChoice, String> {
+    VariantChoice::from_id(&name.to_lowercase()).ok_or_else(|| {
+        let names: Vec<_> = VariantChoice::ALL.iter().map(|variant| variant.id()).collect();
+        format!(
+            "the variants are {}; the family (SD 1.x, SD 2.x, SDXL), inpainting and InstructPix2Pix are \
+             told by the shapes of the tensors and cannot be chosen",
+            names.join(", ")
+        )
+    })
 }
 
 /// Takes a number off the end of a text, behind a colon.

@@ -6,12 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use atelier_engine::protocol::{
-    JobContext, Latents, Live, Notice, Partial, PictureOutput, Pixels, Stage,
+    JobContext, Latents, Live, Notice, Partial, PictureOutput, Pixels, PredictionChoice,
+    ScheduleKind, Stage,
 };
 use atelier_engine::service::Runner;
 use clap::Parser;
 use serde_json::Value;
 
+use super::super::bare_checkpoint;
 use super::super::console::tests::{Tape, taped};
 use super::super::exit_code;
 use super::*;
@@ -255,4 +257,52 @@ fn a_seed_that_was_not_given_is_chosen_and_printed() {
     assert_eq!(result, Ok(()));
     let seed = png::read_recipe_file(Path::new(&path)).unwrap().request.unwrap().seed;
     assert!(err.text().contains(&format!("Seed {seed}")), "{}", err.text());
+}
+
+#[test]
+fn what_a_model_is_asked_for_follows_what_is_said_about_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = bare_checkpoint::write(folder.path(), "my-turbo-mix.safetensors", 4, 1024);
+    let asked = |words: &[&str]| {
+        let words = [&["fox", "--model", model.to_str().unwrap()], words].concat();
+        parse(&words).unwrap().request().unwrap()
+    };
+    let told = |request: &PictureRequest| {
+        let Sampling { sampler, steps, schedule, .. } = request.sampling;
+        (sampler, steps, schedule, request.size.width_px)
+    };
+    let found = asked(&[]);
+    assert_eq!(told(&found), (SamplerKind::EulerA, 4, ScheduleKind::Trailing, 512));
+    assert_eq!(found.extras.prediction, None);
+    let standard = asked(&["--variant", "standard"]);
+    assert_eq!(told(&standard), (SamplerKind::DpmPp2m, 25, ScheduleKind::Automatic, 512));
+    assert_eq!(standard.sampling.guidance, 7.0);
+    let lightning = asked(&["--variant", "Lightning", "--steps", "2"]);
+    assert_eq!(told(&lightning), (SamplerKind::Euler, 2, ScheduleKind::Trailing, 512));
+    // SD 2.x that predicts v was trained at 768; a size that was given goes before that.
+    let by_v = asked(&["--variant", "standard", "--prediction", "v"]);
+    assert_eq!((by_v.size.width_px, by_v.extras.prediction), (768, Some(PredictionChoice::V)));
+    let wide = asked(&["--variant", "standard", "--prediction", "v", "--width", "640"]);
+    assert_eq!((wide.size.width_px, wide.size.height_px), (640, 768));
+}
+
+#[test]
+fn a_variant_that_shapes_contradict_is_wrong_input_and_told_in_one_sentence() {
+    for family in ["sdxl", "inpainting", "turbo-ish", ""] {
+        let error = parse(&["fox", "--variant", family]).map(|_| ()).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        assert!(text.contains("standard, turbo, lightning, hyper, lcm"), "{text}");
+        assert!(text.contains("cannot be chosen"), "{text}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let model = bare_checkpoint::write(folder.path(), "pix.safetensors", 8, 768);
+    let model = model.to_str().unwrap();
+    let refused = |words: &[&str]| parse(words).unwrap().request().unwrap_err();
+    let error = refused(&["fox", "--model", model, "--variant", "turbo"]);
+    assert_eq!(exit_code(&error), 2);
+    assert!(error.to_string().contains("variant cannot be Turbo"), "{error}");
+    let error = refused(&["fox", "--variant", "lcm"]);
+    assert_eq!(exit_code(&error), 2);
+    assert!(error.to_string().contains("house model"), "{error}");
 }

@@ -90,6 +90,7 @@ fn setting_name(setting: &str) -> &str {
         "count" | "batch" => "张数",
         "prompt" => "提示词",
         "seed" => "种子",
+        "variant" => "变体",
         other => other,
     }
 }

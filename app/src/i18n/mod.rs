@@ -4,6 +4,7 @@
 mod errors;
 mod examples;
 mod library;
+mod models;
 mod music;
 mod starts;
 mod texts;

@@ -20,6 +20,7 @@ mod library_grid;
 mod library_report;
 mod library_room;
 mod message_field;
+mod model_kind;
 mod model_menu;
 mod offers_panel;
 mod palette_panel;

@@ -1,6 +1,7 @@
 //! The chooser of the model that paints.
 
 use atelier_engine::library::{HOUSE_PICTURE, PictureEntry};
+use atelier_engine::protocol::VariantChoice;
 use egui::{Popup, RichText, ScrollArea, Ui};
 
 use crate::action::{Action, ModelsAction};
@@ -58,21 +59,24 @@ fn list_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Action>) {
         let name = elide(&model.name, NAME_CHARS);
         let is_chosen = pictures.chosen.as_ref() == Some(&model.path);
         choose(ui, &name, is_chosen, Some(model.path.clone()));
-        let (precision, size) = (state.prompt.precision, model.defaults.size);
+        let (precision, size) = (state.prompt.precision, pictures.defaults_of(model).size);
         let ample = model.need.memory_bytes(precision, size);
         let need = match state.models.has_room(ample) {
             true => ample,
             false => model.need.lean_memory_bytes(precision, size),
         };
         let fits = state.models.has_room(need);
-        about_ui(ui, &describe(model, language), Some((need, fits, language)));
+        let variant = model.kind.variant_under(pictures.choice_of(&model.path));
+        about_ui(ui, &describe(model, variant, language), Some((need, fits, language)));
     }
 }
 
 /// Lists what is known of a model in a few words.
-fn describe(model: &PictureEntry, language: Language) -> Vec<String> {
-    let mut words = vec![model.line.clone()];
-    words.extend(model.purpose.clone());
+fn describe(model: &PictureEntry, variant: VariantChoice, language: Language) -> Vec<String> {
+    let mut words = vec![language.family_name(&model.kind)];
+    if variant != VariantChoice::Standard {
+        words.push(language.variant_name(variant).to_owned());
+    }
     words.push(size_of(model.bytes));
     words.push(match &model.licence {
         Some(licence) => elide(licence, 24),

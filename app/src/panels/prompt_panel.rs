@@ -7,6 +7,7 @@ use egui::{Id, RichText, ScrollArea, Ui, vec2};
 use super::editor_room::joining_ui;
 use super::extras_panel::{extras_ui, precision_ui, reading_ui, sampling_ui};
 use super::keys_of;
+use super::model_kind::model_kind_ui;
 use super::model_menu::model_menu_ui;
 use super::top_bar::{device_label, device_menu};
 use crate::action::{Action, HelpAction, JobAction, PromptAction};
@@ -38,6 +39,7 @@ pub fn prompt_panel_ui(ui: &mut Ui, state: &AppState) -> Vec<Action> {
         ui.set_max_width(width);
         ui.spacing_mut().item_spacing.y = size::GAP;
         model_menu_ui(ui, state, &mut actions);
+        model_kind_ui(ui, state, &mut actions);
         words_ui(ui, state, &mut actions);
         extras_ui(ui, state, &mut actions);
         ui.add_space(size::GAP_SMALL);
@@ -146,7 +148,7 @@ fn size_ui(ui: &mut Ui, state: &AppState, language: Language, actions: &mut Vec<
             let own = [preset.size.width_px, preset.size.height_px];
             // Each model has these shapes at the size that it was trained at.
             let size = match state.models.pictures.chosen() {
-                Some(model) => fitted(model.defaults, own),
+                Some(_) => fitted(state.model_defaults(), own),
                 None => preset.size,
             };
             let [w, h] = [size.width_px, size.height_px];

@@ -26,6 +26,9 @@ pub mod trash;
 pub mod tune;
 pub mod words;
 
+use atelier_engine::library::PictureDefaults;
+use atelier_engine::protocol::ModelChoice;
+
 pub use canvas::{CanvasState, ProjectEntry, Shown, View};
 pub use editor::Editor;
 pub use history::{Entry, HistoryState, Recipe, Thumbnail};
@@ -83,5 +86,21 @@ impl AppState {
     /// Tells which room is open, and whether a picture is edited.
     pub fn place(&self) -> (Room, bool) {
         (self.shell.room, self.canvas.editor.is_some())
+    }
+
+    /// Returns what is said about the model that paints: its variant as the person remembers it, its
+    /// prediction as the request that is being written has it, which may come from a recipe.
+    pub fn model_choice(&self) -> ModelChoice {
+        let pictures = &self.models.pictures;
+        let known = pictures.chosen.as_ref().map(|path| pictures.choice_of(path));
+        ModelChoice { prediction: self.prompt.extras.prediction, ..known.unwrap_or_default() }
+    }
+
+    /// Returns what the model that paints is asked for when a person says nothing else.
+    pub fn model_defaults(&self) -> PictureDefaults {
+        match self.models.pictures.chosen() {
+            Some(model) => PictureDefaults::of_kind(&model.kind, self.model_choice()),
+            None => PictureDefaults::house(),
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! The models of the Stable Diffusion family, and what stands beside them.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use atelier_engine::library::{PictureEntry, ShelfEntry};
-use atelier_engine::protocol::PromptIssue;
+use atelier_engine::library::{PictureDefaults, PictureEntry, ShelfEntry};
+use atelier_engine::protocol::{ModelChoice, PromptIssue};
 use serde::{Deserialize, Serialize};
 
 /// Holds what was found in the folders of models.
@@ -32,6 +33,8 @@ pub struct PictureModels {
     pub searching: bool,
     /// The path of the model that paints; `None` for the house model.
     pub chosen: Option<PathBuf>,
+    /// What the person says about models, by their paths; what is not there is told from the files.
+    pub choices: BTreeMap<PathBuf, ModelChoice>,
     /// The prompt and the steps that the chosen model was last asked about.
     pub asked: Option<(String, u32)>,
     /// How the chosen model reads the prompt.
@@ -43,6 +46,16 @@ impl PictureModels {
     pub fn chosen(&self) -> Option<&PictureEntry> {
         let chosen = self.chosen.as_ref()?;
         self.found.models.iter().find(|model| model.path == *chosen)
+    }
+
+    /// Returns what the person says about a model.
+    pub fn choice_of(&self, path: &Path) -> ModelChoice {
+        self.choices.get(path).copied().unwrap_or_default()
+    }
+
+    /// Returns what a model is asked for when a person says nothing else.
+    pub fn defaults_of(&self, model: &PictureEntry) -> PictureDefaults {
+        PictureDefaults::of_kind(&model.kind, self.choice_of(&model.path))
     }
 }
 
@@ -69,4 +82,7 @@ pub struct SavedModels {
     pub folders: Vec<PathBuf>,
     /// The model that paints.
     pub chosen: Option<PathBuf>,
+    /// What the person says about models, by their paths.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub choices: BTreeMap<PathBuf, ModelChoice>,
 }

@@ -129,7 +129,7 @@ fn masked(document: &Document) -> Option<Tiles<1>> {
 /// Returns the size that the chosen model paints and that is nearest in shape.
 fn model_size(state: &AppState, size: Size) -> Size {
     match state.models.pictures.chosen() {
-        Some(model) => super::fitted(model.defaults, [size.width_px, size.height_px]),
+        Some(_) => super::fitted(state.model_defaults(), [size.width_px, size.height_px]),
         None => nearest_size(size),
     }
 }

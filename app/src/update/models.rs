@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use atelier_engine::library::{PictureDefaults, ShelfEntry};
 use atelier_engine::protocol::{
-    ControlUse, Extras, HintKind, LoraUse, ModelRef, PictureFile, PictureRequest, Size,
+    ControlUse, Extras, HintKind, LoraUse, ModelChoice, ModelRef, PictureFile, PictureRequest, Size,
 };
 
-use super::{Effect, LibraryTask};
+use super::{Effect, LibraryTask, say_error};
 use crate::action::ModelsAction;
 use crate::state::{AppState, FoundModels, PromptReading};
 
@@ -20,6 +20,12 @@ pub const CONTROL_RANGE: [f32; 2] = [0.0, 2.0];
 pub(super) fn update_models(state: &mut AppState, action: ModelsAction) -> Vec<Effect> {
     match action {
         ModelsAction::Choose(path) => return choose(state, path),
+        ModelsAction::SetVariant(variant) => {
+            return say_of_model(state, |choice| choice.variant = variant);
+        }
+        ModelsAction::SetPrediction(prediction) => {
+            return say_of_model(state, |choice| choice.prediction = prediction);
+        }
         ModelsAction::PickFolder => return vec![Effect::PickModelFolder],
         ModelsAction::AddFolder(folder) => {
             let folders = &mut state.models.pictures.folders;
@@ -115,8 +121,10 @@ fn choose(state: &mut AppState, path: Option<PathBuf>) -> Vec<Effect> {
         return Vec::new();
     }
     pictures.chosen = path;
-    let defaults = pictures.chosen().map_or_else(PictureDefaults::house, |model| model.defaults);
-    let prompt = &mut state.prompt;
+    let known = pictures.chosen.as_ref().map(|path| pictures.choice_of(path));
+    state.prompt.extras.prediction = known.unwrap_or_default().prediction;
+    let defaults = state.model_defaults();
+    let (pictures, prompt) = (&state.models.pictures, &mut state.prompt);
     let shape = [prompt.size.width_px, prompt.size.height_px];
     prompt.size = fitted(defaults, shape);
     prompt.sampling = defaults.sampling;
@@ -126,6 +134,40 @@ fn choose(state: &mut AppState, path: Option<PathBuf>) -> Vec<Effect> {
         prompt.extras = Extras::default();
     }
     prompt.unknown = state.models.unknown_words(&prompt.text);
+    vec![Effect::SaveSettings]
+}
+
+/// Remembers what a person says about the chosen model, and sets anew what follows from it: only that,
+/// so that settings which are the same either way stay as the person has them.
+fn say_of_model(state: &mut AppState, say: impl Fn(&mut ModelChoice)) -> Vec<Effect> {
+    let Some((kind, path)) =
+        state.models.pictures.chosen().map(|model| (model.kind, model.path.clone()))
+    else {
+        return Vec::new();
+    };
+    let before = state.model_choice();
+    let mut after = before;
+    say(&mut after);
+    if let Err(error) = kind.check(after) {
+        say_error(state, &error);
+        return Vec::new();
+    }
+    let choices = &mut state.models.pictures.choices;
+    let mut known = choices.remove(&path).unwrap_or_default();
+    say(&mut known);
+    if !known.is_automatic() {
+        choices.insert(path, known);
+    }
+    let defaults = |choice| PictureDefaults::of_kind(&kind, choice);
+    let (old, new) = (defaults(before), defaults(after));
+    let prompt = &mut state.prompt;
+    prompt.extras.prediction = after.prediction;
+    if new.size != old.size {
+        prompt.size = fitted(new, [prompt.size.width_px, prompt.size.height_px]);
+    }
+    if new.sampling != old.sampling {
+        prompt.sampling = new.sampling;
+    }
     vec![Effect::SaveSettings]
 }
 
@@ -155,9 +197,9 @@ pub(super) fn take_found(state: &mut AppState, found: FoundModels) -> Vec<Effect
         // Its folder is gone: the house model paints, and the settings are its own.
         return choose(state, None);
     }
-    if let Some(model) = pictures.chosen() {
+    if pictures.chosen().is_some() {
         // The settings of the last time are for another size; the model's own come first.
-        let defaults = model.defaults;
+        let defaults = state.model_defaults();
         if state.prompt.size.width_px < 512 && defaults.size.width_px >= 512 {
             state.prompt.size = defaults.size;
             state.prompt.sampling = defaults.sampling;

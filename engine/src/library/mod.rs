@@ -8,6 +8,7 @@ mod files;
 mod hashes;
 mod language;
 mod memory;
+mod model_kind;
 mod models;
 mod picture_defaults;
 mod picture_models;
@@ -25,6 +26,7 @@ pub use language::{HOUSE_COMPOSER, HOUSE_WRITER, LanguageEntry, LanguageFile, Lo
 pub use memory::{
     available_memory_bytes, held_memory_bytes, peak_memory_bytes, total_memory_bytes,
 };
+pub use model_kind::ModelKind;
 pub use models::{HOUSE_PICTURE, Models, PictureModel};
 pub use picture_defaults::PictureDefaults;
 pub use picture_models::PictureEntry;

@@ -1,11 +1,12 @@
 //! What a picture model is asked for when a person says nothing.
 
-use std::path::Path;
-
+use super::model_kind::ModelKind;
 use super::models::{Models, PictureModel};
 use crate::error::EngineError;
-use crate::protocol::{SamplerKind, Sampling, ScheduleKind, Size};
-use crate::weights::detect::{Base, Detection, Prediction, Variant, detect};
+use crate::protocol::{
+    ModelChoice, SamplerKind, Sampling, ScheduleKind, Size, VariantChoice as Choice,
+};
+use crate::weights::detect::{Base, Prediction, Variant, detect};
 use crate::weights::open::Checkpoint;
 
 /// Holds what a picture model is asked for when a person says nothing.
@@ -25,63 +26,65 @@ impl PictureDefaults {
         Self { size: square(256), sampling: Sampling::default(), grid_px: 32 }
     }
 
-    /// Returns those of a model by its name or path; its weights are not read.
+    /// Returns those of a model by its name or path, where a person says this about it; its weights are
+    /// not read.
     ///
     /// # Errors
-    /// As [`Models::locate_picture`] and [`Checkpoint::open`].
-    pub fn of(models: &Models, name: &str) -> Result<Self, EngineError> {
-        match models.locate_picture(name)? {
-            PictureModel::House(_) => Ok(Self::house()),
-            PictureModel::Diffusion(located) => {
-                Ok(Self::of_checkpoint(&Checkpoint::open(&located.path)?))
+    /// As [`Models::locate_picture`], [`Checkpoint::open`] and [`ModelKind::check`];
+    /// [`EngineError::InvalidSetting`] for a variant of the house model.
+    pub fn of(models: &Models, name: &str, choice: ModelChoice) -> Result<Self, EngineError> {
+        match (models.locate_picture(name)?, choice.variant) {
+            (PictureModel::House(_), None) => Ok(Self::house()),
+            (PictureModel::House(_), Some(variant)) => {
+                let reason = format!(
+                    "cannot be {variant} for the house model, which is not of the Stable Diffusion \
+                     family"
+                );
+                Err(EngineError::invalid("variant", reason))
+            }
+            (PictureModel::Diffusion(located), _) => {
+                let file = Checkpoint::open(&located.path)?;
+                let kind = ModelKind::of(&detect(&file), file.path());
+                kind.check(choice)?;
+                Ok(Self::of_kind(&kind, choice))
             }
         }
     }
 
-    /// Returns those of an open model: by its line, and by what its name says about how it was
-    /// distilled, which nothing in a file tells.
+    /// Returns those of a model of this kind, where a person says this about it; what
+    /// [`ModelKind::check`] refuses is passed over.
     ///
     /// # Source
     /// The cards of Stable Diffusion 1.5, 2.1, XL base, SD-Turbo, SDXL-Turbo, SDXL-Lightning,
     /// Hyper-SD and LCM.
-    pub fn of_checkpoint(file: &Checkpoint) -> Self {
-        Self::of_detected(&detect(file), file.path())
-    }
-
-    /// Does the same as [`PictureDefaults::of_checkpoint`] for what was told of a file already.
-    pub(super) fn of_detected(found: &Detection, path: &Path) -> Self {
-        let side = match (found.base, found.prediction) {
+    pub fn of_kind(kind: &ModelKind, choice: ModelChoice) -> Self {
+        let side = match (kind.base, kind.prediction_under(choice)) {
             (Some(Base::Sdxl | Base::SdxlRefiner), _) => 1024,
+            // SD 2.x was trained at 512 to predict noise, and from there at 768 to predict v.
             (Some(Base::Sd2), Some(Prediction::V)) => 768,
             _ => 512,
         };
-        let plain = Sampling {
-            sampler: SamplerKind::DpmPp2m,
-            steps: 25,
-            guidance: 7.0,
-            ..Sampling::default()
-        };
-        let few = |sampler, steps, schedule| Sampling {
+        let few = |sampler, usual_steps, schedule| Sampling {
             sampler,
-            steps,
+            steps: kind.steps.unwrap_or(usual_steps),
             guidance: 1.0,
             schedule,
             ..Sampling::default()
         };
-        let name = name_of(path);
-        let steps = steps_in(&name);
-        let (side, sampling) = if found.variant == Some(Variant::LatentConsistency) {
-            (side, Sampling { guidance: 8.0, ..few(SamplerKind::Lcm, 4, ScheduleKind::Automatic) })
-        } else if name.contains("turbo") {
-            (512, few(SamplerKind::EulerA, steps.unwrap_or(4), ScheduleKind::Trailing))
-        } else if name.contains("lightning") {
-            (side, few(SamplerKind::Euler, steps.unwrap_or(4), ScheduleKind::Trailing))
-        } else if name.contains("hyper") {
-            (side, few(SamplerKind::Tcd, steps.unwrap_or(8), ScheduleKind::Automatic))
-        } else if name.contains("lcm") {
-            (side, few(SamplerKind::Lcm, steps.unwrap_or(6), ScheduleKind::Automatic))
-        } else {
-            (side, plain)
+        let (side, sampling) = match kind.variant_under(choice) {
+            Choice::Standard => {
+                let sampler = SamplerKind::DpmPp2m;
+                (side, Sampling { sampler, steps: 25, guidance: 7.0, ..Sampling::default() })
+            }
+            Choice::Turbo => (512, few(SamplerKind::EulerA, 4, ScheduleKind::Trailing)),
+            Choice::Lightning => (side, few(SamplerKind::Euler, 4, ScheduleKind::Trailing)),
+            Choice::Hyper => (side, few(SamplerKind::Tcd, 8, ScheduleKind::Automatic)),
+            Choice::Lcm if kind.made_for == Some(Variant::LatentConsistency) => {
+                let sampling = few(SamplerKind::Lcm, 4, ScheduleKind::Automatic);
+                // The net was taught what guidance does, and takes it as a number.
+                (side, Sampling { steps: 4, guidance: 8.0, ..sampling })
+            }
+            Choice::Lcm => (side, few(SamplerKind::Lcm, 6, ScheduleKind::Automatic)),
         };
         let grid_px = if side == 1024 { 32 } else { 64 };
         Self { size: square(side), sampling, grid_px }
@@ -92,28 +95,91 @@ fn square(side: u32) -> Size {
     Size { width_px: side, height_px: side }
 }
 
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()
-}
-
-/// Finds a number of steps in a name, as in `lightning_4step`.
-fn steps_in(name: &str) -> Option<u32> {
-    let before = &name[..name.find("step")?];
-    let before = before.trim_end_matches(['-', '_', ' ']);
-    let digits = before.len() - before.bytes().rev().take_while(u8::is_ascii_digit).count();
-    before[digits..].parse().ok().filter(|steps| (1..=16).contains(steps))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::protocol::PredictionChoice;
+    use crate::weights::detect::{Detection, Evidence, Family};
+
+    /// Describes a model that was made for this, by the name of its file.
+    fn kind(base: Base, made_for: Variant, name: &str) -> ModelKind {
+        let variant = match name {
+            name if name.contains("turbo") => Choice::Turbo,
+            _ => Choice::Standard,
+        };
+        let found = Detection {
+            base: Some(base),
+            variant: Some(made_for),
+            distilled: Some((variant, Evidence::Name)),
+            prediction: Some(Prediction::Epsilon),
+            prediction_by: Some(Evidence::Usual),
+            ..Detection::new(Family::StableDiffusion)
+        };
+        ModelKind::of(&found, Path::new(name))
+    }
+
+    fn variant(variant: Choice) -> ModelChoice {
+        ModelChoice { variant: Some(variant), ..ModelChoice::default() }
+    }
 
     #[test]
-    fn a_number_of_steps_is_read_out_of_a_name() {
-        assert_eq!(steps_in("sdxl_lightning_4step.safetensors"), Some(4));
-        assert_eq!(steps_in("hyper-sd15-8-steps.ckpt"), Some(8));
-        assert_eq!(steps_in("my-steps.ckpt"), None);
-        assert_eq!(steps_in("v1-5-pruned.ckpt"), None);
-        assert_eq!(steps_in("x-99999999999step"), None);
+    fn a_word_about_the_variant_goes_before_the_name() {
+        let turbo = kind(Base::Sdxl, Variant::TextToImage, "my-turbo-mix.safetensors");
+        let found = PictureDefaults::of_kind(&turbo, ModelChoice::default());
+        assert_eq!((found.size.width_px, found.sampling.steps), (512, 4));
+        let standard = PictureDefaults::of_kind(&turbo, variant(Choice::Standard));
+        assert_eq!((standard.size.width_px, standard.sampling.steps), (1024, 25));
+        assert_eq!(standard.sampling.sampler, SamplerKind::DpmPp2m);
+
+        let plain = kind(Base::Sd1, Variant::TextToImage, "mix_8step.safetensors");
+        assert_eq!(PictureDefaults::of_kind(&plain, ModelChoice::default()).sampling.steps, 25);
+        for (choice, sampler, steps) in [
+            (Choice::Turbo, SamplerKind::EulerA, 8),
+            (Choice::Lightning, SamplerKind::Euler, 8),
+            (Choice::Hyper, SamplerKind::Tcd, 8),
+            (Choice::Lcm, SamplerKind::Lcm, 8),
+        ] {
+            let sampling = PictureDefaults::of_kind(&plain, variant(choice)).sampling;
+            let found = (sampling.sampler, sampling.steps, sampling.guidance);
+            assert_eq!(found, (sampler, steps, 1.0), "{choice}");
+        }
+    }
+
+    #[test]
+    fn the_size_of_sd_2_follows_what_its_net_is_said_to_predict() {
+        let side = |base, prediction| {
+            let choice = ModelChoice { prediction, ..ModelChoice::default() };
+            let kind = kind(base, Variant::TextToImage, "model.ckpt");
+            PictureDefaults::of_kind(&kind, choice).size.width_px
+        };
+        assert_eq!(side(Base::Sd2, None), 512);
+        assert_eq!(side(Base::Sd2, Some(PredictionChoice::V)), 768);
+        assert_eq!(side(Base::Sd2, Some(PredictionChoice::Epsilon)), 512);
+        assert_eq!(side(Base::Sd1, Some(PredictionChoice::V)), 512);
+        assert_eq!(side(Base::Sdxl, Some(PredictionChoice::V)), 1024);
+    }
+
+    #[test]
+    fn what_shapes_say_cannot_be_contradicted() {
+        let lcm = kind(Base::Sdxl, Variant::LatentConsistency, "model.ckpt");
+        let lcm = ModelKind { variant: Choice::Lcm, variant_by: Evidence::Shapes, ..lcm };
+        let usual = PictureDefaults::of_kind(&lcm, ModelChoice::default());
+        assert_eq!((usual.sampling.steps, usual.sampling.guidance), (4, 8.0));
+        assert_eq!(lcm.check(variant(Choice::Lcm)), Ok(()));
+        let pix = kind(Base::Sd1, Variant::InstructPix2Pix, "model.ckpt");
+        assert_eq!(pix.check(variant(Choice::Standard)), Ok(()));
+        for (kind, choice) in [(lcm, Choice::Standard), (lcm, Choice::Turbo), (pix, Choice::Lcm)] {
+            let error = kind.check(variant(choice)).expect_err("it contradicts");
+            let sentence = error.to_string();
+            assert!(sentence.starts_with(&format!("The variant cannot be {choice}")), "{sentence}");
+            assert!(!error.hint().is_empty() && error.is_wrong_input());
+            let passed_over = PictureDefaults::of_kind(&kind, variant(choice));
+            assert_eq!(passed_over, PictureDefaults::of_kind(&kind, ModelChoice::default()));
+        }
+        // A net that inpaints may be distilled like any other.
+        let inpainting = kind(Base::Sd1, Variant::Inpainting, "model.ckpt");
+        assert_eq!(inpainting.check(variant(Choice::Lcm)), Ok(()));
     }
 }

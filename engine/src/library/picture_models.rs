@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::diffusion_need::DiffusionNeed;
+use super::model_kind::ModelKind;
 use super::models::Models;
-use super::picture_defaults::PictureDefaults;
 use super::shelves::Shelf;
 use crate::weights::detect::{Family, detect};
 use crate::weights::inspect::licence;
@@ -17,18 +17,14 @@ pub struct PictureEntry {
     pub name: String,
     /// The file or folder.
     pub path: PathBuf,
-    /// The line of models, for instance `SDXL`; empty where it cannot be told.
-    pub line: String,
-    /// What it was made for, where that is not painting from words, for instance `inpainting`.
-    pub purpose: Option<String>,
+    /// What it is, as far as its file tells.
+    pub kind: ModelKind,
     /// The size of its files.
     pub bytes: u64,
     /// The licence, where the file says so.
     pub licence: Option<String>,
     /// What it takes in memory.
     pub need: DiffusionNeed,
-    /// What it is asked for when a person says nothing.
-    pub defaults: PictureDefaults,
 }
 
 impl Models {
@@ -42,16 +38,13 @@ impl Models {
             if found.family != Family::StableDiffusion {
                 continue;
             }
-            let purpose = found.variant.as_ref().map(ToString::to_string);
             models.push(PictureEntry {
                 name: entry.name,
                 path: entry.path,
-                line: found.base.as_ref().map(ToString::to_string).unwrap_or_default(),
-                purpose: purpose.filter(|purpose| purpose != "text to image"),
+                kind: ModelKind::of(&found, file.path()),
                 bytes: file.file_bytes(),
                 licence: licence(&file),
                 need: DiffusionNeed::of(&file),
-                defaults: PictureDefaults::of_detected(&found, file.path()),
             });
         }
         models

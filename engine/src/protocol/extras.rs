@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MemoryUse, ModelRef, NoiseSource, PictureRequest, Region};
+use super::{MemoryUse, ModelRef, NoiseSource, PictureRequest, PredictionChoice, Region};
 
 /// Holds what a request uses beside its model and its prompt; of it, a picture to change alone is for
 /// the house model.
@@ -212,16 +212,6 @@ impl HintKind {
     pub fn from_id(id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.id() == id)
     }
-}
-
-/// Says what a net predicts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PredictionChoice {
-    /// The noise.
-    Epsilon,
-    /// The velocity.
-    V,
 }
 
 /// Holds a picture that is to be changed.

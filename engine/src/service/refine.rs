@@ -7,8 +7,8 @@ use crate::error::EngineError;
 use crate::library::{HOUSE_PICTURE, PictureDefaults, PictureModel, Shelf};
 use crate::pipelines::{diffusion, picture};
 use crate::protocol::{
-    EnlargeRequest, Extras, JobContext, ModelRef, NoiseSource, Notice, PictureRequest, Pixels,
-    PreviewMode, Sampling, Size, Source,
+    EnlargeRequest, Extras, JobContext, ModelChoice, ModelRef, NoiseSource, Notice, PictureRequest,
+    Pixels, PreviewMode, Sampling, Size, Source,
 };
 
 /// Holds what is settled of a request to paint over a picture.
@@ -54,7 +54,9 @@ impl Studio {
             },
         };
         let model = self.models.locate_picture(&name)?;
-        let defaults = PictureDefaults::of(&self.models, &name)?;
+        // What the net predicts stands in the recipe and decides the size at which SD 2.x paints.
+        let choice = ModelChoice { prediction: refine.extras.prediction, ..Default::default() };
+        let defaults = PictureDefaults::of(&self.models, &name, choice)?;
         let is_own = painted.as_ref().is_some_and(|painted| painted.model.name == name);
         let of_recipe = || painted.as_ref().filter(|_| is_own).map(|painted| painted.sampling);
         let usual = of_recipe().unwrap_or(defaults.sampling);

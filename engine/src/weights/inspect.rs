@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::detect::detect;
+use super::detect::{Detection, Evidence, Family, detect};
 use super::open::Checkpoint;
 
 /// The longest value of the metadata that is told.
@@ -34,8 +34,12 @@ pub struct Inspection {
     pub base: Option<String>,
     /// What it was made for.
     pub variant: Option<String>,
+    /// How it was distilled to be sampled in few steps, or `standard`; only of whole nets.
+    pub distilled: Option<String>,
     /// What the net predicts.
     pub prediction_type: Option<String>,
+    /// What these were told by, under the names of the fields; only of whole nets.
+    pub told_by: BTreeMap<&'static str, String>,
     /// Whose names the tensors have.
     pub naming: Option<String>,
     /// More about it, such as the rank of a LoRA.
@@ -88,6 +92,7 @@ pub fn licence(checkpoint: &Checkpoint) -> Option<String> {
 /// Looks at an open checkpoint.
 pub fn inspect(checkpoint: &Checkpoint) -> Inspection {
     let found = detect(checkpoint);
+    let told_by = told_by(&found);
     let facts = checkpoint.facts();
     let mut missing = found.missing;
     missing.extend(checkpoint.missing().iter().cloned());
@@ -109,6 +114,8 @@ pub fn inspect(checkpoint: &Checkpoint) -> Inspection {
         family: found.family.to_string(),
         base: found.base.map(|base| base.to_string()),
         variant: found.variant.map(|variant| variant.to_string()),
+        distilled: found.distilled.map(|(variant, _)| variant.to_string()),
+        told_by,
         prediction_type: found.prediction.map(|prediction| prediction.to_string()),
         naming: found.naming.map(|naming| naming.to_string()),
         details: found.details.into_iter().map(|(k, v)| (k.to_owned(), shortened(&v))).collect(),
@@ -122,6 +129,20 @@ pub fn inspect(checkpoint: &Checkpoint) -> Inspection {
             .map(|(key, value)| (shortened(key), shortened(value)))
             .collect(),
     }
+}
+
+/// Says what a whole net's line, variant and prediction were told by.
+fn told_by(found: &Detection) -> BTreeMap<&'static str, String> {
+    if found.family != Family::StableDiffusion {
+        return BTreeMap::new();
+    }
+    let told = [
+        ("base", found.base.map(|_| Evidence::Shapes)),
+        ("variant", found.variant.map(|_| Evidence::Shapes)),
+        ("distilled", found.distilled.map(|(_, evidence)| evidence)),
+        ("prediction_type", found.prediction_by),
+    ];
+    told.into_iter().filter_map(|(name, by)| Some((name, by?.to_string()))).collect()
 }
 
 /// Cuts a text that is too long to be read.

@@ -153,6 +153,36 @@ impl fmt::Display for Prediction {
     }
 }
 
+/// Names what something was told by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// The shapes of tensors, which nothing can contradict.
+    Shapes,
+    /// What the file says about itself.
+    Metadata,
+    /// A tensor that stands there for that.
+    Mark,
+    /// The numbers of a tensor.
+    Numbers,
+    /// The file's name.
+    Name,
+    /// What is usual, because nothing tells.
+    Usual,
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Shapes => "from the shapes of its tensors",
+            Self::Metadata => "from what the file says about itself",
+            Self::Mark => "from a tensor that marks it",
+            Self::Numbers => "from the numbers of one norm",
+            Self::Name => "from the file's name",
+            Self::Usual => "as is usual, nothing in the file tells",
+        })
+    }
+}
+
 /// Names whose names the tensors have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the field's own")]

@@ -5,6 +5,7 @@
 //! PEFT and cloneofsimo's trainers. Where the names cannot tell, what the file says about itself is
 //! taken (`modelspec.*`, `ss_*`, a folder's settings).
 
+mod distilled;
 mod kinds;
 mod lora;
 mod parts;
@@ -15,8 +16,9 @@ use std::collections::BTreeMap;
 
 use super::element::TensorInfo;
 use super::open::Checkpoint;
+use crate::protocol::VariantChoice;
 
-pub use self::kinds::{Base, Family, Naming, Prediction, Variant};
+pub use self::kinds::{Base, Evidence, Family, Naming, Prediction, Variant};
 
 /// The largest tensor whose numbers are looked at.
 const NUMBERS_MAX: u64 = 1 << 16;
@@ -72,8 +74,12 @@ pub struct Detection {
     pub base: Option<Base>,
     /// What it was made for.
     pub variant: Option<Variant>,
+    /// How it was distilled, and what that was told by; only of whole nets.
+    pub distilled: Option<(VariantChoice, Evidence)>,
     /// What the net predicts.
     pub prediction: Option<Prediction>,
+    /// What that was told by.
+    pub prediction_by: Option<Evidence>,
     /// Whose names the tensors have.
     pub naming: Option<Naming>,
     /// More about it, as pairs of a name and a value.
@@ -85,12 +91,15 @@ pub struct Detection {
 }
 
 impl Detection {
-    fn new(family: Family) -> Self {
+    /// Knows the family and nothing else.
+    pub(crate) fn new(family: Family) -> Self {
         Self {
             family,
             base: None,
             variant: None,
+            distilled: None,
             prediction: None,
+            prediction_by: None,
             naming: None,
             details: Vec::new(),
             missing: Vec::new(),

@@ -1,6 +1,7 @@
 //! The nets of Stable Diffusion, alone or in a checkpoint with their encoders.
 
-use super::{Base, Detection, Family, Naming, Prediction, Variant, View, parts};
+use super::distilled::distilled;
+use super::{Base, Detection, Evidence, Family, Naming, Prediction, Variant, View, parts};
 
 /// Where a UNet may stand, in CompVis's names and in diffusers'.
 const LDM: [&str; 4] = ["model.diffusion_model.", "diffusion_model.", "unet.", ""];
@@ -61,7 +62,8 @@ pub(super) fn unet(view: &View<'_>) -> Option<Detection> {
             Variant::TextToImage
         }
     });
-    found.prediction = prediction(view, &net, &mut found.strange);
+    found.distilled = Some(distilled(found.variant, view.file_name));
+    (found.prediction, found.prediction_by) = prediction(view, &net, &mut found.strange).unzip();
     if net.base.is_none() {
         let context = net.context;
         found.strange.push(format!("The net looks at words of width {context}: no known model's"));
@@ -95,24 +97,30 @@ fn attentions(net: &Net<'_>, found: &mut Detection) {
 }
 
 /// Tells what the net predicts: what the file says, else what its kind does.
-fn prediction(view: &View<'_>, net: &Net<'_>, strange: &mut Vec<String>) -> Option<Prediction> {
+fn prediction(
+    view: &View<'_>,
+    net: &Net<'_>,
+    strange: &mut Vec<String>,
+) -> Option<(Prediction, Evidence)> {
     let said = ["modelspec.prediction_type", "scheduler/prediction_type", "prediction_type"]
         .iter()
         .find_map(|key| view.fact(key));
     match said {
-        Some("epsilon" | "eps") => return Some(Prediction::Epsilon),
-        Some("v" | "v_prediction" | "v-prediction") => return Some(Prediction::V),
-        Some("edm") => return Some(Prediction::Edm),
+        Some("epsilon" | "eps") => return Some((Prediction::Epsilon, Evidence::Metadata)),
+        Some("v" | "v_prediction" | "v-prediction") => {
+            return Some((Prediction::V, Evidence::Metadata));
+        }
+        Some("edm") => return Some((Prediction::Edm, Evidence::Metadata)),
         _ => {}
     }
     if view.has("v_pred") {
         if view.has("ztsnr") {
             strange.push("It was trained to begin from pure noise (zero terminal SNR)".to_owned());
         }
-        return Some(Prediction::V);
+        return Some((Prediction::V, Evidence::Mark));
     }
     if view.has("edm_mean") || view.has("edm_vpred.sigma_max") {
-        return Some(Prediction::Edm);
+        return Some((Prediction::Edm, Evidence::Mark));
     }
     match (net.base?, net.channels) {
         // Those for inpainting and depth were all trained from the net that predicts noise.
@@ -126,10 +134,11 @@ fn prediction(view: &View<'_>, net: &Net<'_>, strange: &mut Vec<String>) -> Opti
             if spread.is_none() {
                 strange.push("Whether it predicts noise or v cannot be told".to_owned());
             }
-            Some(if spread? > V_SPREAD { Prediction::V } else { Prediction::Epsilon })
+            let told = if spread? > V_SPREAD { Prediction::V } else { Prediction::Epsilon };
+            Some((told, Evidence::Numbers))
         }
-        (Base::Sd2, 7) => Some(Prediction::V),
-        _ => Some(Prediction::Epsilon),
+        (Base::Sd2, 7) => Some((Prediction::V, Evidence::Usual)),
+        _ => Some((Prediction::Epsilon, Evidence::Usual)),
     }
 }
 
