@@ -155,6 +155,13 @@ fn the_size_of_sd_2_follows_what_its_net_is_said_to_predict() -> Result<()> {
         [size.width_px, size.height_px]
     };
     assert!(window.query_by_label("Family: SD 2.x").is_some());
+    choose(&mut window, "Variant", "Lightning");
+    choose(&mut window, "Prediction", "Noise (epsilon)");
+    // The longest names fit beside each other, within the panel.
+    let right = |label: &str| window.get_by_label(label).rect().right();
+    assert!(right("Variant") < window.get_by_label("Prediction").rect().left());
+    assert!(right("Prediction") <= right("Model") + 0.5, "{}", right("Prediction"));
+    choose(&mut window, "Variant", "Standard");
     assert_eq!(size(&window), [512, 512]);
     choose(&mut window, "Prediction", "Velocity (v)");
     assert_eq!(size(&window), [768, 768]);

@@ -14,6 +14,8 @@ use crate::widgets::{Button, details, field_label, menu_item};
 
 /// The room between the two menus in points.
 const BETWEEN: f32 = 12.0;
+/// The width of the menu of variants, whose names are shorter.
+const VARIANT_WIDTH: f32 = 110.0;
 
 /// Holds what a menu shows and offers.
 struct Menu<T> {
@@ -31,12 +33,12 @@ pub(super) fn model_kind_ui(ui: &mut Ui, state: &AppState, actions: &mut Vec<Act
     let language = state.settings.language;
     let (kind, choice) = (&model.kind, state.model_choice());
     details(ui, language.fill(Text::FamilyOf, &[&language.family_name(kind)]));
-    let width = (ui.available_width() - BETWEEN) / 2.0;
+    let rest = ui.available_width() - VARIANT_WIDTH - BETWEEN;
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = BETWEEN;
-        let picked = menu_ui(ui, width, variants(kind, choice, language), language);
+        let picked = menu_ui(ui, VARIANT_WIDTH, variants(kind, choice, language), language);
         actions.extend(picked.map(|variant| Action::Models(ModelsAction::SetVariant(variant))));
-        let picked = menu_ui(ui, width, predictions(kind, choice, language), language);
+        let picked = menu_ui(ui, rest, predictions(kind, choice, language), language);
         let set = |prediction| Action::Models(ModelsAction::SetPrediction(prediction));
         actions.extend(picked.map(set));
     });

@@ -19,7 +19,7 @@ macro_rules! models_texts {
             PredictionVelocity = "Velocity (v)", "速度（v）";
             PredictionUntold = "cannot be told", "无法判断";
             AutomaticFound = "Automatic (found: {})", "自动（识别为：{}）";
-            ChosenByHand = "set by you", "手动";
+            ChosenByHand = "manual", "手动";
             ToldByShapes = "Told by the shapes of its tensors", "根据张量形状判断";
             ToldByMetadata = "Told by what the file says about itself", "根据文件自带的说明判断";
             ToldByMark = "Told by a tensor that marks it", "根据标记张量判断";
