@@ -10,8 +10,8 @@ use atelier_engine::library::{LanguageEntry, Models};
 use atelier_engine::service::{Engine, Studio};
 
 use crate::i18n::Language;
-use crate::services::librarian::read_settings;
 use crate::services::places::HASHES_FILE;
+use crate::services::settings_file::read_settings;
 use crate::services::{EngineLink, LateRunner, Librarian, LibraryPlace, places, upkeep};
 use crate::shell::{Shell, ShellParts};
 use crate::state::LanguageModel;

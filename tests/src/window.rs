@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use atelier::action::Action;
 use atelier::i18n::Language;
-use atelier::services::librarian::read_settings;
+use atelier::services::settings_file::read_settings;
 use atelier::services::{EngineLink, LateRunner, Librarian, LibraryPlace};
 use atelier::shell::{Shell, ShellParts};
 use atelier::state::words::HOUSE_WRITER;

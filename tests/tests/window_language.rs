@@ -63,3 +63,19 @@ fn every_command_can_be_reached_from_the_palette() -> anyhow::Result<()> {
     assert!(!window.ctx.global_style().visuals.dark_mode);
     Ok(())
 }
+
+#[test]
+fn settings_that_cannot_be_read_are_told_and_kept() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let damaged = r#"{ "draft": "a fox in the snow", "models": { "folders": 7 } }"#;
+    std::fs::write(home.path().join("settings.json"), damaged)?;
+    let mut window = open(home.path(), Duration::ZERO, Language::English)?;
+    wait_until(&mut window, "what is said of the settings", |state| {
+        state.messages.toasts.iter().any(|toast| toast.text.contains("settings could not be read"))
+    });
+    // What could be read is there.
+    assert_eq!(state(&window).prompt.text, "a fox in the snow");
+    let kept = std::fs::read_to_string(home.path().join("settings.damaged.json"))?;
+    assert_eq!(kept, damaged);
+    Ok(())
+}

@@ -21,6 +21,7 @@ use atelier_engine::store::{ResultRow, Store, pictures, png};
 
 use super::library_desk::SharedStore;
 use super::prompt_reader::PromptReader;
+use super::settings_file::keep_damaged;
 use super::{recipes, trash};
 use crate::state::history::PAGE;
 use crate::state::{
@@ -135,11 +136,6 @@ impl Drop for Librarian {
     }
 }
 
-/// Reads the settings; a file that is missing or damaged gives the usual ones.
-pub fn read_settings(file: &Path) -> SavedSettings {
-    fs::read(file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-}
-
 fn work(
     place: &LibraryPlace,
     opened: impl FnOnce(Result<Arc<Store>, EngineError>),
@@ -161,6 +157,9 @@ fn work(
             Desk::default()
         }
     };
+    if let Some(kept) = keep_damaged(&place.settings_file) {
+        tell(LibraryNews::SettingsDamaged(kept));
+    }
     tell(LibraryNews::FreeMemory(available_memory_bytes()));
     tell(match find_model(&place.models) {
         Ok(info) => LibraryNews::ModelReady(info),

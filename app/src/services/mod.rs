@@ -17,6 +17,7 @@ pub mod project_desk;
 mod project_guides;
 mod prompt_reader;
 pub mod recipes;
+pub mod settings_file;
 pub mod sound_desk;
 pub mod textures;
 pub mod trash;

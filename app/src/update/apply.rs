@@ -327,6 +327,11 @@ fn apply_library(state: &mut AppState, news: LibraryNews) -> Vec<Effect> {
             return effects;
         }
         LibraryNews::Recovered(opening) => tell_recovery(state, &opening),
+        LibraryNews::SettingsDamaged(kept) => {
+            let text = language.get(Text::SettingsDamaged).to_owned();
+            let hint = language.fill(Text::SettingsKept, &[&kept.display()]);
+            state.messages.show(now, MessageKind::Note, text, hint, None);
+        }
         LibraryNews::ModelReady(info) => {
             state.models.status = ModelStatus::Ready(info);
             state.prompt.unknown = state.models.unknown_words(&state.prompt.text);

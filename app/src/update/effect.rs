@@ -226,6 +226,8 @@ pub enum LibraryNews {
     },
     /// What the check at start found and did.
     Recovered(Opening),
+    /// The settings could not be read whole; the file was copied to this place.
+    SettingsDamaged(PathBuf),
     /// The model is here.
     ModelReady(ModelInfo),
     /// The model is not here.

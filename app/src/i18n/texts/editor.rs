@@ -18,6 +18,8 @@ macro_rules! editor_texts {
             PlacesForgotten = "The project named files on another computer; models are looked for by their names here", "项目引用了另一台电脑上的文件；模型将在本机按名称查找";
             LibraryInOrder = "The library was put in order after the last time", "已整理上次未正常结束的图库";
             LibraryShared = "Another Atelier has this library open too", "另一个 Atelier 也打开了此图库";
+            SettingsDamaged = "Some settings could not be read and are as usual now", "部分设置无法读取，已恢复默认值";
+            SettingsKept = "The file as it was is kept at {}", "原文件已保留在 {}";
             RecoveredIndex = "its list was damaged and was made again from the files", "列表已损坏，已根据文件重建";
             RecoveredResults = "{} results were taken in that it did not know", "已收录 {} 个未登记的作品";
             RecoveredParts = "{} half-written files were removed", "已清除 {} 个未写完的文件";
