@@ -85,9 +85,7 @@ impl Shell {
         state.models.pictures.folders = saved.models.folders;
         state.models.pictures.chosen = saved.models.chosen;
         state.models.pictures.choices = saved.models.choices;
-        let chosen = state.models.pictures.chosen.as_deref();
-        let choice = chosen.map(|path| state.models.pictures.choice_of(path));
-        state.prompt.extras.prediction = choice.unwrap_or_default().prediction;
+        state.prompt.extras.prediction = state.models.pictures.choice().prediction;
         state.models.pictures.searching = true;
         parts.librarian.ask(LibraryTask::FindModels(state.models.pictures.folders.clone()));
         state.canvas.reopen = saved.project;

@@ -14,7 +14,7 @@ pub fn read_settings(file: &Path) -> SavedSettings {
     parse(&bytes).unwrap_or_else(|| salvage(&bytes))
 }
 
-/// Copies a file of settings that cannot be read whole, before another takes its place, and returns
+/// Keeps a copy of a file of settings that cannot be read whole, before another takes its place, and returns
 /// where to; `None` when it is sound or not there.
 pub(super) fn keep_damaged(file: &Path) -> Option<PathBuf> {
     let bytes = fs::read(file).ok()?;
@@ -22,7 +22,7 @@ pub(super) fn keep_damaged(file: &Path) -> Option<PathBuf> {
         return None;
     }
     let kept = file.with_extension("damaged.json");
-    fs::copy(file, &kept).ok()?;
+    fs::write(&kept, &bytes).ok()?;
     Some(kept)
 }
 

@@ -91,9 +91,8 @@ impl AppState {
     /// Returns what is said about the model that paints: its variant as the person remembers it, its
     /// prediction as the request that is being written has it, which may come from a recipe.
     pub fn model_choice(&self) -> ModelChoice {
-        let pictures = &self.models.pictures;
-        let known = pictures.chosen.as_ref().map(|path| pictures.choice_of(path));
-        ModelChoice { prediction: self.prompt.extras.prediction, ..known.unwrap_or_default() }
+        let known = self.models.pictures.choice();
+        ModelChoice { prediction: self.prompt.extras.prediction, ..known }
     }
 
     /// Returns what the model that paints is asked for when a person says nothing else.

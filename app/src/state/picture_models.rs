@@ -53,6 +53,11 @@ impl PictureModels {
         self.choices.get(path).copied().unwrap_or_default()
     }
 
+    /// Returns what the person says about the model that paints.
+    pub fn choice(&self) -> ModelChoice {
+        self.chosen.as_deref().map(|path| self.choice_of(path)).unwrap_or_default()
+    }
+
     /// Returns what a model is asked for when a person says nothing else.
     pub fn defaults_of(&self, model: &PictureEntry) -> PictureDefaults {
         PictureDefaults::of_kind(&model.kind, self.choice_of(&model.path))

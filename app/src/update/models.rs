@@ -121,8 +121,7 @@ fn choose(state: &mut AppState, path: Option<PathBuf>) -> Vec<Effect> {
         return Vec::new();
     }
     pictures.chosen = path;
-    let known = pictures.chosen.as_ref().map(|path| pictures.choice_of(path));
-    state.prompt.extras.prediction = known.unwrap_or_default().prediction;
+    state.prompt.extras.prediction = pictures.choice().prediction;
     let defaults = state.model_defaults();
     let (pictures, prompt) = (&state.models.pictures, &mut state.prompt);
     let shape = [prompt.size.width_px, prompt.size.height_px];
