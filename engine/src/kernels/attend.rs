@@ -88,6 +88,9 @@ impl ScoreBias<'_> {
     }
 }
 
+/// What lines of values are filled up to a multiple of where tiles want whole blocks.
+const LINES: usize = 16;
+
 /// Keys of a block: their scores stay in the nearest cache.
 const KEYS: usize = 128;
 
@@ -95,9 +98,20 @@ const KEYS: usize = 128;
 const MOST_QUERIES: usize = 3 * 16;
 
 /// Returns the registers of queries that are worked on together. Of AVX2's sixteen registers, sums of
-/// four rows by three leave too few for what is multiplied.
-fn registers_at(level: Level) -> usize {
-    if level == Level::Avx2 { 2 } else { 3 }
+/// four rows by three leave too few for what is multiplied; AMX has blocks for two.
+fn registers_at(level: Level, kind: Kind) -> usize {
+    match (level, kind) {
+        (Level::Avx2, _) | (Level::AmxBf16, Kind::Bf16) => 2,
+        _ => 3,
+    }
+}
+
+/// Returns what depths are filled up to a multiple of with zeros.
+fn group_at<T: Held>(level: Level) -> usize {
+    match (level, T::KIND) {
+        (Level::AmxBf16, Kind::Bf16) => 32,
+        _ => T::GROUP,
+    }
 }
 
 /// Multiplications between two questions whether to go on: some 30 ms on two cores in f32.
@@ -165,12 +179,12 @@ pub fn attend_biased<T: Held, O: Element>(
     if out.is_empty() {
         return;
     }
-    let shared = q.heads / k.heads;
+    let (shared, group) = (q.heads / k.heads, group_at::<T>(level));
     let packed: Vec<Keys<T>> = (0..sequences * k.heads)
         .into_par_iter()
-        .map(|index| Keys::pack(&k, &v, [index / k.heads, index % k.heads], head_width))
+        .map(|index| Keys::pack(&k, &v, [index / k.heads, index % k.heads], [head_width, group]))
         .collect();
-    let block_rows = registers_at(level) * level.panel_width() / 2;
+    let block_rows = registers_at(level, T::KIND) * level.panel_width() / 2;
     let blocks = q.rows.div_ceil(block_rows);
     let out = Shared::new(out);
     let work = |task: usize| {
@@ -182,6 +196,9 @@ pub fn attend_biased<T: Held, O: Element>(
         match (T::KIND, level) {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level's instructions are there, as was found (see above).
+            (Kind::Bf16, Level::AmxBf16) => unsafe { amx_bf16(&head, &out) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
             (Kind::Bf16, _) => unsafe { avx512_bf16(&head, &out) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
@@ -209,13 +226,18 @@ pub fn attend_biased<T: Held, O: Element>(
 
 /// The keys and values of one head.
 struct Keys<T> {
-    /// `[keys, stride]`.
-    keys: Vec<T>,
+    /// `[keys, stride]`, of which `full` are numbers, filled up with zeros.
+    keys: Scratch<T>,
+    full: usize,
     stride: usize,
-    /// Turned, block by block: `[blocks, head width, KEYS]`. Rows as long as all keys would often lie
+    /// Turned, block by block: `[blocks, lines, KEYS]`. Rows as long as all keys would often lie
     /// a power of two apart and push each other out of the cache.
-    values: Vec<T>,
+    values: Scratch<T>,
+    /// Numbers of a value, filled up with zeros where tiles want whole blocks of them.
+    lines: usize,
     count: usize,
+    /// What depths are filled up to a multiple of.
+    group: usize,
 }
 
 impl<T: Held> Keys<T> {
@@ -223,19 +245,25 @@ impl<T: Held> Keys<T> {
         k: &Vectors<'_, T>,
         v: &Vectors<'_, T>,
         [sequence, head]: [usize; 2],
-        width: usize,
+        [width, group]: [usize; 2],
     ) -> Self {
         let count = k.rows;
+        let full = width.next_multiple_of(group);
         // Rows that lie a power of two apart push each other out of the cache.
-        let odd =
-            if (width * size_of::<T>()).is_multiple_of(512) { 64 / size_of::<T>() } else { 0 };
-        let stride = width.next_multiple_of(T::GROUP) + odd;
-        let mut keys = vec![T::default(); count * stride];
-        let mut values = vec![T::default(); count.div_ceil(KEYS) * width * KEYS];
-        for (row, line) in keys.chunks_exact_mut(stride).enumerate() {
+        let odd = if (full * size_of::<T>()).is_multiple_of(512) { 64 / size_of::<T>() } else { 0 };
+        let stride = full + odd;
+        let lines = if group > T::GROUP { width.next_multiple_of(LINES) } else { width };
+        let zeros = |len: usize| {
+            let mut zeros = Scratch::take(len);
+            zeros.fill(T::default());
+            zeros
+        };
+        let mut keys = zeros(count.next_multiple_of(group) * stride);
+        let mut values = zeros(count.div_ceil(KEYS) * lines * KEYS);
+        for (row, line) in keys.chunks_exact_mut(stride).take(count).enumerate() {
             line[..width].copy_from_slice(k.at(sequence, row, head, width));
         }
-        for (block, values) in values.chunks_exact_mut(width * KEYS).enumerate() {
+        for (block, values) in values.chunks_exact_mut(lines * KEYS).enumerate() {
             for (place, row) in (block * KEYS..count.min((block + 1) * KEYS)).enumerate() {
                 let numbers = v.at(sequence, row, head, width);
                 for (line, number) in values.chunks_exact_mut(KEYS).zip(numbers) {
@@ -243,7 +271,7 @@ impl<T: Held> Keys<T> {
                 }
             }
         }
-        Self { keys, stride, values, count }
+        Self { keys, full, stride, values, lines, count, group }
     }
 }
 
@@ -336,6 +364,14 @@ block_for!(
     3,
     "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"
 );
+#[cfg(target_arch = "x86_64")]
+block_for!(
+    amx_bf16,
+    bf16,
+    super::amx::AmxBf16,
+    2,
+    "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"
+);
 
 /// Computes one block with tiles of `E`, which `T` is.
 ///
@@ -350,14 +386,13 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element, const REGISTERS: usi
     out: &Shared<'_, O>,
 ) {
     let Attend { head_width, scale, is_causal, .. } = head.settings;
-    let Keys { stride, count: all_keys, .. } = *head.keys;
+    let Keys { full, stride, lines: value_lines, count: all_keys, group, .. } = *head.keys;
     let (keys, values) = (same::<T, E>(&head.keys.keys), same::<T, E>(&head.keys.values));
     let width = REGISTERS * I::LANES;
     assert!(head.rows.len() <= width, "a block's queries fit into its registers");
     // Scores are taken to base two, so that e^x becomes a shift of the exponent.
     let scale = scale * std::f32::consts::LOG2_E;
     // The queries one after the other, then as a panel: [group of places, query, place of the group].
-    let full = head_width.next_multiple_of(E::GROUP);
     let mut lines = Scratch::<E>::take(width * full);
     lines.fill(E::default());
     for (line, row) in lines.chunks_exact_mut(full).zip(head.rows.clone()) {
@@ -374,34 +409,32 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element, const REGISTERS: usi
         }
     }
     let terms = head.terms(width);
-    let mut sums = Scratch::<f32>::take(head_width * width);
+    let mut sums = Scratch::<f32>::take(value_lines * width);
     sums.fill(0.0);
     let mut scores = Scratch::<f32>::take(KEYS * width);
     let mut weights = Scratch::<E>::take(KEYS * width);
     let mut largest = [f32::NEG_INFINITY; MOST_QUERIES];
     let mut totals = [0f32; MOST_QUERIES];
-    let most_rows = I::rows(REGISTERS);
     let hidden = if is_causal { all_keys - head.q.rows } else { 0 };
     let end = if is_causal { hidden + head.rows.end } else { all_keys };
     for start in (0..end).step_by(KEYS) {
         let count = KEYS.min(end - start);
-        let padded = count.next_multiple_of(E::GROUP);
-        let mut row = 0;
-        while row < count {
-            // Tiles of nearly equal height.
-            let height = (count - row).div_ceil((count - row).div_ceil(most_rows));
+        let padded = count.next_multiple_of(group);
+        let (rows, mut done) = (if group > E::GROUP { padded } else { count }, 0);
+        while done < rows {
+            let tile = I::next(done, rows, REGISTERS);
             let source = Rows {
                 values: keys,
-                first: (start + row) * stride,
+                first: (start + tile.start) * stride,
                 row_stride: stride,
                 taps: &[0],
                 depth: full,
             };
-            let scores = &mut scores[row * width..][..height * width];
+            let scores = &mut scores[tile.start * width..][..tile.len() * width];
             // SAFETY: the keys hold all rows of this tile, the queries `depth · width` numbers, the
             // scores the tile.
-            unsafe { I::tile(&source, height, REGISTERS, &queries, scores, false) };
-            row += height;
+            unsafe { I::tile(&source, tile.len(), REGISTERS, &queries, scores, false) };
+            done = tile.end;
         }
         head.add_bias(start, &mut scores[..count * width], &terms, width);
         if is_causal {
@@ -432,26 +465,27 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element, const REGISTERS: usi
                 }
             }
         }
-        let mut row = 0;
-        while row < head_width {
-            let height = (head_width - row).div_ceil((head_width - row).div_ceil(most_rows));
+        let mut done = 0;
+        while done < value_lines {
+            let tile = I::next(done, value_lines, REGISTERS);
+            assert_eq!(tile.start, done, "what is added up is added once");
             let source = Rows {
                 values,
-                first: start * head_width + row * KEYS,
+                first: start * value_lines + tile.start * KEYS,
                 row_stride: KEYS,
                 taps: &[0],
                 depth: padded,
             };
-            let sums = &mut sums[row * width..][..height * width];
+            let sums = &mut sums[tile.start * width..][..tile.len() * width];
             // SAFETY: the values hold these keys of all rows, filled up to whole groups; the weights
             // `padded · width` numbers; the sums the tile.
-            unsafe { I::tile(&source, height, REGISTERS, &weights, sums, true) };
-            row += height;
+            unsafe { I::tile(&source, tile.len(), REGISTERS, &weights, sums, true) };
+            done = tile.end;
         }
     }
     // Back to one query after the other.
     let mut turned = Scratch::<f32>::take(width * head_width);
-    for (row, line) in sums.chunks_exact(width).enumerate() {
+    for (row, line) in sums.chunks_exact(width).take(head_width).enumerate() {
         for (column, sum) in line.iter().enumerate() {
             turned[column * head_width + row] = *sum;
         }
@@ -465,6 +499,8 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element, const REGISTERS: usi
             *out = O::from_f32(sum * factor);
         }
     }
+    // SAFETY: passed on from the caller.
+    unsafe { I::leave() };
 }
 
 /// What the softmax of a block reads and writes: scores and sums lie `width` numbers apart, weights
@@ -494,10 +530,19 @@ impl<E: Held> Lanes<'_, E> {
             // A row has `width` numbers, whole registers.
             line.unwrap_or(&[0.0; L])
         };
-        let mut most = [f32::NEG_INFINITY; L];
-        for row in 0..self.rows {
-            // SAFETY: passed on from the caller.
-            unsafe { I::raise(line(row), &mut most) };
+        // Four at a time, so that one does not wait for the other.
+        let mut each = [[f32::NEG_INFINITY; L]; 4];
+        let whole = self.rows / 4 * 4;
+        for row in (0..whole).step_by(4) {
+            for (next, most) in each.iter_mut().enumerate() {
+                // SAFETY: passed on from the caller.
+                unsafe { I::raise(line(row + next), most) };
+            }
+        }
+        let [mut most, rest @ ..] = each;
+        for numbers in rest.iter().chain((whole..self.rows).map(line)) {
+            // SAFETY: as above.
+            unsafe { I::raise(numbers, &mut most) };
         }
         let mut now = [0f32; L];
         let mut factors = [0f32; L];

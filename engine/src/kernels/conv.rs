@@ -206,29 +206,45 @@ impl<O: Element> Finish for Writer<'_, O> {
         let x = x * self.spread[1] + self.place[1];
         let at = (image * result.height + y) * result.width + x;
         let place = [image, at, self.first + sums.column, result.channels];
-        self.after.finish(sums.values, place, self.out);
+        // SAFETY: passed on from the caller.
+        unsafe { self.after.finish::<T, I, O>(sums.values, place, self.out) };
     }
 }
 
 impl After<'_> {
     /// Finishes and writes the sums of some outputs, from `channel` on, of the place `at`.
+    ///
+    /// # Safety
+    /// The processor must have the instruction set `I`.
     #[inline(always)]
-    pub(super) fn finish<O: Element>(&self, sums: &[f32], place: [usize; 4], out: &Shared<'_, O>) {
+    pub(super) unsafe fn finish<T: Element, I: Isa<T>, O: Element>(
+        &self,
+        sums: &[f32],
+        place: [usize; 4],
+        out: &Shared<'_, O>,
+    ) {
         // Whole panels have a length that the compiler knows.
         if let Ok(values) = <&[f32; 32]>::try_from(sums) {
-            self.write(&mut { *values }, place, out);
+            // SAFETY: passed on from the caller.
+            unsafe { self.write::<T, I, O>(&mut { *values }, place, out) };
         } else if let Ok(values) = <&[f32; 16]>::try_from(sums) {
-            self.write(&mut { *values }, place, out);
+            // SAFETY: as above.
+            unsafe { self.write::<T, I, O>(&mut { *values }, place, out) };
         } else {
             let mut line = [0f32; MOST_COLUMNS];
             let line = &mut line[..sums.len()];
             line.copy_from_slice(sums);
-            self.write(line, place, out);
+            // SAFETY: as above.
+            unsafe { self.write::<T, I, O>(line, place, out) };
         }
     }
 
+    /// Does so with the instructions of `I`.
+    ///
+    /// # Safety
+    /// The processor must have the instruction set `I`.
     #[inline(always)]
-    fn write<O: Element>(
+    unsafe fn write<T: Element, I: Isa<T>, O: Element>(
         &self,
         line: &mut [f32],
         [image, at, channel, outputs]: [usize; 4],
@@ -236,10 +252,8 @@ impl After<'_> {
     ) {
         let add = |line: &mut [f32], numbers: Option<&[f32]>, start: usize| {
             if let Some(numbers) = numbers {
-                let numbers = &numbers[start..][..line.len()];
-                for (line, number) in line.iter_mut().zip(numbers) {
-                    *line += number;
-                }
+                // SAFETY: passed on from the caller.
+                unsafe { I::add(line, &numbers[start..][..line.len()]) };
             }
         };
         add(line, self.bias, channel);
@@ -302,7 +316,9 @@ impl Conv {
         if !is_sound || !suits {
             return None;
         }
-        if plan.suits_winograd() {
+        // AMX multiplies faster than what saves products takes: the same time for less memory.
+        let saves = !(level == Level::AmxBf16 && precision == Precision::Fast);
+        if plan.suits_winograd() && saves {
             let winograd = Winograd::new(level, precision, [inputs, outputs], weight);
             let winograd = Some(winograd);
             let (border, spread) = (padding, [1; 2]);

@@ -16,6 +16,8 @@ pub enum Level {
     Avx512Vnni,
     /// AVX-512 with BF16: sums of products of bf16 numbers in f32.
     Avx512Bf16,
+    /// The same with AMX: blocks of bf16 numbers.
+    AmxBf16,
 }
 
 /// The variable of the environment that holds the level down, for tests and comparisons.
@@ -26,8 +28,14 @@ static BEST: OnceLock<Level> = OnceLock::new();
 
 impl Level {
     /// Lists every level, the plainest first.
-    pub const ALL: [Self; 5] =
-        [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Vnni, Self::Avx512Bf16];
+    pub const ALL: [Self; 6] = [
+        Self::Portable,
+        Self::Avx2,
+        Self::Avx512,
+        Self::Avx512Vnni,
+        Self::Avx512Bf16,
+        Self::AmxBf16,
+    ];
 
     /// Returns the name used in `ATELIER_ISA` and on the command line.
     pub fn id(self) -> &'static str {
@@ -38,6 +46,7 @@ impl Level {
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512_vnni",
             Self::Avx512Bf16 => "avx512_bf16",
+            Self::AmxBf16 => "amx_bf16",
         }
     }
 
@@ -78,7 +87,10 @@ impl Level {
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl");
             let vnni = avx512 && is_x86_feature_detected!("avx512vnni");
-            if vnni && is_x86_feature_detected!("avx512bf16") {
+            let bf16 = vnni && is_x86_feature_detected!("avx512bf16");
+            if bf16 && super::amx::may_use() {
+                Self::AmxBf16
+            } else if bf16 {
                 Self::Avx512Bf16
             } else if vnni {
                 Self::Avx512Vnni

@@ -1,12 +1,11 @@
 //! Linear layers: rows of activations times packed weights, with what follows.
 
-use std::borrow::Cow;
-
 use half::bf16;
 use rayon::prelude::*;
 
 use super::element::Element;
 use super::elementwise::{Activation, narrow_bf16};
+use super::level::Level;
 use super::micro::Isa;
 use super::norm::Modulation;
 use super::panels::{Held, Kind, Panels};
@@ -96,10 +95,8 @@ impl<O: Element> Writer<'_, O> {
     unsafe fn write<T: Element, I: Isa<T>>(&self, sums: &Sums<'_>, line: &mut [f32]) {
         let Epilogue { bias, activation, residual, gate, is_paired } = self.epilogue;
         if let Some(bias) = bias {
-            let bias = &bias[sums.column..][..line.len()];
-            for (line, bias) in line.iter_mut().zip(bias) {
-                *line += bias;
-            }
+            // SAFETY: passed on from the caller.
+            unsafe { I::add(line, &bias[sums.column..][..line.len()]) };
         }
         if is_paired {
             let half = line.len() / 2;
@@ -123,10 +120,8 @@ impl<O: Element> Writer<'_, O> {
         }
         let start = sums.row * self.width + sums.column;
         if let Some(residual) = residual {
-            let residual = &residual[start..][..line.len()];
-            for (line, residual) in line.iter_mut().zip(residual) {
-                *line += residual;
-            }
+            // SAFETY: as above.
+            unsafe { I::add(line, &residual[start..][..line.len()]) };
         }
         // SAFETY: as above.
         let out = unsafe { self.out.part(start, line.len()) };
@@ -156,17 +151,18 @@ pub fn linear<O: Element>(
             run(&narrow_rows(x, rows, depth, panels.depth_full()), rows, panels, epilogue, out);
         }
         (Kind::Bf16, Input::Bf16(x)) => {
-            let x = match panels.depth_full() {
-                full if full == depth => Cow::Borrowed(x),
-                full => {
-                    let mut wide = vec![bf16::ZERO; rows * full];
-                    for (wide, x) in wide.chunks_exact_mut(full).zip(x.chunks_exact(depth.max(1))) {
-                        wide[..depth].copy_from_slice(x);
-                    }
-                    Cow::Owned(wide)
-                }
-            };
-            run(&x, rows, panels, epilogue, out);
+            let full = panels.depth_full();
+            // AMX is several times as slow where its rows lie across two cache lines.
+            let is_aligned = x.as_ptr().addr().is_multiple_of(64);
+            if full == depth && (is_aligned || panels.level() < Level::AmxBf16) {
+                run(x, rows, panels, epilogue, out);
+                return;
+            }
+            let mut copy = Scratch::<bf16>::take(rows * full);
+            copy.fill(bf16::ZERO);
+            let lines = copy.chunks_exact_mut(full.max(1)).zip(x.chunks_exact(depth.max(1)));
+            lines.for_each(|(copy, x)| copy[..depth].copy_from_slice(x));
+            run(&copy, rows, panels, epilogue, out);
         }
         (Kind::F32, Input::Bf16(_)) => panic!("activations of bf16 need weights of bf16"),
     }

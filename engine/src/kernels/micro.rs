@@ -1,5 +1,7 @@
 //! The innermost loops: a few rows of activations times one panel of weights.
 
+use std::ops::Range;
+
 use super::element::Element;
 use super::elementwise::exp2;
 
@@ -31,6 +33,15 @@ pub(crate) trait Isa<T: Element> {
     /// Returns the most rows of a tile whose panel is `registers` wide.
     fn rows(registers: usize) -> usize;
 
+    /// Returns the rows of the tile that follows when `done` of `count` rows, fewer than all, are
+    /// done: it ends behind them and may begin before.
+    #[inline(always)]
+    fn next(done: usize, count: usize, registers: usize) -> Range<usize> {
+        // Tiles of nearly equal height: a last tile of one row would cost half a full one.
+        let left = count - done;
+        done..done + left.div_ceil(left.div_ceil(Self::rows(registers)))
+    }
+
     /// Writes `sums[r · width + c]`, the product of row `r` with the panel's column `c`, for panels
     /// of `width = registers · LANES` columns; adds to what is there when it `goes_on`.
     ///
@@ -47,6 +58,13 @@ pub(crate) trait Isa<T: Element> {
         goes_on: bool,
     );
 
+    /// Leaves behind what tiles of this thread need beyond registers, at the end of a task.
+    ///
+    /// # Safety
+    /// The processor must have the instruction set.
+    #[inline(always)]
+    unsafe fn leave() {}
+
     /// Raises numbers to those of a register.
     ///
     /// # Safety
@@ -55,6 +73,17 @@ pub(crate) trait Isa<T: Element> {
     unsafe fn raise<const L: usize>(x: &[f32; L], most: &mut [f32; L]) {
         for (most, x) in most.iter_mut().zip(x) {
             *most = if *x > *most { *x } else { *most };
+        }
+    }
+
+    /// Adds numbers to a line of as many.
+    ///
+    /// # Safety
+    /// The processor must have the instruction set.
+    #[inline(always)]
+    unsafe fn add(line: &mut [f32], numbers: &[f32]) {
+        for (line, number) in line.iter_mut().zip(numbers) {
+            *line += number;
         }
     }
 
@@ -350,9 +379,22 @@ mod x86 {
         _mm512_dpbf16_ps(sums, a, b)
     }
 
-    /// The two functions of a register that the compiler does not always turn into vectors.
-    macro_rules! softmax {
-        ($lanes:literal, $raise:ident, $powers:ident $(::<$is_coarse:literal>)?) => {
+    /// The functions of a register that the compiler does not always turn into vectors.
+    macro_rules! by_register {
+        ($lanes:literal, $add:ident, $raise:ident, $powers:ident $(::<$is_coarse:literal>)?) => {
+            #[inline(always)]
+            unsafe fn add(line: &mut [f32], numbers: &[f32]) {
+                let (lines, line) = line.as_chunks_mut::<$lanes>();
+                let (numbers, rest) = numbers.as_chunks::<$lanes>();
+                for (line, numbers) in lines.iter_mut().zip(numbers) {
+                    // SAFETY: both arrays fill a register; the caller promises the instructions.
+                    unsafe { $add(line.as_mut_ptr(), numbers.as_ptr()) };
+                }
+                for (line, number) in line.iter_mut().zip(rest) {
+                    *line += number;
+                }
+            }
+
             #[inline(always)]
             unsafe fn raise<const L: usize>(x: &[f32; L], most: &mut [f32; L]) {
                 assert!(L == $lanes, "registers of this level hold so many numbers");
@@ -380,6 +422,26 @@ mod x86 {
                 }
             }
         };
+    }
+
+    /// Adds eight numbers to others.
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    unsafe fn add8(line: *mut f32, numbers: *const f32) {
+        // SAFETY: the caller promises eight numbers each.
+        unsafe {
+            _mm256_storeu_ps(line, _mm256_add_ps(_mm256_loadu_ps(line), _mm256_loadu_ps(numbers)));
+        }
+    }
+
+    /// Adds sixteen numbers to others.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn add16(line: *mut f32, numbers: *const f32) {
+        // SAFETY: the caller promises sixteen numbers each.
+        unsafe {
+            _mm512_storeu_ps(line, _mm512_add_ps(_mm512_loadu_ps(line), _mm512_loadu_ps(numbers)));
+        }
     }
 
     /// Raises eight numbers to others.
@@ -461,7 +523,7 @@ mod x86 {
         _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
         _mm256_storeu_ps;
 
-        softmax!(8, raise8, powers8);
+        by_register!(8, add8, raise8, powers8);
     );
     isa!(
         Avx512, f32, f32, "Registers of sixteen f32.",
@@ -470,7 +532,7 @@ mod x86 {
         _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
         _mm512_storeu_ps;
 
-        softmax!(16, raise16, powers16::<false>);
+        by_register!(16, add16, raise16, powers16::<false>);
     );
     isa!(
         Avx512Bf16, bf16, i32, "Registers of sixteen pairs of bf16, summed in f32.",
@@ -478,7 +540,7 @@ mod x86 {
         2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8; 12, 8;
         load_pairs, splat_pair, _mm512_setzero_ps, add_pairs, _mm512_loadu_ps, _mm512_storeu_ps;
 
-        softmax!(16, raise16, powers16::<true>);
+        by_register!(16, add16, raise16, powers16::<true>);
 
         #[inline(always)]
         unsafe fn weave(first: &[f32], second: &[f32], out: &mut [bf16]) {

@@ -8,6 +8,8 @@
 //! not on the number of rows, threads or pictures. So a picture of a batch has the same bits as the
 //! same picture alone.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attend;
 mod attention;
 mod border;

@@ -70,6 +70,9 @@ pub(crate) unsafe fn write_line<T: Element, I: Isa<T>, O: Element>(line: &[f32],
 /// thread should get several tasks.
 const TASK_ROWS: usize = 1024;
 
+/// Bytes of a task's rows at AMX, which are to stay in a core's cache: half of its two megabytes.
+const TASK_BYTES: usize = 1 << 20;
+
 /// Multiplies every row with every column and hands the sums, a row and panel at a time, to
 /// `finish`, from several threads at once but every pair of row and column once.
 ///
@@ -86,10 +89,19 @@ where
         return;
     }
     let groups = source.rows.div_ceil(source.group_rows);
-    // Several tasks per thread even out interruptions.
-    let wanted = 4 * rayon::current_num_threads();
-    let task_groups =
-        groups.div_ceil(wanted).max(1).clamp(1, TASK_ROWS.div_ceil(source.group_rows));
+    // Several tasks per thread even out interruptions. Those of AMX are short, and its threads often wait
+    // for memory that others use too.
+    let threads = rayon::current_num_threads();
+    let (wanted, most_rows) = match panels.level() {
+        Level::AmxBf16 => {
+            (8 * threads, TASK_BYTES / (source.row_stride * size_of::<T>()).clamp(1, TASK_BYTES))
+        }
+        _ => (4 * threads, TASK_ROWS),
+    };
+    let task_groups = groups.div_ceil(wanted).clamp(1, most_rows.div_ceil(source.group_rows));
+    // As many tasks for every thread: the last of a few would keep all others waiting.
+    let tasks = groups.div_ceil(task_groups).next_multiple_of(threads);
+    let task_groups = groups.div_ceil(tasks);
     // Where activations are few, panels are shared out instead, so that each is read only once.
     let is_wide = source.rows * T::GROUP < panels.width() * panels.count() && source.rows <= 512;
     let task_groups = if is_wide { groups } else { task_groups };
@@ -130,8 +142,8 @@ where
 
 /// What one task does.
 pub(crate) struct Part {
-    groups: Range<usize>,
-    panels: Range<usize>,
+    pub(super) groups: Range<usize>,
+    pub(super) panels: Range<usize>,
 }
 
 /// Runs a task with the instructions that the panels are packed for.
@@ -169,9 +181,11 @@ impl Dispatch for bf16 {
         F: Finish,
     {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: panels of bf16 are only packed at the level whose processors multiply it.
-        unsafe {
-            avx512_bf16(panels, source, part, finish)
+        match panels.level() {
+            // SAFETY: panels are only packed for a level that the processor was found to have.
+            Level::AmxBf16 => unsafe { amx_bf16(panels, source, part, finish) },
+            // SAFETY: panels of bf16 are only packed at levels whose processors multiply it.
+            _ => unsafe { avx512_bf16(panels, source, part, finish) },
         }
         #[cfg(not(target_arch = "x86_64"))]
         unreachable!("panels of bf16 are only packed where they can be multiplied")
@@ -205,24 +219,42 @@ task_for!(
     "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"
 );
 
+/// Runs one task on the matrix unit.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+fn amx_bf16<B, F>(panels: &Panels, source: &Source<'_, bf16, B>, part: Part, finish: &F)
+where
+    B: Fn(usize) -> usize,
+    F: Finish,
+{
+    // SAFETY: this function may only be called where its features and the unit are.
+    unsafe { super::amx::task(panels, source, part, finish) }
+}
+
+/// The sums of the largest tile of any level, none of which lies across two cache lines.
+#[repr(align(64))]
+pub(super) struct Buffer(pub(super) [f32; 32 * 32]);
+
 /// Runs one task: each panel over all its rows, so that the panel is read from the near cache.
 ///
 /// # Safety
 /// The processor must have the instruction set `I`.
 #[inline(always)]
-unsafe fn task_of<T, I, B, F>(panels: &Panels, source: &Source<'_, T, B>, part: Part, finish: &F)
-where
+pub(super) unsafe fn task_of<T, I, B, F>(
+    panels: &Panels,
+    source: &Source<'_, T, B>,
+    part: Part,
+    finish: &F,
+) where
     T: Held,
     I: Isa<T>,
     B: Fn(usize) -> usize,
     F: Finish,
 {
-    // The largest tile of any level: 12 rows of 32 columns, or 8 of 48.
-    let mut buffer = [0f32; 12 * 32];
+    let Buffer(buffer) = &mut Buffer([0f32; 32 * 32]);
     let (registers, depth) = (panels.registers(), panels.depth_full());
     let width = registers * I::LANES;
     assert_eq!(width, panels.width(), "panels are as wide as the level's tiles");
-    let most = I::rows(registers);
     for index in part.panels {
         let panel = panels.panel::<T>(index);
         let column = index * width;
@@ -238,23 +270,24 @@ where
                 depth,
             };
             assert!(rows.fits(count), "a group lies inside its activations");
-            // Tiles of nearly equal height: a last tile of one row would cost half a full one.
-            let tiles = count.div_ceil(most);
-            let mut row = 0;
-            for tile in 0..tiles {
-                let height = (count - row).div_ceil(tiles - tile);
+            let (first, mut done) = (rows.first, 0);
+            while done < count {
+                let tile = I::next(done, count, registers);
+                rows.first = first + tile.start * source.row_stride;
                 // SAFETY: the caller promises the instruction set; the group fits (checked above),
                 // a panel holds taps · depth · width numbers by construction, the buffer any tile.
-                unsafe { I::tile(&rows, height, registers, panel, &mut buffer, false) };
-                for (r, sums) in buffer.chunks_exact(width).take(height).enumerate() {
-                    let row = group_row + row + r;
+                unsafe { I::tile(&rows, tile.len(), registers, panel, buffer, false) };
+                let lines = tile.clone().zip(buffer.chunks_exact(width)).skip(done - tile.start);
+                for (row, sums) in lines {
+                    let row = group_row + row;
                     let sums = Sums { row, column, values: &sums[..columns] };
                     // SAFETY: passed on from the caller.
                     unsafe { finish.finish::<T, I>(&sums) };
                 }
-                row += height;
-                rows.first += height * source.row_stride;
+                done = tile.end;
             }
         }
     }
+    // SAFETY: passed on from the caller.
+    unsafe { I::leave() };
 }

@@ -188,23 +188,21 @@ unsafe fn task_of<T: Held, I: Isa<T>, O: Element>(task: &Task<'_>, out: &Shared<
     for panel in 0..first.count() {
         for (place, panels) in places.iter().enumerate() {
             let weights = panels.panel::<T>(panel);
-            let most = I::rows(registers);
-            let tiles = count.div_ceil(most);
-            let mut row = 0;
-            for tile in 0..tiles {
-                let height = (count - row).div_ceil(tiles - tile);
+            let mut done = 0;
+            while done < count {
+                let tile = I::next(done, count, registers);
                 let rows = Rows {
                     values: &inputs[..],
-                    first: (place * count + row) * depth,
+                    first: (place * count + tile.start) * depth,
                     row_stride: depth,
                     taps: &[0],
                     depth,
                 };
-                let sums = &mut sums[(place * count + row) * width..][..height * width];
+                let sums = &mut sums[(place * count + tile.start) * width..][..tile.len() * width];
                 // SAFETY: the inputs hold all squares, the panel `depth · width` numbers, the sums
                 // the tile's rows.
-                unsafe { I::tile(&rows, height, registers, weights, sums, false) };
-                row += height;
+                unsafe { I::tile(&rows, tile.len(), registers, weights, sums, false) };
+                done = tile.end;
             }
         }
         let column = panel * width;
@@ -230,7 +228,9 @@ unsafe fn task_of<T: Held, I: Isa<T>, O: Element>(task: &Task<'_>, out: &Shared<
                 if y < shape.height && x < shape.width {
                     let (image, y) = (task.part.images[0] + image, task.part.rows[0] + y);
                     let at = (image * task.part.whole.height + y) * shape.width + x;
-                    task.after.finish(&line[..columns], [image, at, column, outputs], out);
+                    let place = [image, at, column, outputs];
+                    // SAFETY: passed on from the caller.
+                    unsafe { task.after.finish::<T, I, O>(&line[..columns], place, out) };
                 }
             }
         }

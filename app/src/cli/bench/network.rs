@@ -31,7 +31,8 @@ pub struct NetworkArgs {
     /// How exactly products are computed
     #[arg(long, value_enum, default_value_t = PrecisionName::Fast)]
     pub precision: PrecisionName,
-    /// Holds the instructions down: portable, neon, avx2, avx512, avx512_vnni or avx512_bf16
+    /// Holds the instructions down: portable, neon, avx2, avx512, avx512_vnni, avx512_bf16 or
+    /// amx_bf16
     #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
     pub isa: Option<Level>,
     /// Whose operations compute

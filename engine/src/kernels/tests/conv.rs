@@ -267,3 +267,25 @@ proptest! {
         check(Case { shape, outputs: channels.1, plan });
     }
 }
+
+#[test]
+fn pictures_of_any_width_fill_whole_blocks() {
+    // Depths of whole blocks, and rows that are fewer than one, one, one and some, and more than two.
+    for (images, height, width, channels) in [
+        (1, 3, 5, 32),
+        (2, 3, 8, 64),
+        (1, 2, 16, 32),
+        (1, 3, 17, 32),
+        (2, 2, 33, 64),
+        (1, 1, 50, 96),
+    ] {
+        let shape = ConvShape { images, height, width, channels };
+        for plan in [ConvPlan::same(3), ConvPlan { is_for_large: true, ..ConvPlan::same(3) }] {
+            check(Case { shape, outputs: 40, plan });
+        }
+    }
+    // Places that no tap falls on.
+    let mode = ConvMode::Transposed([0; 2]);
+    let plan = ConvPlan { mode, stride: [3; 2], padding: [0; 4], ..ConvPlan::same(2) };
+    check(Case { shape: shape(1, 3, 18, 32), outputs: 40, plan });
+}

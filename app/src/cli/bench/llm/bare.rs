@@ -43,7 +43,7 @@ pub struct BareArgs {
     #[arg(long, value_name = "PRECISION", default_value = "fast", value_parser = parse_precision)]
     precision: Precision,
     /// The most that the kernels may use of the processor: portable or neon, avx2, avx512,
-    /// avx512_vnni, avx512_bf16
+    /// avx512_vnni, avx512_bf16, amx_bf16
     #[arg(long, value_name = "ISA", value_parser = parse_level)]
     isa: Option<Level>,
     /// The most threads
