@@ -44,7 +44,7 @@ fn load(folder: &Path, compute: Compute) -> Result<PicturePipeline> {
 
 /// Both ways of computing that this machine can run: the kernels, and candle as on a GPU.
 fn both_ways() -> [Compute; 2] {
-    [Compute::on(&Device::Cpu), Compute::Candle(Device::Cpu)]
+    [Compute::on(&Device::Cpu), Compute::Candle(Device::Cpu, Precision::Exact)]
 }
 
 struct Golden {

@@ -120,13 +120,13 @@ fn the_kernels_and_candle_paint_the_same_latents() -> Result<()> {
     for sampler in SamplerKind::FLOW {
         let mut request = request();
         request.sampling.sampler = sampler;
-        let mut both = [Compute::on(&Device::Cpu), Compute::Candle(Device::Cpu)].into_iter().map(
-            |compute| -> Result<Vec<f32>> {
+        let mut both = [Compute::on(&Device::Cpu), Compute::Candle(Device::Cpu, Precision::Exact)]
+            .into_iter()
+            .map(|compute| -> Result<Vec<f32>> {
                 let mut pipeline = load(&model, compute)?;
                 let output = pipeline.run(&request, &JobContext::detached(), &mut Ok)?;
                 Ok(output.latents.context("no latents")?.values)
-            },
-        );
+            });
         let (Some(kernels), Some(candle)) = (both.next(), both.next()) else { bail!("no pair") };
         let (kernels, candle) = (kernels?, candle?);
         // Random weights make latents of some tens; their last bits are worth that much more.

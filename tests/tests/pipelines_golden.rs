@@ -158,7 +158,7 @@ fn candle_and_every_level_of_kernels_make_the_same_picture() -> Result<()> {
         .into_iter()
         .map(|level| Compute::Kernels(level, KernelPrecision::Exact))
         .collect();
-    ways.push(Compute::Candle(Device::Cpu));
+    ways.push(Compute::Candle(Device::Cpu, Precision::Exact));
     for name in ["sd1-euler", "sdxl-control"] {
         for compute in &ways {
             let output = run(name, &golden["cases"][name], &bytes, compute.clone())?;

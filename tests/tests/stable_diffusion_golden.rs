@@ -73,9 +73,10 @@ impl Golden {
             .into_iter()
             .map(|level| (Compute::Kernels(level, Precision::Exact), 1e-4))
             .collect();
-        ways.push((Compute::Candle(Device::Cpu), 1e-4));
+        ways.push((Compute::Candle(Device::Cpu, Precision::Exact), 1e-4));
         // In bf16 it may be as far off as the reference is in bf16; see `compare`.
         ways.push((Compute::with(&Device::Cpu, Precision::Fast), 0.0));
+        ways.push((Compute::Candle(Device::Cpu, Precision::Fast), 0.0));
         for (compute, tolerance) in ways {
             check(&Load::new(&weights, compute), tolerance)?;
         }
@@ -275,8 +276,9 @@ fn the_real_tiny_autoencoder_decodes_as_its_author_has_it() -> Result<()> {
     ensure!(named.check(&config.tensors())?.is_empty(), "nothing is left over");
     for (compute, tolerance) in [
         (Compute::Kernels(Level::best(), Precision::Exact), 1e-4),
-        (Compute::Candle(Device::Cpu), 1e-4),
+        (Compute::Candle(Device::Cpu, Precision::Exact), 1e-4),
         (Compute::Kernels(Level::best(), Precision::Fast), 0.1),
+        (Compute::Candle(Device::Cpu, Precision::Fast), 0.1),
     ] {
         let load = Load::new(&named, compute);
         let tiny = TinyAutoencoder::new(&config, &load)?;

@@ -60,7 +60,7 @@ pub fn attention(
                 }
             }
         }
-        Compute::Candle(_) => {
+        Compute::Candle(..) => {
             let mut sequences = Vec::with_capacity(spans.ranges().len());
             for range in spans.ranges() {
                 let rows = range.len();
@@ -137,9 +137,23 @@ impl Heads {
             .reshape((self.batch * self.heads, rows, self.head_width))
     }
 
-    fn by_candle(&self, [q, k, v]: [&Tensor; 3], bias: Option<&PlaceBias<'_>>) -> Result<Tensor> {
+    /// Computes attention by candle's operations, with products of these numbers, from the rows of
+    /// queries, keys and values, each with the part of its rows' width where they stand.
+    fn by_candle(
+        &self,
+        products: DType,
+        rows: [(&Tensor, usize); 3],
+        bias: Option<&PlaceBias<'_>>,
+    ) -> Result<Tensor> {
+        #[cfg(feature = "flash-attn")]
+        if bias.is_none() && super::flash::takes(rows[0].0.device(), products, self.head_width) {
+            return super::flash::attention(self, products, rows);
+        }
+        let part = |(x, part): (&Tensor, usize)| self.part(&x.to_dtype(products)?, part);
+        let [q, k, v] = [part(rows[0])?, part(rows[1])?, part(rows[2])?];
         let (queries, keys) = (q.dim(1)?, k.dim(1)?);
-        let scores = (q.matmul(&k.t()?.contiguous()?)? * f64::from(self.settings().scale))?;
+        let scores = q.matmul(&k.t()?.contiguous()?)?.to_dtype(DType::F32)?;
+        let scores = (scores * f64::from(self.settings().scale))?;
         let scores = match bias {
             Some(bias) => bias.added(&scores, self)?,
             None => scores,
@@ -153,7 +167,8 @@ impl Heads {
         } else {
             scores
         };
-        let y = candle_nn::ops::softmax_last_dim(&scores)?.matmul(v)?;
+        let weights = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(products)?;
+        let y = weights.matmul(&v)?;
         y.reshape((self.batch, self.heads, queries, self.head_width))?
             .transpose(1, 2)?
             .reshape((self.batch * queries, self.width()))
@@ -179,8 +194,7 @@ pub fn self_attention(
         candle_core::bail!("there are a query, key and value of {width} per row");
     }
     let Compute::Kernels(level, _) = compute else {
-        let part = |index| heads.part(qkv, index);
-        return heads.by_candle([&part(0)?, &part(1)?, &part(2)?], None);
+        return heads.by_candle(compute.products(), [(qkv, 0), (qkv, 1), (qkv, 2)], None);
     };
     let length = rows / heads.batch.max(1);
     narrow_or_wide!(compute.is_narrow(), O => {
@@ -212,8 +226,7 @@ pub fn cross_attention(compute: &Compute, q: &Tensor, kv: &Tensor, heads: Heads)
         candle_core::bail!("queries of {width}, keys and values of as many, of one kind");
     }
     let Compute::Kernels(level, _) = compute else {
-        let parts = [heads.part(q, 0)?, heads.part(kv, 0)?, heads.part(kv, 1)?];
-        return heads.by_candle(parts.each_ref(), None);
+        return heads.by_candle(compute.products(), [(q, 0), (kv, 0), (kv, 1)], None);
     };
     let batch = heads.batch.max(1);
     let (length, keys) = (rows / batch, kv.dim(0)? / batch);
@@ -306,8 +319,8 @@ pub fn place_attention(
         candle_core::bail!("there are a query, key and value of {width} and {wanted} numbers");
     }
     let Compute::Kernels(level, _) = compute else {
-        let parts = [heads.part(qkv, 0)?, heads.part(qkv, 1)?, heads.part(qkv, 2)?];
-        return heads.by_candle(parts.each_ref(), Some(&bias));
+        let parts = [(qkv, 0), (qkv, 1), (qkv, 2)];
+        return heads.by_candle(compute.products(), parts, Some(&bias));
     };
     narrow_or_wide!(compute.is_narrow(), O => {
         run2("place_attention", [qkv, numbers], (rows, width), |[qkv, numbers], out: &mut [O]| {
@@ -344,8 +357,7 @@ pub fn apart_attention(compute: &Compute, [q, k, v]: [&Tensor; 3], heads: Heads)
         candle_core::bail!("queries, keys and values have a width of {width}");
     }
     let Compute::Kernels(level, _) = compute else {
-        let parts = [heads.part(q, 0)?, heads.part(k, 0)?, heads.part(v, 0)?];
-        return heads.by_candle(parts.each_ref(), None);
+        return heads.by_candle(DType::F32, [(q, 0), (k, 0), (v, 0)], None);
     };
     let batch = heads.batch.max(1);
     let (length, keys) = (rows / batch, k.dim(0)? / batch);

@@ -1,6 +1,6 @@
 //! Where and how a network computes.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 use crate::kernels::{Kind, Level, Precision};
 
@@ -10,7 +10,7 @@ pub enum Compute {
     /// On the processor, with the kernels of this crate.
     Kernels(Level, Precision),
     /// On this device, with candle's operations.
-    Candle(Device),
+    Candle(Device, Precision),
 }
 
 impl Compute {
@@ -19,11 +19,15 @@ impl Compute {
         Self::with(device, Precision::Exact)
     }
 
-    /// Chooses the fastest way for a device at this precision.
+    /// Chooses the fastest way for a device at this precision. Devices that cannot multiply bf16 numbers
+    /// compute in f32 at both.
     pub fn with(device: &Device, precision: Precision) -> Self {
         match device {
             Device::Cpu => Self::Kernels(Level::best(), precision),
-            _ => Self::Candle(device.clone()),
+            _ if precision == Precision::Fast && !multiplies_bf16(device) => {
+                Self::Candle(device.clone(), Precision::Exact)
+            }
+            _ => Self::Candle(device.clone(), precision),
         }
     }
 
@@ -31,7 +35,7 @@ impl Compute {
     pub fn device(&self) -> &Device {
         match self {
             Self::Kernels(..) => &Device::Cpu,
-            Self::Candle(device) => device,
+            Self::Candle(device, _) => device,
         }
     }
 
@@ -39,8 +43,13 @@ impl Compute {
     pub fn is_narrow(&self) -> bool {
         match self {
             Self::Kernels(level, precision) => Kind::of(*level, *precision) == Kind::Bf16,
-            Self::Candle(_) => false,
+            Self::Candle(_, precision) => *precision == Precision::Fast,
         }
+    }
+
+    /// Returns the numbers that products read.
+    pub fn products(&self) -> DType {
+        if self.is_narrow() { DType::BF16 } else { DType::F32 }
     }
 
     /// Lays pictures `[batch, channels, height, width]` out as the convolutions want them.
@@ -50,7 +59,7 @@ impl Compute {
     pub fn lay_out(&self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Kernels(..) => x.permute((0, 2, 3, 1))?.contiguous(), // [b, h, w, c]
-            Self::Candle(_) => x.contiguous(),
+            Self::Candle(..) => x.contiguous(),
         }
     }
 
@@ -61,7 +70,7 @@ impl Compute {
     pub fn lay_back(&self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Kernels(..) => x.permute((0, 3, 1, 2))?.contiguous(), // [b, c, h, w]
-            Self::Candle(_) => x.contiguous(),
+            Self::Candle(..) => x.contiguous(),
         }
     }
 
@@ -73,7 +82,7 @@ impl Compute {
         let (a, b, c, d) = x.dims4()?;
         Ok(match self {
             Self::Kernels(..) => [a, b, c, d],
-            Self::Candle(_) => [a, c, d, b],
+            Self::Candle(..) => [a, c, d, b],
         })
     }
 
@@ -86,7 +95,7 @@ impl Compute {
         let rows = (batch * height * width, channels);
         match self {
             Self::Kernels(..) => x.reshape(rows),
-            Self::Candle(_) => x.permute((0, 2, 3, 1))?.contiguous()?.reshape(rows),
+            Self::Candle(..) => x.permute((0, 2, 3, 1))?.contiguous()?.reshape(rows),
         }
     }
 
@@ -98,7 +107,7 @@ impl Compute {
         let x = x.reshape((batch, height, width, ()))?;
         match self {
             Self::Kernels(..) => Ok(x),
-            Self::Candle(_) => x.permute((0, 3, 1, 2))?.contiguous(),
+            Self::Candle(..) => x.permute((0, 3, 1, 2))?.contiguous(),
         }
     }
 
@@ -115,7 +124,39 @@ impl Compute {
                     crate::kernels::join_rows(a, first, b, second, out);
                 })
             }
-            Self::Candle(_) => Tensor::cat(&[a, b], 1),
+            Self::Candle(..) => Tensor::cat(&[a, b], 1),
         }
+    }
+}
+
+/// Tells whether a device has all that is done with bf16 numbers there: it is tried, because neither the
+/// kind of device nor its age says so alone (a card before compute capability 8.0, kernels built for one,
+/// a Mac without bf16).
+fn multiplies_bf16(device: &Device) -> bool {
+    let attempt = || -> Result<f32> {
+        let ones = Tensor::ones((2, 3), DType::F32, device)?.to_dtype(DType::BF16)?;
+        let product = ones.matmul(&ones.t()?.contiguous()?)?; // 2 × 2 threes
+        let picture = product.reshape((1, 1, 2, 2))?;
+        let sums = picture.conv2d(&picture, 0, 1, 1, 1)?; // 4 · 3 · 3
+        sums.to_dtype(DType::F32)?.sum_all()?.to_scalar()
+    };
+    attempt().is_ok_and(|sum| sum == 36.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_does_with_bf16_is_tried() {
+        assert!(!multiplies_bf16(&Device::Cpu), "candle has no convolution of bf16 there");
+    }
+
+    #[test]
+    fn candles_operations_multiply_bf16_where_they_are_to_be_fast() {
+        let fast = Compute::Candle(Device::Cpu, Precision::Fast);
+        assert!(fast.is_narrow() && fast.products() == DType::BF16);
+        let exact = Compute::Candle(Device::Cpu, Precision::Exact);
+        assert!(!exact.is_narrow() && exact.products() == DType::F32);
     }
 }

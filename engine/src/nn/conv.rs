@@ -1,6 +1,6 @@
 //! Convolutions over pictures, in the layout that [`Compute::lay_out`] gives.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use half::bf16;
 
 use super::compute::Compute;
@@ -114,7 +114,9 @@ impl Conv {
                 let unsound = || candle_core::Error::Msg(format!("no such convolution: {plan:?}"));
                 Form::Packed(Box::new(packed.ok_or_else(unsound)?))
             }
-            Compute::Candle(_) => Form::Tensor(load.tensor("weight", &shape)?),
+            compute @ Compute::Candle(..) => {
+                Form::Tensor(load.tensor("weight", &shape)?.to_dtype(compute.products())?)
+            }
         };
         let tensor = Tensor::from_slice(&bias, (1, outputs, 1, 1), load.compute().device())?;
         Ok(Self {
@@ -216,8 +218,8 @@ impl Conv {
                     (x, 0)
                 };
                 let ([stride, _], [dilation, _]) = (self.plan.stride, self.plan.dilation);
-                let y = x.conv2d(weight, padding, stride, dilation, self.plan.groups)?;
-                let mut y = y.broadcast_add(&self.bias.1)?;
+                let settings = [padding, stride, dilation, self.plan.groups];
+                let mut y = convolved(&x, weight, settings)?.broadcast_add(&self.bias.1)?;
                 if self.plan.mode == ConvMode::Shuffled {
                     y = candle_nn::ops::pixel_shuffle(&y, 2)?;
                 }
@@ -307,6 +309,23 @@ impl Conv {
     }
 }
 
+/// Convolves with products of the numbers that the weights hold, by candle's operations: f32.
+fn convolved(
+    x: &Tensor,
+    weight: &Tensor,
+    [padding, stride, dilation, groups]: [usize; 4],
+) -> Result<Tensor> {
+    let x = x.to_dtype(weight.dtype())?;
+    let y = if x.device().is_cpu() {
+        // There candle has no convolution of bf16; f32 holds the same numbers.
+        let (x, weight) = (x.to_dtype(DType::F32)?, weight.to_dtype(DType::F32)?);
+        x.conv2d(&weight, padding, stride, dilation, groups)?
+    } else {
+        x.conv2d(weight, padding, stride, dilation, groups)?
+    };
+    y.to_dtype(DType::F32)
+}
+
 /// Multiplies and adds per channel of pictures `[1, channels, height, width]`, by candle's operations.
 fn scaled(x: &Tensor, scales: &ChannelScales) -> Result<Tensor> {
     let shape = (1, scales.scale.len(), 1, 1);
@@ -343,7 +362,7 @@ pub fn unfold_over(compute: &Compute, x: &Tensor, base: &Tensor, factor: usize) 
                 kernels::unfold_over(x, base, shape, factor, out);
             })
         }
-        Compute::Candle(_) => {
+        Compute::Candle(..) => {
             let unfolded = candle_nn::ops::pixel_shuffle(x, factor)?;
             unfolded + base.upsample_nearest2d(factor * height, factor * width)?
         }
@@ -363,7 +382,7 @@ pub fn enlarge4(compute: &Compute, x: &Tensor) -> Result<Tensor> {
                 kernels::enlarge4(x, shape, out);
             })
         }
-        Compute::Candle(_) => {
+        Compute::Candle(..) => {
             let (_, _, height, width) = x.dims4()?;
             x.upsample_bilinear2d(4 * height, 4 * width, false)
         }

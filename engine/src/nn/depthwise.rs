@@ -46,7 +46,7 @@ impl Depthwise {
                 };
                 Form::Plain(Box::new(made.ok_or_else(unsound)?))
             }
-            Compute::Candle(_) => Form::Tensors {
+            Compute::Candle(..) => Form::Tensors {
                 weight: load.tensor("weight", &shape)?,
                 bias: load.tensor("bias", &[channels])?.reshape((1, channels, 1, 1))?,
             },

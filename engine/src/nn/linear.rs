@@ -14,7 +14,7 @@ use crate::kernels::{self, Activation, Epilogue, Modulation, Panels, paired_row}
 #[derive(Debug, Clone)]
 enum Matrix {
     Packed(Panels),
-    /// Transposed: `[inputs, outputs]`.
+    /// Transposed: `[inputs, outputs]`, in the numbers that products read.
     Tensor(Tensor),
 }
 
@@ -34,9 +34,9 @@ impl Matrix {
                 let shape = [outputs, 1, inputs];
                 Self::Packed(Panels::pack_as(*level, *precision, shape, at))
             }
-            Compute::Candle(device) => {
+            Compute::Candle(device, _) => {
                 let weight = Tensor::from_vec(weight, (outputs, inputs), device)?;
-                Self::Tensor(weight.t()?.contiguous()?)
+                Self::Tensor(weight.to_dtype(compute.products())?.t()?.contiguous()?)
             }
         })
     }
@@ -186,7 +186,10 @@ impl Linear {
     }
 
     fn is_narrow(&self) -> bool {
-        matches!(&self.matrix, Matrix::Packed(panels) if panels.kind() == kernels::Kind::Bf16)
+        match &self.matrix {
+            Matrix::Packed(panels) => panels.kind() == kernels::Kind::Bf16,
+            Matrix::Tensor(weight) => weight.dtype() == DType::BF16,
+        }
     }
 
     fn run<O: Output>(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
@@ -201,12 +204,12 @@ impl Linear {
                 })
             }
             Matrix::Tensor(weight) => {
-                let y = x.matmul(weight)?;
+                let y = product(x, weight)?;
                 let y = match &self.bias {
                     Some((_, bias)) => y.broadcast_add(bias)?,
                     None => y,
                 };
-                apply(activation, &y)
+                apply(activation, &y)?.to_dtype(O::DTYPE)
             }
         }
     }
@@ -265,6 +268,11 @@ impl Linear {
             }
         }
     }
+}
+
+/// Multiplies rows by a matrix in the numbers that it holds, by candle's operations: f32.
+fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    x.to_dtype(weight.dtype())?.matmul(weight)?.to_dtype(DType::F32)
 }
 
 /// Reads a bias as numbers and as a tensor.
@@ -336,7 +344,7 @@ impl Gated {
             let (plain, tensor) = bias(2 * outputs, load)?;
             let order = |column| match load.compute() {
                 Compute::Kernels(level, _) => row(Panels::width_at(*level), column),
-                Compute::Candle(_) => column,
+                Compute::Candle(..) => column,
             };
             Some(((0..2 * outputs).map(|column| plain[order(column)]).collect(), tensor))
         } else {
@@ -365,13 +373,13 @@ impl Gated {
                 })
             }
             Matrix::Tensor(weight) => {
-                let mut both = x.matmul(weight)?; // [rows, 2 · outputs]
+                let mut both = product(x, weight)?; // [rows, 2 · outputs]
                 if let Some((_, bias)) = &self.bias {
                     both = both.broadcast_add(bias)?;
                 }
                 let [gate, value] = if self.is_value_first { [1, 0] } else { [0, 1] }
                     .map(|half| both.narrow(D::Minus1, half * self.outputs, self.outputs));
-                apply(self.activation, &gate?.contiguous()?)? * value?
+                (apply(self.activation, &gate?.contiguous()?)? * value?)?.to_dtype(weight.dtype())
             }
         }
     }

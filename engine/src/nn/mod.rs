@@ -8,6 +8,8 @@ mod attention;
 mod compute;
 mod conv;
 mod depthwise;
+#[cfg(feature = "flash-attn")]
+mod flash;
 mod linear;
 mod load;
 mod map;

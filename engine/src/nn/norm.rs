@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
 use super::compute::Compute;
 use super::conv::apply;
@@ -82,7 +82,7 @@ pub fn modulate(
                 kernels::modulate(x, width, modulation, (shift, scale), RMS_EPS, out);
             })
         }
-        Compute::Candle(_) => {
+        Compute::Candle(..) => {
             let scale = (spans.spread(modulation, scale, width)? + 1.0)?;
             (rms(x)? * scale)? + spans.spread(modulation, shift, width)?
         }
@@ -121,7 +121,7 @@ impl Scale {
             Compute::Kernels(..) => map1("rms_norm", x, x.shape(), |x, out: &mut [f32]| {
                 kernels::rms_norm(x, &self.values, RMS_EPS, out);
             }),
-            Compute::Candle(_) => rms(x)?.broadcast_mul(&self.weight),
+            Compute::Candle(..) => rms(x)?.broadcast_mul(&self.weight),
         }
     }
 
@@ -185,11 +185,11 @@ impl GroupNorm {
     /// # Errors
     /// Passes on errors of the tensor library.
     pub fn sums(&self, x: &Tensor, [rows, columns]: [Range<usize>; 2]) -> Result<ChannelSums> {
-        let down = if matches!(self.compute, Compute::Candle(_)) { 2 } else { 1 };
+        let down = if matches!(self.compute, Compute::Candle(..)) { 2 } else { 1 };
         let part = x.narrow(down, rows.start, rows.len())?;
         let part = part.narrow(down + 1, columns.start, columns.len())?.contiguous()?;
         let pixels = rows.len() * columns.len();
-        if matches!(self.compute, Compute::Candle(_)) {
+        if matches!(self.compute, Compute::Candle(..)) {
             let part = part.flatten_from(2)?; // [1, channels, pixels]
             let mut totals: Vec<f32> = part.sum(2)?.flatten_all()?.to_vec1()?;
             totals.extend(part.sqr()?.sum(2)?.flatten_all()?.to_vec1::<f32>()?);
@@ -232,8 +232,9 @@ impl GroupNorm {
     /// Passes on errors of the tensor library.
     pub fn forward_rows(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
         let [images, height, width, channels] = self.compute.sizes(x)?;
-        if matches!(self.compute, Compute::Candle(_)) {
-            return self.compute.rows(&apply(activation, &self.forward_pictures(x)?)?);
+        if matches!(self.compute, Compute::Candle(..)) {
+            let rows = self.compute.rows(&apply(activation, &self.forward_pictures(x)?)?)?;
+            return rows.to_dtype(self.compute.products());
         }
         let shape = (images * height * width, channels);
         narrow_or_wide!(self.compute.is_narrow(), O => map1("group_norm", x, shape, |x, out: &mut [O]| {
@@ -253,7 +254,7 @@ pub fn activate(compute: &Compute, x: &Tensor, activation: Activation) -> Result
             let scales = ChannelScales { scale: vec![1.0; width], shift: vec![0.0; width] };
             kernels::scale_channels(x, 1, &scales, activation, out);
         }),
-        Compute::Candle(_) => apply(activation, x),
+        Compute::Candle(..) => apply(activation, x),
     }
 }
 
@@ -293,9 +294,10 @@ impl LayerNorm {
     }
 
     fn run(&self, x: &Tensor, is_narrow: bool) -> Result<Tensor> {
-        if matches!(self.compute, Compute::Candle(_)) {
+        if matches!(self.compute, Compute::Candle(..)) {
             let [weight, bias] = &self.tensors;
-            return candle_nn::ops::layer_norm(x, weight, bias, self.eps as f32);
+            let y = candle_nn::ops::layer_norm(x, weight, bias, self.eps as f32)?;
+            return if is_narrow { y.to_dtype(DType::BF16) } else { Ok(y) };
         }
         let [weight, bias] = &self.values;
         narrow_or_wide!(is_narrow, O => map1("layer_norm", x, x.shape(), |x, out: &mut [O]| {

@@ -155,5 +155,5 @@ pub fn matrix_rate(level: Level, precision: Precision) -> f64 {
 
 /// Returns the way of computing by candle's own operations on the processor.
 pub fn by_candle() -> Compute {
-    Compute::Candle(Device::Cpu)
+    Compute::Candle(Device::Cpu, Precision::Exact)
 }

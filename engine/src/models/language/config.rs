@@ -3,7 +3,7 @@
 use candle_core::Device;
 
 use crate::error::EngineError;
-use crate::kernels::Level;
+use crate::kernels::{Level, Precision};
 use crate::nn::Compute;
 use crate::weights::gguf::Gguf;
 
@@ -181,7 +181,7 @@ impl Config {
     /// Returns how many bytes attention works in at once for each token that it looks back on:
     /// scores, their mask added, and their shares.
     pub fn work_bytes_per_token(&self) -> u64 {
-        let chunk = self.chunk(&Compute::Candle(Device::Cpu));
+        let chunk = self.chunk(&Compute::Candle(Device::Cpu, Precision::Exact));
         [3, chunk, self.sizes.heads, size_of::<f32>()].iter().map(|n| *n as u64).product()
     }
 

@@ -8,6 +8,7 @@ use super::means::Means;
 use super::rope::AllAngles;
 use super::{slices, tensors};
 use crate::error::EngineError;
+use crate::kernels::Precision;
 use crate::nn::Compute;
 use crate::protocol::JobContext;
 use crate::weights::gguf::Gguf;
@@ -51,7 +52,7 @@ impl Decoder {
         // with it as it is.
         let is_packed = |dtype| slices::form_of(dtype).is_some();
         if device.is_cpu() && !means.widens && !gguf.matrix_forms().all(is_packed) {
-            means.compute = Compute::Candle(Device::Cpu);
+            means.compute = Compute::Candle(Device::Cpu, Precision::Exact);
         }
         Self::load_by(gguf, bytes, &means, job)
     }
@@ -99,7 +100,7 @@ impl Decoder {
                 let network = slices::Network::load(&config, source, angles, way, means)?;
                 Network::Slices(Box::new(network))
             }
-            Compute::Candle(device) => {
+            Compute::Candle(device, _) => {
                 let widens = means.widens;
                 let network = tensors::Network::load(&config, source, &angles, device, widens)?;
                 Network::Tensors(Box::new(network))

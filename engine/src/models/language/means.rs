@@ -29,7 +29,7 @@ impl Means {
 
     /// Chooses candle's operations on the processor.
     pub fn candle() -> Self {
-        Self::by(Compute::Candle(Device::Cpu))
+        Self::by(Compute::Candle(Device::Cpu, Precision::Exact))
     }
 
     fn by(compute: Compute) -> Self {

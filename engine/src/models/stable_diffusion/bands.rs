@@ -28,7 +28,7 @@ pub(super) struct Rows<'a> {
 impl Rows<'_> {
     /// Returns the dimension of rows in laid-out pictures.
     fn axis(&self) -> usize {
-        if matches!(self.compute, Compute::Candle(_)) { 2 } else { 1 }
+        if matches!(self.compute, Compute::Candle(..)) { 2 } else { 1 }
     }
 
     fn cut(&self, x: &Tensor, rows: &Range<usize>) -> Result<Tensor, EngineError> {

@@ -202,7 +202,7 @@ impl Vae {
 
     /// Cuts a tile out of a laid-out picture.
     fn cut(&self, x: &Tensor, tile: &Tile) -> Result<Tensor, EngineError> {
-        let down = if matches!(self.compute, Compute::Candle(_)) { 2 } else { 1 };
+        let down = if matches!(self.compute, Compute::Candle(..)) { 2 } else { 1 };
         let part = x.narrow(down, tile.rows.start, tile.rows.len())?;
         Ok(part.narrow(down + 1, tile.columns.start, tile.columns.len())?.contiguous()?)
     }
@@ -421,7 +421,7 @@ mod tests {
         let check = || Ok(());
         let config = VaeConfig { channels: vec![32, 32, 64, 64], ..VaeConfig::sd() };
         let kernels = Compute::Kernels(Isa::best(), Precision::Exact);
-        let candle = Compute::Candle(candle_core::Device::Cpu);
+        let candle = Compute::Candle(candle_core::Device::Cpu, Precision::Exact);
         for (compute, is_lean) in [(kernels.clone(), false), (kernels, true), (candle, true)] {
             let load = Load::new(&RandomTensors, compute).lean(is_lean);
             let vae = Vae::new(&config, &load).expect("an autoencoder");

@@ -117,7 +117,7 @@ fn crop(compute: &Compute, x: &Tensor, cut: [usize; 4]) -> Result<Tensor, Engine
     let (tall, wide) = (height.saturating_sub(above + below), width.saturating_sub(left + right));
     let (rows, columns) = match compute {
         Compute::Kernels(..) => (1, 2),
-        Compute::Candle(_) => (2, 3),
+        Compute::Candle(..) => (2, 3),
     };
     Ok(x.narrow(rows, above, tall)?.narrow(columns, left, wide)?.contiguous()?)
 }

@@ -165,7 +165,7 @@ fn tile(
     let picture = Tensor::from_vec(values, (1, height, width, 3), &Device::Cpu)?;
     let picture = match model.compute() {
         Compute::Kernels(..) => picture,
-        Compute::Candle(device) => {
+        Compute::Candle(device, _) => {
             picture.permute((0, 3, 1, 2))?.contiguous()?.to_device(device)? // [1, 3, h, w]
         }
     };
@@ -179,7 +179,7 @@ fn tile(
     let out = model.forward(&picture, cut, check)?;
     let out = match model.compute() {
         Compute::Kernels(..) => out,
-        Compute::Candle(_) => out.permute((0, 2, 3, 1))?.contiguous()?, // [1, h, w, 3]
+        Compute::Candle(..) => out.permute((0, 2, 3, 1))?.contiguous()?, // [1, h, w, 3]
     };
     let (_, tall, wide, _) = out.dims4()?;
     let values: Vec<f32> = out.flatten_all()?.to_vec1()?;
