@@ -70,9 +70,6 @@ pub(crate) unsafe fn write_line<T: Element, I: Isa<T>, O: Element>(line: &[f32],
 /// thread should get several tasks.
 const TASK_ROWS: usize = 1024;
 
-/// Bytes of a task's rows at AMX, which are to stay in a core's cache: half of its two megabytes.
-const TASK_BYTES: usize = 1 << 20;
-
 /// Multiplies every row with every column and hands the sums, a row and panel at a time, to
 /// `finish`, from several threads at once but every pair of row and column once.
 ///
@@ -89,19 +86,10 @@ where
         return;
     }
     let groups = source.rows.div_ceil(source.group_rows);
-    // Several tasks per thread even out interruptions. Those of AMX are short, and its threads often wait
-    // for memory that others use too.
-    let threads = rayon::current_num_threads();
-    let (wanted, most_rows) = match panels.level() {
-        Level::AmxBf16 => {
-            (8 * threads, TASK_BYTES / (source.row_stride * size_of::<T>()).clamp(1, TASK_BYTES))
-        }
-        _ => (4 * threads, TASK_ROWS),
-    };
-    let task_groups = groups.div_ceil(wanted).clamp(1, most_rows.div_ceil(source.group_rows));
-    // As many tasks for every thread: the last of a few would keep all others waiting.
-    let tasks = groups.div_ceil(task_groups).next_multiple_of(threads);
-    let task_groups = groups.div_ceil(tasks);
+    // Several tasks per thread even out interruptions.
+    let wanted = 4 * rayon::current_num_threads();
+    let task_groups =
+        groups.div_ceil(wanted).max(1).clamp(1, TASK_ROWS.div_ceil(source.group_rows));
     // Where activations are few, panels are shared out instead, so that each is read only once.
     let is_wide = source.rows * T::GROUP < panels.width() * panels.count() && source.rows <= 512;
     let task_groups = if is_wide { groups } else { task_groups };
