@@ -110,98 +110,124 @@ unsafe fn shape(rows: usize) {
     }
 }
 
-/// Pointers to what a tile reads and writes.
-struct Place {
-    /// The first numbers of the first rows of two blocks, before what a tap adds.
-    rows: [*const bf16; 2],
-    /// Bytes from one row to the next.
-    stride: usize,
-    panel: *const bf16,
-    /// Sums of the first block, and those of the second sixteen rows on.
-    sums: *mut f32,
-    goes_on: bool,
+/// Empties the blocks of sums.
+///
+/// # Safety
+/// The process must be allowed to use the unit, which must be shaped.
+#[inline(always)]
+unsafe fn empty() {
+    // SAFETY: passed on from the caller. The compiler itself never uses blocks, so what stands in them
+    // stays there between this, `multiply_…` and `store_…`.
+    unsafe {
+        asm!(
+            "tilezero tmm0",
+            "tilezero tmm1",
+            "tilezero tmm2",
+            "tilezero tmm3",
+            options(nostack, nomem, preserves_flags),
+        );
+    }
 }
 
-/// Defines the loop over taps and blocks of depth: `$both` and `$some` stand by what is there only where
-/// there are two blocks of rows. The sums stay in their blocks throughout, so it is one piece.
-macro_rules! tile {
-    ($name:ident $(, $both:literal $some:tt)?) => {
-        /// Multiplies blocks of rows.
+/// Defines what is done with one block of rows, or with two: `$both` stands by what is there only for
+/// two.
+macro_rules! blocks_of_rows {
+    ($load:ident, $multiply:ident, $store:ident $(, $both:literal $some:tt)?) => {
+        /// Fills the blocks of sums, those of the second rows from sixteen rows on.
         ///
         /// # Safety
-        /// The process must be allowed to use the unit, which must be shaped for the rows; each tap's
-        /// `blocks` of all rows must lie inside the activations, the panel must hold as many, and the
-        /// sums all rows. There must be a tap and a block.
-        unsafe fn $name(place: &Place, taps: &[usize], blocks: usize) {
-            let Place { rows, stride, panel, sums, goes_on } = *place;
+        /// The process must be allowed to use the unit, which must be shaped for the rows, of which
+        /// there must be sums.
+        #[inline(always)]
+        unsafe fn $load(sums: *const f32) {
             // SAFETY: passed on from the caller.
             unsafe {
                 asm!(
-                    "test {k}, {k}",
-                    "jnz 2f",
-                    "tilezero tmm0",
-                    "tilezero tmm1",
-                    $(concat!($both, "tilezero tmm2"),
-                    "tilezero tmm3",)?
-                    "jmp 3f",
-                    "2:",
                     "tileloadd tmm0, [{sums} + {line}*1]",
                     "tileloadd tmm1, [{sums} + {line}*1 + 64]",
                     $(concat!($both, "tileloadd tmm2, [{sums} + {line}*1 + 2048]"),
                     "tileloadd tmm3, [{sums} + {line}*1 + 2112]",)?
-                    "3:",
-                    "mov {a}, [{taps}]",
-                    $(concat!($both, "lea {a2}, [{second} + {a}*2]"),)?
-                    "lea {a}, [{first} + {a}*2]",
-                    "mov {k}, {blocks}",
-                    "4:",
+                    sums = in(reg) sums,
+                    line = in(reg) LINE,
+                    options(nostack, readonly, preserves_flags),
+                );
+            }
+        }
+
+        /// Multiplies blocks of rows with as many blocks of a panel, which follow each other, and adds
+        /// to the blocks of sums. `rows` are the first numbers of each block's first row, `stride` the
+        /// bytes from one row to the next.
+        ///
+        /// # Safety
+        /// The process must be allowed to use the unit, which must be shaped for the rows; all of them
+        /// must lie inside the activations, and the panel must hold the blocks. There must be one.
+        #[inline(always)]
+        unsafe fn $multiply(
+            rows: [*const bf16; 2],
+            stride: usize,
+            panel: *const bf16,
+            blocks: usize,
+        ) {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                asm!(
+                    "2:",
                     "tileloadd tmm6, [{panel} + {line}*1]",
-                    "tileloadd tmm4, [{a} + {stride}*1]",
+                    "tileloadd tmm4, [{first} + {stride}*1]",
                     "tileloadd tmm7, [{panel} + {line}*1 + 64]",
-                    $(concat!($both, "tileloadd tmm5, [{a2} + {stride}*1]"),)?
+                    $(concat!($both, "tileloadd tmm5, [{second} + {stride}*1]"),)?
                     "tdpbf16ps tmm0, tmm4, tmm6",
                     "tdpbf16ps tmm1, tmm4, tmm7",
                     $(concat!($both, "tdpbf16ps tmm2, tmm5, tmm6"),
                     "tdpbf16ps tmm3, tmm5, tmm7",
-                    "add {a2}, 64",)?
-                    "add {a}, 64",
+                    "add {second}, 64",)?
+                    "add {first}, 64",
                     "add {panel}, 2048",
-                    "dec {k}",
-                    "jnz 4b",
-                    "add {taps}, 8",
-                    "cmp {taps}, {end}",
-                    "jne 3b",
+                    "dec {blocks}",
+                    "jnz 2b",
+                    first = inout(reg) rows[0] => _,
+                    $(second = inout(reg) rows[1] => $some,)?
+                    stride = in(reg) stride,
+                    panel = inout(reg) panel => _,
+                    line = in(reg) LINE,
+                    blocks = inout(reg) blocks => _,
+                    options(nostack, readonly),
+                );
+            }
+        }
+
+        /// Writes the blocks of sums, those of the second rows from sixteen rows on.
+        ///
+        /// # Safety
+        /// The process must be allowed to use the unit, which must be shaped for the rows, for which
+        /// there must be room.
+        #[inline(always)]
+        unsafe fn $store(sums: *mut f32) {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                asm!(
                     "tilestored [{sums} + {line}*1], tmm0",
                     "tilestored [{sums} + {line}*1 + 64], tmm1",
                     $(concat!($both, "tilestored [{sums} + {line}*1 + 2048], tmm2"),
                     "tilestored [{sums} + {line}*1 + 2112], tmm3",)?
-                    k = inout(reg) usize::from(goes_on) => _,
-                    a = out(reg) _,
-                    $(a2 = out(reg) $some,
-                    second = in(reg) rows[1],)?
-                    first = in(reg) rows[0],
-                    stride = in(reg) stride,
-                    panel = inout(reg) panel => _,
-                    line = in(reg) LINE,
                     sums = in(reg) sums,
-                    taps = inout(reg) taps.as_ptr() => _,
-                    end = in(reg) taps.as_ptr_range().end,
-                    blocks = in(reg) blocks,
-                    options(nostack),
+                    line = in(reg) LINE,
+                    options(nostack, preserves_flags),
                 );
             }
         }
     };
 }
 
-tile!(one_block);
-tile!(two_blocks, "" _);
+blocks_of_rows!(load_one, multiply_one, store_one);
+blocks_of_rows!(load_two, multiply_two, store_two, "" _);
 
 /// Blocks of bf16, summed in f32.
 pub(crate) struct AmxBf16;
 
 impl Isa<bf16> for AmxBf16 {
-    const LANES: usize = 16;
+    /// Processors with the unit have AVX-512 with bf16.
+    type Registers = Avx512Bf16;
 
     fn rows(_: usize) -> usize {
         2 * BLOCK_ROWS
@@ -242,26 +268,33 @@ impl Isa<bf16> for AmxBf16 {
             let blocks = whole / BLOCK_DEPTH;
             let mut done = 0;
             while done < rows {
+                let rows_left = rows - done;
                 let first = source.values.as_ptr().wrapping_add(source.first);
                 let first = first.wrapping_add(done * source.row_stride);
-                let place = Place {
-                    rows: [first, first.wrapping_add(BLOCK_ROWS * source.row_stride)],
-                    stride: source.row_stride * size_of::<bf16>(),
-                    panel: panel.as_ptr(),
-                    sums: sums[done * WIDTH..].as_mut_ptr(),
-                    goes_on,
-                };
-                let height = BLOCK_ROWS.min(rows - done);
-                let is_double = rows - done >= 2 * BLOCK_ROWS;
+                let rows = [first, first.wrapping_add(BLOCK_ROWS * source.row_stride)];
+                let stride = source.row_stride * size_of::<bf16>();
+                let sums = sums[done * WIDTH..].as_mut_ptr();
+                let height = BLOCK_ROWS.min(rows_left);
+                let is_double = rows_left >= 2 * BLOCK_ROWS;
                 // SAFETY: the caller promises that all rows with every tap lie inside the activations,
                 // a panel of `taps · depth` lines, room for all sums, and the unit.
                 unsafe {
                     shape(height);
-                    if is_double {
-                        two_blocks(&place, source.taps, blocks);
-                    } else {
-                        one_block(&place, source.taps, blocks);
+                    match (goes_on, is_double) {
+                        (false, _) => empty(),
+                        (true, false) => load_one(sums),
+                        (true, true) => load_two(sums),
                     }
+                    for (index, tap) in source.taps.iter().enumerate() {
+                        let rows = rows.map(|row| row.wrapping_add(*tap));
+                        let panel = panel.as_ptr().wrapping_add(index * whole * WIDTH);
+                        if is_double {
+                            multiply_two(rows, stride, panel, blocks);
+                        } else {
+                            multiply_one(rows, stride, panel, blocks);
+                        }
+                    }
+                    if is_double { store_two(sums) } else { store_one(sums) }
                 }
                 done += if is_double { 2 * BLOCK_ROWS } else { height };
             }
@@ -293,42 +326,6 @@ impl Isa<bf16> for AmxBf16 {
             // SAFETY: the unit was shaped on this thread, so it is there.
             unsafe { asm!("tilerelease", options(nostack, nomem)) };
         }
-    }
-
-    #[inline(always)]
-    unsafe fn add(line: &mut [f32], numbers: &[f32]) {
-        // SAFETY: passed on from the caller: processors with the unit have AVX-512 with bf16.
-        unsafe { Avx512Bf16::add(line, numbers) };
-    }
-
-    #[inline(always)]
-    unsafe fn raise<const L: usize>(x: &[f32; L], most: &mut [f32; L]) {
-        // SAFETY: as above.
-        unsafe { Avx512Bf16::raise(x, most) };
-    }
-
-    #[inline(always)]
-    unsafe fn powers<const L: usize>(
-        x: &[f32; L],
-        scale: f32,
-        now: &[f32; L],
-        totals: &mut [f32; L],
-        out: &mut [f32; L],
-    ) {
-        // SAFETY: as above.
-        unsafe { Avx512Bf16::powers(x, scale, now, totals, out) };
-    }
-
-    #[inline(always)]
-    unsafe fn weave(first: &[f32], second: &[f32], out: &mut [bf16]) {
-        // SAFETY: as above.
-        unsafe { Avx512Bf16::weave(first, second, out) };
-    }
-
-    #[inline(always)]
-    unsafe fn narrow(values: &[f32; 16], out: &mut [bf16; 16]) {
-        // SAFETY: as above.
-        unsafe { Avx512Bf16::narrow(values, out) };
     }
 }
 
@@ -368,8 +365,39 @@ fn blocks<B: Fn(usize) -> usize>(source: &Source<'_, bf16, B>, groups: Range<usi
     blocks
 }
 
-/// Runs one task as `product::task_of` does, two blocks of rows at a time, of whatever groups: narrow
-/// pictures have few rows in one.
+/// One or two blocks of rows that are multiplied at once, of whatever groups: narrow pictures have few
+/// rows in one.
+#[derive(Clone, Copy)]
+struct Pair {
+    first: Block,
+    second: Option<Block>,
+}
+
+impl Pair {
+    /// Returns the row, over all groups, whose sums stand in a line, unless it is done already.
+    #[inline(always)]
+    fn row(&self, line: usize) -> Option<usize> {
+        let block = if line < BLOCK_ROWS { self.first } else { self.second? };
+        let at = line % BLOCK_ROWS;
+        (block.done..block.height).contains(&at).then_some(block.row + at)
+    }
+}
+
+/// Joins blocks of one height in pairs.
+fn pairs(blocks: &[Block]) -> Vec<Pair> {
+    let mut pairs = Vec::with_capacity(blocks.len().div_ceil(2));
+    let mut left = blocks.iter().copied().peekable();
+    while let Some(first) = left.next() {
+        let second = left.next_if(|second| second.height == first.height);
+        pairs.push(Pair { first, second });
+    }
+    pairs
+}
+
+/// Runs one task as `product::task_of` does.
+///
+/// What happens to the sums of a pair of blocks is done line by line while the unit multiplies the next
+/// pair: the processor does both at once where instructions of both stand close together.
 ///
 /// # Safety
 /// The process must be allowed to use the unit, and the processor must have AVX-512 with bf16.
@@ -400,45 +428,79 @@ pub(super) unsafe fn task<B, F>(
         assert!(rows.fits(block.height), "a block lies inside its activations");
     }
     assert_eq!(panels.width(), WIDTH, "panels are as wide as two blocks");
-    let Buffer(buffer) = &mut Buffer([0f32; 32 * 32]);
-    let values = source.values.as_ptr();
-    for index in part.panels {
-        let panel = panels.panel::<bf16>(index);
-        let column = index * WIDTH;
-        let columns = WIDTH.min(panels.outputs() - column);
-        let mut left = &blocks[..];
-        while let Some((first, rest)) = left.split_first() {
-            let second = rest.first().filter(|second| second.height == first.height);
-            let pair = [Some(first), second];
-            let place = Place {
-                rows: [first, second.unwrap_or(first)].map(|at| values.wrapping_add(at.first)),
-                stride: source.row_stride * size_of::<bf16>(),
-                panel: panel.as_ptr(),
-                sums: buffer.as_mut_ptr(),
-                goes_on: false,
-            };
-            // SAFETY: the blocks lie inside the activations with every tap (checked above), a panel
-            // holds taps · depth · width numbers by construction, the buffer two blocks of sums; the
-            // caller promises the unit.
+    let pairs = pairs(&blocks);
+    let depth_blocks = depth / BLOCK_DEPTH;
+    // So many blocks of depth between lines that are finished, of one tap.
+    let steps = source.taps.len() * depth_blocks;
+    let stretch = steps.div_ceil(2 * BLOCK_ROWS).min(depth_blocks);
+    let stretches = source.taps.len() * depth_blocks.div_ceil(stretch);
+    let lines = (2 * BLOCK_ROWS).div_ceil(stretches);
+    let stride = source.row_stride * size_of::<bf16>();
+    let columns_of = |panel: usize| {
+        let column = panel * WIDTH;
+        [column, WIDTH.min(panels.outputs() - column)]
+    };
+    let mut buffers = [Buffer([0f32; 32 * 32]), Buffer([0f32; 32 * 32])];
+    // What was multiplied last: a panel and a pair.
+    let mut before: Option<(usize, &Pair)> = None;
+    let every = part.panels.flat_map(|panel| pairs.iter().map(move |pair| Some((panel, pair))));
+    // One turn more, for the last sums.
+    for (turn, now) in every.chain([None]).enumerate() {
+        let [Buffer(first), Buffer(second)] = &mut buffers;
+        let (sums, sums_before) = if turn % 2 == 0 { (first, second) } else { (second, first) };
+        let weights = now.map_or(std::ptr::null(), |(panel, pair)| {
+            // SAFETY: the caller promises the unit.
             unsafe {
-                shape(first.height);
-                match second {
-                    Some(_) => two_blocks(&place, source.taps, depth / BLOCK_DEPTH),
-                    None => one_block(&place, source.taps, depth / BLOCK_DEPTH),
+                shape(pair.first.height);
+                empty();
+            }
+            panels.panel::<bf16>(panel).as_ptr()
+        });
+        let (mut tap, mut done) = (0, 0);
+        for stretch_index in 0..stretches {
+            if let Some((_, pair)) = now {
+                let second = pair.second.unwrap_or(pair.first);
+                let count = stretch.min(depth_blocks - done);
+                let from = source.taps[tap] + done * BLOCK_DEPTH;
+                let rows = [pair.first, second]
+                    .map(|block| source.values.as_ptr().wrapping_add(block.first + from));
+                let panel = weights.wrapping_add((tap * depth + done * BLOCK_DEPTH) * WIDTH);
+                // SAFETY: the blocks lie inside the activations with every tap (checked above), a
+                // panel holds taps · depth · width numbers by construction; the caller promises the
+                // unit.
+                unsafe {
+                    match pair.second {
+                        Some(_) => multiply_two(rows, stride, panel, count),
+                        None => multiply_one(rows, stride, panel, count),
+                    }
+                }
+                done += count;
+                if done == depth_blocks {
+                    (tap, done) = (tap + 1, 0);
                 }
             }
-            for (block, lines) in pair.into_iter().zip(buffer.chunks_exact(BLOCK_ROWS * WIDTH)) {
-                let Some(block) = block else { continue };
-                for (at, line) in
-                    lines.chunks_exact(WIDTH).enumerate().take(block.height).skip(block.done)
+            let lines = stretch_index * lines..(2 * BLOCK_ROWS).min((stretch_index + 1) * lines);
+            for line in lines {
+                if let Some((panel, pair)) = before
+                    && let Some(row) = pair.row(line)
                 {
-                    let sums = Sums { row: block.row + at, column, values: &line[..columns] };
+                    let [column, columns] = columns_of(panel);
+                    let values = &sums_before[line * WIDTH..][..columns];
                     // SAFETY: passed on from the caller.
-                    unsafe { finish.finish::<bf16, AmxBf16>(&sums) };
+                    unsafe { finish.finish::<bf16, Avx512Bf16>(&Sums { row, column, values }) };
                 }
             }
-            left = if second.is_some() { &rest[1..] } else { rest };
         }
+        if let Some((_, pair)) = now {
+            // SAFETY: a buffer holds two blocks of sums; the caller promises the unit.
+            unsafe {
+                match pair.second {
+                    Some(_) => store_two(sums.as_mut_ptr()),
+                    None => store_one(sums.as_mut_ptr()),
+                }
+            }
+        }
+        before = now;
     }
     // SAFETY: passed on from the caller.
     unsafe { AmxBf16::leave() };

@@ -8,6 +8,7 @@ use super::elementwise::exp2;
 use super::level::Level;
 use super::micro::{Isa, Portable, Rows};
 use super::panels::{Held, Kind};
+use super::registers::Registers;
 use super::scratch::Scratch;
 use super::shared::Shared;
 use crate::protocol::Precision;
@@ -388,7 +389,7 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element, const REGISTERS: usi
     let Attend { head_width, scale, is_causal, .. } = head.settings;
     let Keys { full, stride, lines: value_lines, count: all_keys, group, .. } = *head.keys;
     let (keys, values) = (same::<T, E>(&head.keys.keys), same::<T, E>(&head.keys.values));
-    let width = REGISTERS * I::LANES;
+    let width = REGISTERS * I::Registers::LANES;
     assert!(head.rows.len() <= width, "a block's queries fit into its registers");
     // Scores are taken to base two, so that e^x becomes a shift of the exponent.
     let scale = scale * std::f32::consts::LOG2_E;
@@ -455,13 +456,13 @@ unsafe fn block_of<E: Held, I: Isa<E>, T: Held, O: Element, const REGISTERS: usi
             totals: &mut totals,
             sums: &mut sums,
         };
-        for lane in (0..width).step_by(I::LANES) {
+        for lane in (0..width).step_by(I::Registers::LANES) {
             // SAFETY: passed on from the caller.
             unsafe {
-                if I::LANES == 16 {
-                    lanes.soften::<I, 16>(lane);
+                if I::Registers::LANES == 16 {
+                    lanes.soften::<I::Registers, 16>(lane);
                 } else {
-                    lanes.soften::<I, 8>(lane);
+                    lanes.soften::<I::Registers, 8>(lane);
                 }
             }
         }
@@ -521,9 +522,9 @@ impl<E: Held> Lanes<'_, E> {
     /// the new largest scores, and adds the weights up.
     ///
     /// # Safety
-    /// The processor must have the instruction set `I`.
+    /// The processor must have the instruction set of `R`.
     #[inline(always)]
-    unsafe fn soften<I: Isa<E>, const L: usize>(&mut self, lane: usize) {
+    unsafe fn soften<R: Registers<E>, const L: usize>(&mut self, lane: usize) {
         let (width, scale) = (self.width, self.scale);
         let line = |row: usize| -> &[f32; L] {
             let line = self.scores[row * width + lane..].first_chunk::<L>();
@@ -536,13 +537,13 @@ impl<E: Held> Lanes<'_, E> {
         for row in (0..whole).step_by(4) {
             for (next, most) in each.iter_mut().enumerate() {
                 // SAFETY: passed on from the caller.
-                unsafe { I::raise(line(row + next), most) };
+                unsafe { R::raise(line(row + next), most) };
             }
         }
         let [mut most, rest @ ..] = each;
         for numbers in rest.iter().chain((whole..self.rows).map(line)) {
             // SAFETY: as above.
-            unsafe { I::raise(numbers, &mut most) };
+            unsafe { R::raise(numbers, &mut most) };
         }
         let mut now = [0f32; L];
         let mut factors = [0f32; L];
@@ -557,22 +558,22 @@ impl<E: Held> Lanes<'_, E> {
         }
         if factors != [1.0; L] {
             for line in self.sums.chunks_exact_mut(width) {
-                for (sum, factor) in line[lane..][..L].iter_mut().zip(factors) {
-                    *sum *= factor;
-                }
+                let Some(sums) = line[lane..].first_chunk_mut() else { continue };
+                // SAFETY: as above.
+                unsafe { R::multiply(sums, &factors) };
             }
         }
         for row in (0..self.rows).step_by(E::GROUP) {
             let out = &mut self.weights[row * width + lane * E::GROUP..][..L * E::GROUP];
             let mut first = [0f32; L];
             // SAFETY: passed on from the caller.
-            unsafe { I::powers(line(row), scale, &now, &mut totals, &mut first) };
+            unsafe { R::powers(line(row), scale, &now, &mut totals, &mut first) };
             if E::GROUP == 2 {
                 let mut second = [0f32; L];
                 // SAFETY: as above.
                 unsafe {
-                    I::powers(line(row + 1), scale, &now, &mut totals, &mut second);
-                    I::weave(&first, &second, out);
+                    R::powers(line(row + 1), scale, &now, &mut totals, &mut second);
+                    R::weave(&first, &second, out);
                 }
             } else {
                 for (out, power) in out.iter_mut().zip(first) {

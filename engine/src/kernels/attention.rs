@@ -7,10 +7,10 @@ use rayon::prelude::*;
 use super::element::Element;
 use super::elementwise::exp;
 use super::level::{Level, per_level};
-use super::micro::Isa;
 use super::norm::rms_factor;
 use super::panels::Panels;
 use super::product::{Finish, Source, Sums, product_here};
+use super::registers::Registers;
 use super::shared::Shared;
 
 /// Holds the sizes of an attention layer.
@@ -171,7 +171,7 @@ struct Copier<'a> {
 
 impl Finish for Copier<'_> {
     #[inline(always)]
-    unsafe fn finish<T: Element, I: Isa<T>>(&self, sums: &Sums<'_>) {
+    unsafe fn finish<T: Element, R: Registers<T>>(&self, sums: &Sums<'_>) {
         let start = sums.row * self.width + sums.column;
         // SAFETY: every pair of row and panel is finished once.
         let out = unsafe { self.out.part(start, sums.values.len()) };

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::conv::{Before, ConvShape};
+use super::elementwise::widen_bf16;
 use super::linear::Input;
 use super::norm::scaled_rows;
 use super::panels::Held;
@@ -11,6 +12,9 @@ use super::scratch::Scratch;
 /// The most bytes of a copy that is worked on at once, in f32: what the caches of a processor hold.
 /// Small in tests, so that small pictures have parts too.
 const PART_BYTES: usize = if cfg!(test) { 4 << 10 } else { 20 << 20 };
+
+/// Places of bf16 that are widened at once: they stay in the nearest cache.
+const PIECE_PLACES: usize = 8;
 
 /// Says which pictures, and which rows of them, are worked on at once.
 #[derive(Debug, Clone, Copy)]
@@ -82,26 +86,24 @@ pub(super) fn bordered<T: Held>(
         let (out, after_row) = out.split_at_mut(row_len);
         before_row.fill(T::default());
         after_row.fill(T::default());
+        let (scale, shift) = match before.scales {
+            Some(scales) => (
+                &scales.scale[image * channels..][..channels],
+                &scales.shift[image * channels..][..channels],
+            ),
+            None => (&ones[..], &zeros[..]),
+        };
         match x {
             Input::F32(x) => {
-                let x = &x[from..][..row_len];
-                let (scale, shift) = match before.scales {
-                    Some(scales) => (
-                        &scales.scale[image * channels..][..channels],
-                        &scales.shift[image * channels..][..channels],
-                    ),
-                    None => (&ones[..], &zeros[..]),
-                };
-                scaled_rows(x, scale, shift, before.activation, out);
+                scaled_rows(&x[from..][..row_len], scale, shift, before.activation, out);
             }
             Input::Bf16(x) => {
-                assert!(before.scales.is_none(), "a norm reads f32");
-                let mut line = [0f32; 64];
-                for (x, out) in x[from..][..row_len].chunks(64).zip(out.chunks_mut(64)) {
-                    let line = &mut line[..x.len()];
-                    line.iter_mut().zip(x).for_each(|(line, x)| *line = x.to_f32());
-                    before.activation.apply(line);
-                    out.iter_mut().zip(line).for_each(|(out, x)| *out = T::from_f32(*x));
+                let piece = PIECE_PLACES * channels;
+                let mut wide = vec![0f32; piece];
+                for (x, out) in x[from..][..row_len].chunks(piece).zip(out.chunks_mut(piece)) {
+                    let wide = &mut wide[..x.len()];
+                    widen_bf16(x, wide);
+                    scaled_rows(wide, scale, shift, before.activation, out);
                 }
             }
         }

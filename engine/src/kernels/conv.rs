@@ -12,10 +12,10 @@ use super::element::Element;
 use super::elementwise::Activation;
 use super::level::Level;
 use super::linear::{Input, MOST_COLUMNS};
-use super::micro::Isa;
 use super::norm::ChannelScales;
 use super::panels::{Held, Kind, Panels};
-use super::product::{Dispatch, Finish, Source, Sums, product};
+use super::product::{Dispatch, Finish, Source, Sums, product, write_line};
+use super::registers::Registers;
 use super::shared::Shared;
 use super::winograd::Winograd;
 use crate::protocol::Precision;
@@ -197,7 +197,7 @@ struct Writer<'a, O> {
 
 impl<O: Element> Finish for Writer<'_, O> {
     #[inline(always)]
-    unsafe fn finish<T: Element, I: Isa<T>>(&self, sums: &Sums<'_>) {
+    unsafe fn finish<T: Element, R: Registers<T>>(&self, sums: &Sums<'_>) {
         let ([height, width], result) = (self.size, self.result);
         let (row, x) = (sums.row / width, sums.row % width);
         let row = self.from + row;
@@ -207,7 +207,7 @@ impl<O: Element> Finish for Writer<'_, O> {
         let at = (image * result.height + y) * result.width + x;
         let place = [image, at, self.first + sums.column, result.channels];
         // SAFETY: passed on from the caller.
-        unsafe { self.after.finish::<T, I, O>(sums.values, place, self.out) };
+        unsafe { self.after.finish::<T, R, O>(sums.values, place, self.out) };
     }
 }
 
@@ -215,9 +215,9 @@ impl After<'_> {
     /// Finishes and writes the sums of some outputs, from `channel` on, of the place `at`.
     ///
     /// # Safety
-    /// The processor must have the instruction set `I`.
+    /// The processor must have the instruction set of `R`.
     #[inline(always)]
-    pub(super) unsafe fn finish<T: Element, I: Isa<T>, O: Element>(
+    pub(super) unsafe fn finish<T: Element, R: Registers<T>, O: Element>(
         &self,
         sums: &[f32],
         place: [usize; 4],
@@ -226,25 +226,25 @@ impl After<'_> {
         // Whole panels have a length that the compiler knows.
         if let Ok(values) = <&[f32; 32]>::try_from(sums) {
             // SAFETY: passed on from the caller.
-            unsafe { self.write::<T, I, O>(&mut { *values }, place, out) };
+            unsafe { self.write::<T, R, O>(&mut { *values }, place, out) };
         } else if let Ok(values) = <&[f32; 16]>::try_from(sums) {
             // SAFETY: as above.
-            unsafe { self.write::<T, I, O>(&mut { *values }, place, out) };
+            unsafe { self.write::<T, R, O>(&mut { *values }, place, out) };
         } else {
             let mut line = [0f32; MOST_COLUMNS];
             let line = &mut line[..sums.len()];
             line.copy_from_slice(sums);
             // SAFETY: as above.
-            unsafe { self.write::<T, I, O>(line, place, out) };
+            unsafe { self.write::<T, R, O>(line, place, out) };
         }
     }
 
-    /// Does so with the instructions of `I`.
+    /// Does so with the instructions of `R`.
     ///
     /// # Safety
-    /// The processor must have the instruction set `I`.
+    /// The processor must have the instruction set of `R`.
     #[inline(always)]
-    unsafe fn write<T: Element, I: Isa<T>, O: Element>(
+    unsafe fn write<T: Element, R: Registers<T>, O: Element>(
         &self,
         line: &mut [f32],
         [image, at, channel, outputs]: [usize; 4],
@@ -253,12 +253,13 @@ impl After<'_> {
         let add = |line: &mut [f32], numbers: Option<&[f32]>, start: usize| {
             if let Some(numbers) = numbers {
                 // SAFETY: passed on from the caller.
-                unsafe { I::add(line, &numbers[start..][..line.len()]) };
+                unsafe { R::add(line, &numbers[start..][..line.len()]) };
             }
         };
         add(line, self.bias, channel);
         add(line, self.image_bias, image * outputs + channel);
-        self.activation.apply(line);
+        // SAFETY: passed on from the caller.
+        unsafe { R::bend(self.activation, line) };
         if let Some(slopes) = self.slopes {
             for (line, slope) in line.iter_mut().zip(&slopes[channel..]) {
                 *line = if *line < 0.0 { *line * slope } else { *line };
@@ -268,9 +269,8 @@ impl After<'_> {
         add(line, self.residual, start);
         // SAFETY: every place and channel is finished once, by one task.
         let out = unsafe { out.part(start, line.len()) };
-        for (out, line) in out.iter_mut().zip(line) {
-            *out = O::from_f32(*line);
-        }
+        // SAFETY: passed on from the caller.
+        unsafe { write_line::<T, R, O>(line, out) };
     }
 
     fn check(&self, images: usize, biases: usize, outputs: usize, numbers: usize) {

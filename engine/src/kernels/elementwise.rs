@@ -135,6 +135,13 @@ pub(crate) fn tanh(x: f32) -> f32 {
     if x.abs() < 0.12 { near } else { far }
 }
 
+/// What stands beside z in the approximation of the error function.
+pub(crate) const ERF_NEAR: f32 = 0.327_591_1;
+
+/// Its polynomial, the highest power first.
+pub(crate) const ERF: [f32; 5] =
+    [1.061_405_4, -1.453_152_1, 1.421_413_8, -0.284_496_72, 0.254_829_6];
+
 /// Returns x · Φ(x) with an absolute error below 2e-7 · max(1, |x|).
 ///
 /// # Source
@@ -142,12 +149,8 @@ pub(crate) fn tanh(x: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn gelu(x: f32) -> f32 {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
-    let t = 1.0 / (1.0 + 0.327_591_1 * z);
-    let p = 1.061_405_4;
-    let p = p * t - 1.453_152_1;
-    let p = p * t + 1.421_413_8;
-    let p = p * t - 0.284_496_72;
-    let p = (p * t + 0.254_829_6) * t;
+    let t = 1.0 / (1.0 + ERF_NEAR * z);
+    let p = ERF.iter().fold(0.0, |p, factor| p * t + factor) * t;
     // Half the tail beyond |x|, so that small results are not differences of large numbers.
     let tail = 0.5 * p * exp(-z * z);
     if x < 0.0 { x * tail } else { x - x * tail }
@@ -167,6 +170,15 @@ per_level! {
             *out = Element::from_f32(*x);
         }
         out[x.len()..].fill(half::bf16::ZERO);
+    }
+}
+
+per_level! {
+    /// Widens numbers of bf16.
+    pub(crate) fn widen_bf16(x: &[half::bf16], out: &mut [f32]) {
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = Element::to_f32(*x);
+        }
     }
 }
 

@@ -6,10 +6,10 @@ use rayon::prelude::*;
 use super::element::Element;
 use super::elementwise::{Activation, narrow_bf16};
 use super::level::Level;
-use super::micro::Isa;
 use super::norm::Modulation;
 use super::panels::{Held, Kind, Panels};
 use super::product::{Dispatch, Finish, Source, Sums, product, write_line};
+use super::registers::Registers;
 use super::scratch::Scratch;
 use super::shared::Shared;
 
@@ -66,22 +66,22 @@ struct Writer<'a, O> {
 
 impl<O: Element> Finish for Writer<'_, O> {
     #[inline(always)]
-    unsafe fn finish<T: Element, I: Isa<T>>(&self, sums: &Sums<'_>) {
+    unsafe fn finish<T: Element, R: Registers<T>>(&self, sums: &Sums<'_>) {
         // Whole panels have a length that the compiler knows.
         if let Ok(values) = <&[f32; 32]>::try_from(sums.values) {
             let mut line = *values;
             // SAFETY: passed on from the caller.
-            unsafe { self.write::<T, I>(sums, &mut line) };
+            unsafe { self.write::<T, R>(sums, &mut line) };
         } else if let Ok(values) = <&[f32; 16]>::try_from(sums.values) {
             let mut line = *values;
             // SAFETY: passed on from the caller.
-            unsafe { self.write::<T, I>(sums, &mut line) };
+            unsafe { self.write::<T, R>(sums, &mut line) };
         } else {
             let mut line = [0f32; MOST_COLUMNS];
             let line = &mut line[..sums.values.len()];
             line.copy_from_slice(sums.values);
             // SAFETY: passed on from the caller.
-            unsafe { self.write::<T, I>(sums, line) };
+            unsafe { self.write::<T, R>(sums, line) };
         }
     }
 }
@@ -90,28 +90,30 @@ impl<O: Element> Writer<'_, O> {
     /// Finishes a line of sums and writes it.
     ///
     /// # Safety
-    /// The processor must have the instruction set `I`.
+    /// The processor must have the instruction set of `R`.
     #[inline(always)]
-    unsafe fn write<T: Element, I: Isa<T>>(&self, sums: &Sums<'_>, line: &mut [f32]) {
+    unsafe fn write<T: Element, R: Registers<T>>(&self, sums: &Sums<'_>, line: &mut [f32]) {
         let Epilogue { bias, activation, residual, gate, is_paired } = self.epilogue;
         if let Some(bias) = bias {
             // SAFETY: passed on from the caller.
-            unsafe { I::add(line, &bias[sums.column..][..line.len()]) };
+            unsafe { R::add(line, &bias[sums.column..][..line.len()]) };
         }
         if is_paired {
             let half = line.len() / 2;
             let (gates, values) = line.split_at_mut(half);
-            activation.apply(gates);
+            // SAFETY: passed on from the caller.
+            unsafe { R::bend(activation, gates) };
             // SAFETY: every pair of row and panel is finished once, and writes its own part.
             let out = unsafe { self.out.part(sums.row * self.width + sums.column / 2, half) };
             for (gate, value) in gates.iter_mut().zip(values) {
                 *gate *= *value;
             }
             // SAFETY: passed on from the caller.
-            unsafe { write_line::<T, I, O>(gates, out) };
+            unsafe { write_line::<T, R, O>(gates, out) };
             return;
         }
-        activation.apply(line);
+        // SAFETY: passed on from the caller.
+        unsafe { R::bend(activation, line) };
         if let Some((modulation, part)) = gate {
             let gate = &modulation.part(sums.row, part, self.width)[sums.column..][..line.len()];
             for (line, gate) in line.iter_mut().zip(gate) {
@@ -121,12 +123,12 @@ impl<O: Element> Writer<'_, O> {
         let start = sums.row * self.width + sums.column;
         if let Some(residual) = residual {
             // SAFETY: as above.
-            unsafe { I::add(line, &residual[start..][..line.len()]) };
+            unsafe { R::add(line, &residual[start..][..line.len()]) };
         }
         // SAFETY: as above.
         let out = unsafe { self.out.part(start, line.len()) };
         // SAFETY: passed on from the caller.
-        unsafe { write_line::<T, I, O>(line, out) };
+        unsafe { write_line::<T, R, O>(line, out) };
     }
 }
 

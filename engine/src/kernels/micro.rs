@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::element::Element;
-use super::elementwise::exp2;
+use super::registers::Registers;
 
 /// Says where a tile's activations lie: row `r`, tap `t`, place `k` is at
 /// `first + r · row_stride + taps[t] + k`.
@@ -27,8 +27,8 @@ impl<T> Rows<'_, T> {
 
 /// An instruction set's tiles.
 pub(crate) trait Isa<T: Element> {
-    /// Numbers of a register.
-    const LANES: usize;
+    /// What is done to numbers between tiles.
+    type Registers: Registers<T>;
 
     /// Returns the most rows of a tile whose panel is `registers` wide.
     fn rows(registers: usize) -> usize;
@@ -64,69 +64,6 @@ pub(crate) trait Isa<T: Element> {
     /// The processor must have the instruction set.
     #[inline(always)]
     unsafe fn leave() {}
-
-    /// Raises numbers to those of a register.
-    ///
-    /// # Safety
-    /// The processor must have the instruction set.
-    #[inline(always)]
-    unsafe fn raise<const L: usize>(x: &[f32; L], most: &mut [f32; L]) {
-        for (most, x) in most.iter_mut().zip(x) {
-            *most = if *x > *most { *x } else { *most };
-        }
-    }
-
-    /// Adds numbers to a line of as many.
-    ///
-    /// # Safety
-    /// The processor must have the instruction set.
-    #[inline(always)]
-    unsafe fn add(line: &mut [f32], numbers: &[f32]) {
-        for (line, number) in line.iter_mut().zip(numbers) {
-            *line += number;
-        }
-    }
-
-    /// Computes `2^(x · scale - now)` of a register and adds it to the totals.
-    ///
-    /// # Safety
-    /// The processor must have the instruction set.
-    #[inline(always)]
-    unsafe fn powers<const L: usize>(
-        x: &[f32; L],
-        scale: f32,
-        now: &[f32; L],
-        totals: &mut [f32; L],
-        out: &mut [f32; L],
-    ) {
-        for (((out, x), now), total) in out.iter_mut().zip(x).zip(now).zip(totals) {
-            *out = exp2(x * scale - now, T::GROUP == 2);
-            *total += *out;
-        }
-    }
-
-    /// Rounds the numbers of two rows and lays them side by side, pair by pair.
-    ///
-    /// # Safety
-    /// The processor must have the instruction set.
-    #[inline(always)]
-    unsafe fn weave(first: &[f32], second: &[f32], out: &mut [T]) {
-        for (out, (first, second)) in out.chunks_exact_mut(2).zip(first.iter().zip(second)) {
-            out[0] = T::from_f32(*first);
-            out[1] = T::from_f32(*second);
-        }
-    }
-
-    /// Rounds sixteen numbers.
-    ///
-    /// # Safety
-    /// The processor must have the instruction set.
-    #[inline(always)]
-    unsafe fn narrow(values: &[f32; 16], out: &mut [T; 16]) {
-        for (out, value) in out.iter_mut().zip(values) {
-            *out = T::from_f32(*value);
-        }
-    }
 }
 
 /// Calls `$function::<rows, registers>` for the pair at hand.
@@ -147,7 +84,7 @@ macro_rules! by_shape {
 pub(crate) struct Portable;
 
 impl Isa<f32> for Portable {
-    const LANES: usize = 8;
+    type Registers = Self;
 
     fn rows(registers: usize) -> usize {
         // Two rows of sixteen sums fill half of sixteen 128-bit registers; 64-bit ARM has 32.
@@ -215,21 +152,15 @@ pub(crate) use x86::{Avx2, Avx512, Avx512Bf16};
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256bh, __m512, __m512bh, __m512i, _mm256_add_epi32, _mm256_add_ps, _mm256_castps_si256,
-        _mm256_castsi256_ps, _mm256_fmadd_ps, _mm256_fmsub_ps, _mm256_loadu_ps, _mm256_max_ps,
-        _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
-        _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps,
-        _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh, _mm512_dpbf16_ps, _mm512_fmadd_ps,
-        _mm512_fmsub_ps, _mm512_loadu_epi16, _mm512_loadu_epi32, _mm512_loadu_ps, _mm512_max_ps,
-        _mm512_permutexvar_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
-        _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+        __m512, __m512bh, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_storeu_ps, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_epi32, _mm512_loadu_ps,
+        _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
     };
 
     use half::bf16;
 
     use super::{Isa, Rows};
     use crate::kernels::element::Element;
-    use crate::kernels::elementwise::{EXP2_COARSE, EXP2_FINE, EXP2_ROUND};
 
     /// Adds the products of one group of places, `step` groups on, to the sums of `R` rows and `C`
     /// registers. A macro, because a function with instructions of its own is not always inlined, and
@@ -265,12 +196,12 @@ mod x86 {
          $($step:literal)*,
          2: $($two:literal)*, 3: $($three:literal)*; $most_two:literal, $most_three:literal;
          $load:ident, $splat:ident, $zero:ident, $fma:ident, $load_sums:ident,
-         $store:ident; $($more:item)*) => {
+         $store:ident) => {
             #[doc = $doc]
             pub(crate) struct $name;
 
             impl Isa<$element> for $name {
-                const LANES: usize = $lanes;
+                type Registers = Self;
 
                 fn rows(registers: usize) -> usize {
                     if registers == 2 { $most_two } else { $most_three }
@@ -350,8 +281,6 @@ mod x86 {
                     by_shape!(rows, registers, run(source, panel, sums, goes_on),
                               2: $($two)*, 3: $($three)*)
                 }
-
-                $($more)*
             }
         };
     }
@@ -379,216 +308,23 @@ mod x86 {
         _mm512_dpbf16_ps(sums, a, b)
     }
 
-    /// The functions of a register that the compiler does not always turn into vectors.
-    macro_rules! by_register {
-        ($lanes:literal, $add:ident, $raise:ident, $powers:ident $(::<$is_coarse:literal>)?) => {
-            #[inline(always)]
-            unsafe fn add(line: &mut [f32], numbers: &[f32]) {
-                let (lines, line) = line.as_chunks_mut::<$lanes>();
-                let (numbers, rest) = numbers.as_chunks::<$lanes>();
-                for (line, numbers) in lines.iter_mut().zip(numbers) {
-                    // SAFETY: both arrays fill a register; the caller promises the instructions.
-                    unsafe { $add(line.as_mut_ptr(), numbers.as_ptr()) };
-                }
-                for (line, number) in line.iter_mut().zip(rest) {
-                    *line += number;
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn raise<const L: usize>(x: &[f32; L], most: &mut [f32; L]) {
-                assert!(L == $lanes, "registers of this level hold so many numbers");
-                // SAFETY: both arrays fill a register; the caller promises the instructions.
-                unsafe { $raise(x.as_ptr(), most.as_mut_ptr()) }
-            }
-
-            #[inline(always)]
-            unsafe fn powers<const L: usize>(
-                x: &[f32; L],
-                scale: f32,
-                now: &[f32; L],
-                totals: &mut [f32; L],
-                out: &mut [f32; L],
-            ) {
-                assert!(L == $lanes, "registers of this level hold so many numbers");
-                // SAFETY: all arrays fill a register; the caller promises the instructions.
-                unsafe {
-                    $powers $(::<$is_coarse>)? (
-                        [x.as_ptr(), now.as_ptr()],
-                        scale,
-                        totals.as_mut_ptr(),
-                        out.as_mut_ptr(),
-                    );
-                }
-            }
-        };
-    }
-
-    /// Adds eight numbers to others.
-    #[target_feature(enable = "avx2,fma")]
-    #[inline]
-    unsafe fn add8(line: *mut f32, numbers: *const f32) {
-        // SAFETY: the caller promises eight numbers each.
-        unsafe {
-            _mm256_storeu_ps(line, _mm256_add_ps(_mm256_loadu_ps(line), _mm256_loadu_ps(numbers)));
-        }
-    }
-
-    /// Adds sixteen numbers to others.
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    unsafe fn add16(line: *mut f32, numbers: *const f32) {
-        // SAFETY: the caller promises sixteen numbers each.
-        unsafe {
-            _mm512_storeu_ps(line, _mm512_add_ps(_mm512_loadu_ps(line), _mm512_loadu_ps(numbers)));
-        }
-    }
-
-    /// Raises eight numbers to others.
-    #[target_feature(enable = "avx2,fma")]
-    #[inline]
-    unsafe fn raise8(x: *const f32, most: *mut f32) {
-        // SAFETY: the caller promises eight numbers each.
-        unsafe {
-            _mm256_storeu_ps(most, _mm256_max_ps(_mm256_loadu_ps(x), _mm256_loadu_ps(most)));
-        }
-    }
-
-    /// Computes as [`powers16`] does, of eight numbers.
-    #[target_feature(enable = "avx2,fma")]
-    #[inline]
-    unsafe fn powers8([x, now]: [*const f32; 2], scale: f32, totals: *mut f32, out: *mut f32) {
-        // SAFETY: the caller promises eight numbers each.
-        unsafe {
-            let x =
-                _mm256_fmsub_ps(_mm256_loadu_ps(x), _mm256_set1_ps(scale), _mm256_loadu_ps(now));
-            let x = _mm256_max_ps(x, _mm256_set1_ps(-126.0));
-            let round = _mm256_set1_ps(EXP2_ROUND);
-            let shifted = _mm256_add_ps(x, round);
-            let r = _mm256_sub_ps(x, _mm256_sub_ps(shifted, round));
-            let mut p = _mm256_set1_ps(EXP2_FINE[0]);
-            for factor in &EXP2_FINE[1..] {
-                p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(*factor));
-            }
-            let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(shifted));
-            let y = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), exponent));
-            _mm256_storeu_ps(out, y);
-            _mm256_storeu_ps(totals, _mm256_add_ps(_mm256_loadu_ps(totals), y));
-        }
-    }
-
-    /// Raises sixteen numbers to others.
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    unsafe fn raise16(x: *const f32, most: *mut f32) {
-        // SAFETY: the caller promises sixteen numbers each.
-        unsafe {
-            _mm512_storeu_ps(most, _mm512_max_ps(_mm512_loadu_ps(x), _mm512_loadu_ps(most)));
-        }
-    }
-
-    /// Computes `2^(x · scale - now)` of sixteen numbers and adds it to the totals; see
-    /// [`crate::kernels::elementwise::exp2`] for the way.
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    unsafe fn powers16<const IS_COARSE: bool>(
-        [x, now]: [*const f32; 2],
-        scale: f32,
-        totals: *mut f32,
-        out: *mut f32,
-    ) {
-        // SAFETY: the caller promises sixteen numbers each.
-        unsafe {
-            let x =
-                _mm512_fmsub_ps(_mm512_loadu_ps(x), _mm512_set1_ps(scale), _mm512_loadu_ps(now));
-            let x = _mm512_max_ps(x, _mm512_set1_ps(-126.0));
-            let round = _mm512_set1_ps(EXP2_ROUND);
-            let shifted = _mm512_add_ps(x, round);
-            let r = _mm512_sub_ps(x, _mm512_sub_ps(shifted, round));
-            let factors: &[f32] = if IS_COARSE { &EXP2_COARSE } else { &EXP2_FINE };
-            let mut p = _mm512_set1_ps(factors[0]);
-            for factor in &factors[1..] {
-                p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(*factor));
-            }
-            let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted));
-            let y = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), exponent));
-            _mm512_storeu_ps(out, y);
-            _mm512_storeu_ps(totals, _mm512_add_ps(_mm512_loadu_ps(totals), y));
-        }
-    }
-
     isa!(
         Avx2, f32, f32, "Registers of eight f32.", "avx2,fma", 8, 0 1 2 3,
         2: 1 2 3 4 5 6, 3: 1 2 3 4; 6, 4;
         _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-        _mm256_storeu_ps;
-
-        by_register!(8, add8, raise8, powers8);
+        _mm256_storeu_ps
     );
     isa!(
         Avx512, f32, f32, "Registers of sixteen f32.",
         "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16, 0,
         2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8; 12, 8;
         _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-        _mm512_storeu_ps;
-
-        by_register!(16, add16, raise16, powers16::<false>);
+        _mm512_storeu_ps
     );
     isa!(
         Avx512Bf16, bf16, i32, "Registers of sixteen pairs of bf16, summed in f32.",
         "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma", 16, 0,
         2: 1 2 3 4 5 6 7 8 9 10 11 12, 3: 1 2 3 4 5 6 7 8; 12, 8;
-        load_pairs, splat_pair, _mm512_setzero_ps, add_pairs, _mm512_loadu_ps, _mm512_storeu_ps;
-
-        by_register!(16, add16, raise16, powers16::<true>);
-
-        #[inline(always)]
-        unsafe fn weave(first: &[f32], second: &[f32], out: &mut [bf16]) {
-            /// Numbers of the first row and of the second in turn.
-            static TURNS: [u16; 32] = {
-                let mut turns = [0; 32];
-                let mut i = 0;
-                while i < 32 {
-                    turns[i] = (i / 2 + i % 2 * 16) as u16;
-                    i += 1;
-                }
-                turns
-            };
-            #[target_feature(enable = "avx512bf16,avx512bw,avx512f")]
-            #[inline]
-            fn run(first: &[f32; 16], second: &[f32; 16], out: &mut [bf16; 32]) {
-                // SAFETY: all arrays are as long as the registers, and bf16 may be any bits.
-                unsafe {
-                    let (first, second) =
-                        (_mm512_loadu_ps(first.as_ptr()), _mm512_loadu_ps(second.as_ptr()));
-                    let both: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(second, first));
-                    let turns = _mm512_loadu_epi16(TURNS.as_ptr().cast());
-                    let woven = _mm512_permutexvar_epi16(turns, both);
-                    *out = std::mem::transmute::<__m512i, [bf16; 32]>(woven);
-                }
-            }
-            let (Ok(first), Ok(second), Ok(out)) =
-                (first.try_into(), second.try_into(), out.try_into())
-            else {
-                unreachable!("registers of this level hold sixteen numbers");
-            };
-            // SAFETY: the caller promises the instructions.
-            unsafe { run(first, second, out) }
-        }
-
-        #[inline(always)]
-        unsafe fn narrow(values: &[f32; 16], out: &mut [bf16; 16]) {
-            #[target_feature(enable = "avx512bf16,avx512f")]
-            #[inline]
-            fn run(values: &[f32; 16], out: &mut [bf16; 16]) {
-                // SAFETY: both arrays are as long as the registers, and bf16 may be any bits.
-                unsafe {
-                    let narrow = _mm512_cvtneps_pbh(_mm512_loadu_ps(values.as_ptr()));
-                    *out = std::mem::transmute::<__m256bh, [bf16; 16]>(narrow);
-                }
-            }
-            // SAFETY: the caller promises the instructions.
-            unsafe { run(values, out) }
-        }
+        load_pairs, splat_pair, _mm512_setzero_ps, add_pairs, _mm512_loadu_ps, _mm512_storeu_ps
     );
 }

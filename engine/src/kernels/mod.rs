@@ -31,6 +31,7 @@ mod norm;
 mod panels;
 mod product;
 pub mod quantized;
+mod registers;
 mod rows;
 mod scratch;
 mod shared;

@@ -1,10 +1,19 @@
 //! Norms, with what follows them in the same pass.
 
+#[cfg(target_arch = "x86_64")]
+use half::bf16;
 use rayon::prelude::*;
 
 use super::element::Element;
-use super::elementwise::Activation;
+use super::elementwise::{Activation, widen_bf16};
+#[cfg(target_arch = "x86_64")]
+use super::level::Level;
 use super::level::{per_level, per_level_for};
+use super::linear::Input;
+#[cfg(target_arch = "x86_64")]
+use super::micro::Avx512Bf16;
+#[cfg(target_arch = "x86_64")]
+use super::registers::Registers;
 
 /// Holds numbers per sequence, for rows of several sequences one after the other.
 #[derive(Debug, Clone, Copy)]
@@ -177,21 +186,27 @@ impl ChannelSums {
 ///
 /// # Panics
 /// When the slice is not as long as the shapes say.
-pub fn channel_totals(x: &[f32], images: usize, channels: usize) -> Vec<ChannelSums> {
+pub fn channel_totals(x: Input<'_>, images: usize, channels: usize) -> Vec<ChannelSums> {
     let pixels = x.len() / (images * channels).max(1);
     assert_eq!(x.len(), images * pixels * channels, "a picture is as long as its shape says");
     // Sums of short runs in f32, of the runs in f64: as good as f64 throughout, at f32's pace.
-    let run = NORM_PIXELS * channels;
-    let sums: Vec<Vec<f32>> = x
-        .par_chunks(pixels.max(1) * channels)
-        .flat_map_iter(|image| image.chunks(run))
-        .map(|x| {
-            let mut sums = vec![0f32; 2 * channels];
-            channel_sums(x, &mut sums);
-            sums
-        })
-        .collect();
     let per_image = pixels.div_ceil(NORM_PIXELS);
+    let runs = (0..images * per_image).into_par_iter().map(|run| {
+        let (image, at) = (run / per_image, run % per_image * NORM_PIXELS);
+        let places = image * pixels + at..image * pixels + pixels.min(at + NORM_PIXELS);
+        let range = places.start * channels..places.end * channels;
+        let mut sums = vec![0f32; 2 * channels];
+        match x {
+            Input::F32(x) => channel_sums(&x[range], &mut sums),
+            Input::Bf16(x) => {
+                let mut wide = vec![0f32; range.len()];
+                widen_bf16(&x[range], &mut wide);
+                channel_sums(&wide, &mut sums);
+            }
+        }
+        sums
+    });
+    let sums: Vec<Vec<f32>> = runs.collect();
     let of_image = |image: usize| {
         let mut totals = vec![0f64; 2 * channels];
         for sums in &sums[image * per_image..(image + 1) * per_image] {
@@ -209,7 +224,7 @@ pub fn channel_totals(x: &[f32], images: usize, channels: usize) -> Vec<ChannelS
 ///
 /// # Panics
 /// When a slice is not as long as the shapes say, or the groups do not divide the channels.
-pub fn group_norm(x: &[f32], images: usize, norm: GroupNorm<'_>) -> ChannelScales {
+pub fn group_norm(x: Input<'_>, images: usize, norm: GroupNorm<'_>) -> ChannelScales {
     let mut scales = ChannelScales { scale: Vec::new(), shift: Vec::new() };
     for sums in channel_totals(x, images, norm.weight.len()) {
         let of_image = sums.scales(norm);
@@ -274,9 +289,57 @@ pub(crate) fn scaled_row<O: Element>(
     scaled_rows(x, scale, shift, activation, out);
 }
 
+/// Computes `activation(x · scale + shift)` for pixels one after the other.
+pub(crate) fn scaled_rows<O: Element>(
+    x: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    activation: Activation,
+    out: &mut [O],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if O::GROUP == 2 && Level::best() >= Level::Avx512Bf16 {
+        // SAFETY: only bf16 stands in pairs, so `O` is bf16; the level's instructions are there.
+        return unsafe {
+            let out = std::slice::from_raw_parts_mut(out.as_mut_ptr().cast(), out.len());
+            scaled_rows_bf16(x, scale, shift, activation, out);
+        };
+    }
+    scaled_rows_of(x, scale, shift, activation, out);
+}
+
+/// Does so with the instructions of AVX-512 with bf16.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+fn scaled_rows_bf16(
+    x: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    activation: Activation,
+    out: &mut [bf16],
+) {
+    let channels = scale.len();
+    let (scales, scale_rest) = scale.as_chunks::<16>();
+    let (shifts, shift_rest) = shift.as_chunks::<16>();
+    for (x, out) in x.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+        let (x, x_rest) = x.as_chunks::<16>();
+        let (out, out_rest) = out.as_chunks_mut::<16>();
+        for (((x, out), scale), shift) in x.iter().zip(out).zip(scales).zip(shifts) {
+            let mut line: [f32; 16] = std::array::from_fn(|i| x[i].mul_add(scale[i], shift[i]));
+            // SAFETY: this function may only be called where its features are.
+            unsafe {
+                Avx512Bf16::bend(activation, &mut line);
+                Avx512Bf16::narrow(&line, out);
+            }
+        }
+        if !x_rest.is_empty() {
+            scaled_rows_of(x_rest, scale_rest, shift_rest, activation, out_rest);
+        }
+    }
+}
+
 per_level_for! {
-    /// Computes `activation(x · scale + shift)` for pixels one after the other.
-    pub(crate) fn scaled_rows<O>(
+    fn scaled_rows_of<O>(
         x: &[f32],
         scale: &[f32],
         shift: &[f32],

@@ -9,6 +9,7 @@ use super::element::Element;
 use super::level::Level;
 use super::micro::{Isa, Portable, Rows};
 use super::panels::{Held, Panels};
+use super::registers::Registers;
 
 /// Says how rows of activations lie in groups (an image row is a group), and what each tap adds.
 pub(crate) struct Source<'a, T, B> {
@@ -39,22 +40,25 @@ pub(crate) trait Finish: Sync {
     /// Takes the sums of one row and panel.
     ///
     /// # Safety
-    /// The processor must have the instruction set `I`.
-    unsafe fn finish<T: Element, I: Isa<T>>(&self, sums: &Sums<'_>);
+    /// The processor must have the instruction set of `R`.
+    unsafe fn finish<T: Element, R: Registers<T>>(&self, sums: &Sums<'_>);
 }
 
-/// Writes numbers as elements `O`, with the instructions of `I` where it has some for that.
+/// Writes numbers as elements `O`, with the instructions of `R` where it has some for that.
 ///
 /// # Safety
-/// The processor must have the instruction set `I`.
+/// The processor must have the instruction set of `R`.
 #[inline(always)]
-pub(crate) unsafe fn write_line<T: Element, I: Isa<T>, O: Element>(line: &[f32], out: &mut [O]) {
+pub(crate) unsafe fn write_line<T: Element, R: Registers<T>, O: Element>(
+    line: &[f32],
+    out: &mut [O],
+) {
     let (chunks, rest) = line.as_chunks::<16>();
     let (out, out_rest) = out[..line.len()].as_chunks_mut::<16>();
     for (out, chunk) in out.iter_mut().zip(chunks) {
         if O::GROUP == 2 && T::GROUP == 2 {
             // SAFETY: only bf16 stands in pairs, so `O` is `T`; the caller promises the rest.
-            unsafe { I::narrow(chunk, &mut *std::ptr::from_mut(out).cast::<[T; 16]>()) };
+            unsafe { R::narrow(chunk, &mut *std::ptr::from_mut(out).cast::<[T; 16]>()) };
         } else {
             for (out, number) in out.iter_mut().zip(chunk) {
                 *out = O::from_f32(*number);
@@ -241,7 +245,7 @@ pub(super) unsafe fn task_of<T, I, B, F>(
 {
     let Buffer(buffer) = &mut Buffer([0f32; 32 * 32]);
     let (registers, depth) = (panels.registers(), panels.depth_full());
-    let width = registers * I::LANES;
+    let width = registers * I::Registers::LANES;
     assert_eq!(width, panels.width(), "panels are as wide as the level's tiles");
     for index in part.panels {
         let panel = panels.panel::<T>(index);
@@ -270,7 +274,7 @@ pub(super) unsafe fn task_of<T, I, B, F>(
                     let row = group_row + row;
                     let sums = Sums { row, column, values: &sums[..columns] };
                     // SAFETY: passed on from the caller.
-                    unsafe { finish.finish::<T, I>(&sums) };
+                    unsafe { finish.finish::<T, I::Registers>(&sums) };
                 }
                 done = tile.end;
             }

@@ -15,6 +15,7 @@ use super::element::Element;
 use super::level::Level;
 use super::micro::{Isa, Portable, Rows};
 use super::panels::{Held, Kind, Panels};
+use super::registers::Registers;
 use super::scratch::Scratch;
 use super::shared::Shared;
 use crate::protocol::Precision;
@@ -181,7 +182,7 @@ unsafe fn task_of<T: Held, I: Isa<T>, O: Element>(task: &Task<'_>, out: &Shared<
     let mut inputs = Scratch::<T>::take(16 * count * depth);
     for (index, square) in task.range.clone().enumerate() {
         // SAFETY: passed on from the caller.
-        unsafe { transform::<T, I>(task, square, index, count, depth, &mut inputs) };
+        unsafe { transform::<T, I::Registers>(task, square, index, count, depth, &mut inputs) };
     }
     // [place, square, column of a panel]
     let mut sums = Scratch::<f32>::take(16 * count * width);
@@ -230,7 +231,9 @@ unsafe fn task_of<T: Held, I: Isa<T>, O: Element>(task: &Task<'_>, out: &Shared<
                     let at = (image * task.part.whole.height + y) * shape.width + x;
                     let place = [image, at, column, outputs];
                     // SAFETY: passed on from the caller.
-                    unsafe { task.after.finish::<T, I, O>(&line[..columns], place, out) };
+                    unsafe {
+                        task.after.finish::<T, I::Registers, O>(&line[..columns], place, out)
+                    };
                 }
             }
         }
@@ -240,10 +243,10 @@ unsafe fn task_of<T: Held, I: Isa<T>, O: Element>(task: &Task<'_>, out: &Shared<
 /// Computes `Bᵀ d B` of the paper for the window of a square, sixteen channels at a time.
 ///
 /// # Safety
-/// The processor must have the instruction set `I`.
+/// The processor must have the instruction set of `R`.
 #[expect(clippy::needless_range_loop, reason = "four arrays are read lane by lane")]
 #[inline(always)]
-unsafe fn transform<T: Held, I: Isa<T>>(
+unsafe fn transform<T: Held, R: Registers<T>>(
     task: &Task<'_>,
     square: usize,
     index: usize,
@@ -296,7 +299,7 @@ unsafe fn transform<T: Held, I: Isa<T>>(
                 let out = &mut inputs[(place * count + index) * depth + start..];
                 match out.first_chunk_mut::<16>() {
                     // SAFETY: passed on from the caller.
-                    Some(out) if depth - start >= 16 => unsafe { I::narrow(numbers, out) },
+                    Some(out) if depth - start >= 16 => unsafe { R::narrow(numbers, out) },
                     _ => {
                         for (out, number) in out[..depth - start].iter_mut().zip(numbers) {
                             *out = T::from_f32(*number);

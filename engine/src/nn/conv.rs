@@ -239,8 +239,8 @@ impl Conv {
         }
     }
 
-    /// Computes the same for an output that nothing but convolutions without a norm reads: in bf16 where
-    /// those would round it to that anyway, so that it takes half the memory.
+    /// Computes the same for an output that nothing but a convolution reads, with or without a norm
+    /// before it: in bf16 where that rounds to it anyway, so that it takes half the memory.
     ///
     /// # Errors
     /// Passes on errors of the tensor library.
@@ -272,7 +272,7 @@ impl Conv {
                    residual: Option<&[f32]>,
                    out: &mut [O]| {
             let own = leading.norm.filter(|_| leading.scales.is_none());
-            let own = own.map(|norm| norm.scales(f32s(x), images));
+            let own = own.map(|norm| norm.scales(x, images));
             let before = Before {
                 scales: leading.scales.or(own.as_ref()),
                 activation: leading.activation,

@@ -8,7 +8,7 @@ use candle_core::{D, DType, Result, Tensor};
 use super::compute::Compute;
 use super::conv::apply;
 use super::load::Load;
-use super::map::{map1, map2, narrow_or_wide};
+use super::map::{map1, map2, narrow_or_wide, run1};
 use crate::error::EngineError;
 use crate::kernels::{self, Activation, ChannelScales, ChannelSums, Modulation};
 
@@ -167,7 +167,7 @@ impl GroupNorm {
     }
 
     /// Returns what the norm of laid-out pictures multiplies and adds.
-    pub(super) fn scales(&self, x: &[f32], images: usize) -> ChannelScales {
+    pub(super) fn scales(&self, x: kernels::Input<'_>, images: usize) -> ChannelScales {
         kernels::group_norm(x, images, self.plain())
     }
 
@@ -197,7 +197,7 @@ impl GroupNorm {
         }
         let channels = self.values[0].len();
         let found = RefCell::new(None);
-        map1("sums", &part, 1, |x, out: &mut [f32]| {
+        run1("sums", &part, 1, |[x], out: &mut [f32]| {
             out.fill(0.0);
             found.replace(kernels::channel_totals(x, 1, channels).pop());
         })?;
@@ -238,7 +238,8 @@ impl GroupNorm {
         }
         let shape = (images * height * width, channels);
         narrow_or_wide!(self.compute.is_narrow(), O => map1("group_norm", x, shape, |x, out: &mut [O]| {
-            kernels::scale_channels(x, images, &self.scales(x, images), activation, out);
+            let scales = self.scales(kernels::Input::F32(x), images);
+            kernels::scale_channels(x, images, &scales, activation, out);
         }))
     }
 }

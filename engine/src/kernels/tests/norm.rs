@@ -94,7 +94,7 @@ fn group_and_layer_norms_agree_with_a_plain_loop() {
             }
         }
         let norm = GroupNorm { groups, eps: 1e-5, weight: &weight, bias: &bias };
-        let scales = group_norm(&x, images, norm);
+        let scales = group_norm(Input::F32(&x), images, norm);
         let mut out = vec![0f32; x.len()];
         scale_channels(&x, images, &scales, Activation::Silu, &mut out);
         assert_close(&out, &want, 2e-5, "group norm and SiLU");
