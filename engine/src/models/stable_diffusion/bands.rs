@@ -88,7 +88,8 @@ impl Rows<'_> {
         sums.ok_or_else(|| EngineError::Model { reason: "a picture has no rows".to_owned() })
     }
 
-    /// Computes `conv(silu(x · scale + shift))`, and beside it the short cut of `x` where there is one.
+    /// Computes `conv(silu(x · scale + shift))` for a convolution to read, and beside it the short cut
+    /// of `x` where there is one.
     pub(super) fn first(
         &self,
         conv: &Conv,
@@ -99,8 +100,10 @@ impl Rows<'_> {
         for band in self.bands(self.compute.sizes(self.picture)?[3])? {
             let (rows, inner) = self.around(&band)?;
             let x = self.get(rows)?;
-            let leading = Leading { scales: Some(scales), ..Leading::SILU };
-            let part = convolve(conv, &x, leading, None, self.check)?;
+            let stop = || (self.check)().is_err();
+            let leading = Leading { scales: Some(scales), stop: Some(&stop), ..Leading::SILU };
+            let part = conv.forward_for_products(&x, leading)?;
+            (self.check)()?;
             self.put(&mut made, &band, &self.cut(&part, &inner)?)?;
             if let Some(shortcut) = shortcut {
                 let x = self.cut(&x, &inner)?;

@@ -114,18 +114,19 @@ impl Resnet {
         check: &Check<'_>,
     ) -> Result<Tensor, EngineError> {
         let stop = || check().is_err();
-        let run = |conv: &Conv, norm: &GroupNorm, x: &Tensor, adding: Adding<'_>| {
-            let scales = norms.scales(norm, x)?;
-            let (norm, scales, stop) = (Some(norm), scales.as_ref(), Some(&stop as &dyn Fn() -> _));
-            let h = conv.forward(x, Leading { norm, scales, stop, ..Leading::SILU }, adding)?;
-            check()?;
-            Ok::<_, EngineError>(h)
-        };
-        let h = run(&self.conv1, &self.norm1, &x, Adding::default())?;
+        let (norm, stop) = (Some(&self.norm1), Some(&stop as &dyn Fn() -> _));
+        let scales = norms.scales(&self.norm1, &x)?;
+        let leading = Leading { norm, scales: scales.as_ref(), stop, ..Leading::SILU };
+        let h = self.conv1.forward_for_products(&x, leading)?;
+        check()?;
         let residual = self.short(&x)?;
         drop(x);
         check()?;
-        run(&self.conv2, &self.norm2, &h, Adding::residual(&residual))
+        let (norm, scales) = (Some(&self.norm2), norms.scales(&self.norm2, &h)?);
+        let leading = Leading { norm, scales: scales.as_ref(), ..leading };
+        let x = self.conv2.forward(&h, leading, Adding::residual(&residual))?;
+        check()?;
+        Ok(x)
     }
 
     /// Computes the same some rows at a time, of one picture that may be doubled first: what is read is
