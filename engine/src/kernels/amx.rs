@@ -397,7 +397,9 @@ fn pairs(blocks: &[Block]) -> Vec<Pair> {
 /// Runs one task as `product::task_of` does.
 ///
 /// What happens to the sums of a pair of blocks is done line by line while the unit multiplies the next
-/// pair: the processor does both at once where instructions of both stand close together.
+/// pair: the processor does both at once where instructions of both stand close together. What a line
+/// is finished with and written to is asked for a pair ahead: line by line, the processor would wait
+/// for memory every time.
 ///
 /// # Safety
 /// The process must be allowed to use the unit, and the processor must have AVX-512 with bf16.
@@ -481,6 +483,12 @@ pub(super) unsafe fn task<B, F>(
             }
             let lines = stretch_index * lines..(2 * BLOCK_ROWS).min((stretch_index + 1) * lines);
             for line in lines {
+                if let Some((panel, pair)) = now
+                    && let Some(row) = pair.row(line)
+                {
+                    let [column, columns] = columns_of(panel);
+                    finish.expect(row, column, columns);
+                }
                 if let Some((panel, pair)) = before
                     && let Some(row) = pair.row(line)
                 {

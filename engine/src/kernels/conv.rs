@@ -5,6 +5,9 @@
 //! the size, transposed ones and those with a pixel shuffle behind them are several convolutions, a
 //! [`Phase`] each, that write every n-th place.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::_MM_HINT_T0;
+
 use half::bf16;
 
 use super::border::{Part, bordered};
@@ -17,6 +20,8 @@ use super::panels::{Held, Kind, Panels};
 use super::product::{Dispatch, Finish, Source, Sums, product, write_line};
 use super::registers::Registers;
 use super::shared::Shared;
+#[cfg(target_arch = "x86_64")]
+use super::shared::expect;
 use super::winograd::Winograd;
 use crate::protocol::Precision;
 
@@ -198,16 +203,36 @@ struct Writer<'a, O> {
 impl<O: Element> Finish for Writer<'_, O> {
     #[inline(always)]
     unsafe fn finish<T: Element, R: Registers<T>>(&self, sums: &Sums<'_>) {
+        let place = self.place_of(sums.row, sums.column);
+        // SAFETY: passed on from the caller.
+        unsafe { self.after.finish::<T, R, O>(sums.values, place, self.out) };
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn expect(&self, row: usize, column: usize, columns: usize) {
+        let [_, at, channel, outputs] = self.place_of(row, column);
+        let start = at * outputs + channel;
+        if let Some(residual) = self.after.residual {
+            expect::<_MM_HINT_T0, f32>(residual.as_ptr().wrapping_add(start), columns);
+        }
+        self.out.expect(start, columns);
+    }
+}
+
+impl<O> Writer<'_, O> {
+    /// Returns the image, the place over all images, the channel and the channels of a place that the
+    /// sums of a row and column belong to.
+    #[inline(always)]
+    fn place_of(&self, row: usize, column: usize) -> [usize; 4] {
         let ([height, width], result) = (self.size, self.result);
-        let (row, x) = (sums.row / width, sums.row % width);
+        let (row, x) = (row / width, row % width);
         let row = self.from + row;
         let (image, y) = (row / height, row % height);
         let y = y * self.spread[0] + self.place[0];
         let x = x * self.spread[1] + self.place[1];
         let at = (image * result.height + y) * result.width + x;
-        let place = [image, at, self.first + sums.column, result.channels];
-        // SAFETY: passed on from the caller.
-        unsafe { self.after.finish::<T, R, O>(sums.values, place, self.out) };
+        [image, at, self.first + column, result.channels]
     }
 }
 

@@ -1,5 +1,8 @@
 //! Linear layers: rows of activations times packed weights, with what follows.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::_MM_HINT_T0;
+
 use half::bf16;
 use rayon::prelude::*;
 
@@ -12,6 +15,8 @@ use super::product::{Dispatch, Finish, Source, Sums, product, write_line};
 use super::registers::Registers;
 use super::scratch::Scratch;
 use super::shared::Shared;
+#[cfg(target_arch = "x86_64")]
+use super::shared::expect;
 
 /// Activations that a product reads.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +88,20 @@ impl<O: Element> Finish for Writer<'_, O> {
             // SAFETY: passed on from the caller.
             unsafe { self.write::<T, R>(sums, line) };
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn expect(&self, row: usize, column: usize, columns: usize) {
+        let start = row * self.width;
+        if self.epilogue.is_paired {
+            self.out.expect(start + column / 2, columns / 2);
+            return;
+        }
+        if let Some(residual) = self.epilogue.residual {
+            expect::<_MM_HINT_T0, f32>(residual.as_ptr().wrapping_add(start + column), columns);
+        }
+        self.out.expect(start + column, columns);
     }
 }
 

@@ -42,6 +42,13 @@ pub(crate) trait Finish: Sync {
     /// # Safety
     /// The processor must have the instruction set of `R`.
     unsafe fn finish<T: Element, R: Registers<T>>(&self, sums: &Sums<'_>);
+
+    /// Asks the processor to fetch what the sums of a row and of `columns` columns from `column` on
+    /// will be finished with and written to.
+    #[inline(always)]
+    fn expect(&self, row: usize, column: usize, columns: usize) {
+        let _ = (row, column, columns);
+    }
 }
 
 /// Writes numbers as elements `O`, with the instructions of `R` where it has some for that.

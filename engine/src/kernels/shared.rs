@@ -32,4 +32,23 @@ impl<'a, T> Shared<'a, T> {
         // SAFETY: it lies inside (just checked), and the caller promises that it is lent only once.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
+
+    /// Asks the processor to fetch numbers that will soon be written.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(crate) fn expect(&self, start: usize, len: usize) {
+        expect::<{ std::arch::x86_64::_MM_HINT_ET0 }, T>(self.start.wrapping_add(start), len);
+    }
+}
+
+/// Asks the processor to fetch numbers, by one of its hints.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn expect<const HINT: i32, T>(start: *const T, len: usize) {
+    const LINE: usize = 64;
+    let start = start.cast::<u8>();
+    for at in (0..len * size_of::<T>()).step_by(LINE) {
+        // SAFETY: every processor of the target has the instruction, which may be given any address.
+        unsafe { std::arch::x86_64::_mm_prefetch::<HINT>(start.wrapping_add(at).cast()) };
+    }
 }
