@@ -367,7 +367,6 @@ fn blocks<B: Fn(usize) -> usize>(source: &Source<'_, bf16, B>, groups: Range<usi
 
 /// One or two blocks of rows that are multiplied at once, of whatever groups: narrow pictures have few
 /// rows in one.
-#[derive(Clone, Copy)]
 struct Pair {
     first: Block,
     second: Option<Block>,

@@ -109,6 +109,23 @@ mod x86 {
     use super::{Activation, Registers};
     use crate::kernels::micro::{Avx2, Avx512, Avx512Bf16};
 
+    /// Defines a function that puts a register's numbers and others together, in its place.
+    macro_rules! in_place {
+        ($doc:literal, $name:ident, $operation:ident, $lanes:literal, $features:literal,
+         $load:ident, $store:ident) => {
+            #[doc = $doc]
+            #[target_feature(enable = $features)]
+            #[inline]
+            pub(super) fn $name(line: &mut [f32; $lanes], numbers: &[f32; $lanes]) {
+                // SAFETY: both arrays fill a register.
+                unsafe {
+                    let made = $operation($load(numbers.as_ptr()), $load(line.as_ptr()));
+                    $store(line.as_mut_ptr(), made);
+                }
+            }
+        };
+    }
+
     /// Defines a module of functions over registers of so many numbers, by their intrinsics.
     macro_rules! functions {
         ($module:ident, $lanes:literal, $features:literal;
@@ -123,38 +140,33 @@ mod x86 {
 
                 use crate::kernels::elementwise::{EXP2_COARSE, EXP2_FINE, EXP2_ROUND};
 
-                /// Adds numbers to a register.
-                #[target_feature(enable = $features)]
-                #[inline]
-                pub(super) fn add(line: &mut [f32; $lanes], numbers: &[f32; $lanes]) {
-                    // SAFETY: both arrays fill a register.
-                    unsafe {
-                        let sums = $add($load(line.as_ptr()), $load(numbers.as_ptr()));
-                        $store(line.as_mut_ptr(), sums);
-                    }
-                }
-
-                /// Multiplies a register with numbers.
-                #[target_feature(enable = $features)]
-                #[inline]
-                pub(super) fn multiply(line: &mut [f32; $lanes], factors: &[f32; $lanes]) {
-                    // SAFETY: both arrays fill a register.
-                    unsafe {
-                        let products = $multiply($load(line.as_ptr()), $load(factors.as_ptr()));
-                        $store(line.as_mut_ptr(), products);
-                    }
-                }
-
-                /// Raises numbers to those of a register.
-                #[target_feature(enable = $features)]
-                #[inline]
-                pub(super) fn raise(x: &[f32; $lanes], most: &mut [f32; $lanes]) {
-                    // SAFETY: both arrays fill a register.
-                    unsafe {
-                        let larger = $largest($load(x.as_ptr()), $load(most.as_ptr()));
-                        $store(most.as_mut_ptr(), larger);
-                    }
-                }
+                in_place!(
+                    "Adds numbers to a register.",
+                    add,
+                    $add,
+                    $lanes,
+                    $features,
+                    $load,
+                    $store
+                );
+                in_place!(
+                    "Multiplies a register with numbers.",
+                    multiply,
+                    $multiply,
+                    $lanes,
+                    $features,
+                    $load,
+                    $store
+                );
+                in_place!(
+                    "Raises a register to numbers.",
+                    raise,
+                    $largest,
+                    $lanes,
+                    $features,
+                    $load,
+                    $store
+                );
 
                 /// Computes `2^(x · scale - now)` of a register and adds it to the totals; see
                 /// [`crate::kernels::elementwise::exp2`] for the way.
@@ -346,7 +358,7 @@ mod x86 {
                 #[inline(always)]
                 unsafe fn raise<const L: usize>(x: &[f32; L], most: &mut [f32; L]) {
                     // SAFETY: the caller promises the instructions.
-                    unsafe { $module::raise(whole(x), whole_mut(most)) };
+                    unsafe { $module::raise(whole_mut(most), whole(x)) };
                 }
 
                 #[inline(always)]
